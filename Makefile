@@ -1,0 +1,50 @@
+# Ingot's verbs. `make help` lists them.
+export CGO_ENABLED ?= 0
+export GOFLAGS = -trimpath -buildvcs=false
+SHELL := /bin/bash
+VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X ingot/backend.Version=$(VERSION)
+GO := $(shell scripts/go.sh --path)
+export PATH := $(dir $(GO)):$(PATH)
+TARGET ?= debian-12-arm64
+
+.PHONY: help soak chaos bench check demo demo-check test unit e2e dist build clean
+
+help: ## list the verbs
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/ingot
+	@$(GO) build -ldflags '$(LDFLAGS)' -o bin/ingot ./cmd/ingot
+
+demo: build ## the main job: install what is missing, build, boot, publish, show the reality table
+	@scripts/demo.sh $(TARGET)
+
+demo-check: build ## check the demo's result by means that are not Ingot's, then spoil it and see it noticed
+	@scripts/demo-check.sh $(TARGET)
+
+test: build ## everything: checks, unit tests, and the whole line on a small real target
+	@scripts/test.sh
+
+unit: ## unit tests alone
+	@$(GO) test ./...
+
+e2e: build ## the whole line on a small real target, with negative controls
+	@$(GO) test -count=1 -timeout 60m -tags e2e -v ./test/e2e
+
+check: ## format, vet, staticcheck, dependency direction, darwin, unit tests
+	@scripts/check.sh
+
+soak: build ## kills, full disks, whole rebuilds: an hour and more; writes docs/soak/
+	@scripts/soak.sh
+
+chaos: ## kill submitter, workers and server of a queue at random: SEED=n, JOBS=100
+	@$(GO) test -count=1 -timeout 30m -tags chaos -v ./test/chaos
+
+bench: build ## what Ingot itself costs, against its limits (a built target is needed: make demo)
+	@bench/noop.sh $(TARGET) && bench/overhead.sh $(TARGET) && bench/status.sh && bench/engine.sh && bench/lines.sh
+
+dist: ## static ingot for linux and darwin, amd64 and arm64, with THIRD_PARTY_NOTICES
+	@scripts/dist.sh '$(LDFLAGS)'
+
+clean: ## remove bin/ and dist/
+	@rm -rf bin dist

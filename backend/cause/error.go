@@ -1,0 +1,31 @@
+package cause
+
+import "errors"
+
+// Error is an error whose cause is known.
+type Error struct {
+	ID  string
+	Err error
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+func (e *Error) Unwrap() error { return e.Err }
+
+// With gives err a cause; nil stays nil, and an inner cause is kept, since it
+// is nearer to the fact.
+func With(id string, err error) error {
+	var inner *Error
+	if err == nil || errors.As(err, &inner) {
+		return err
+	}
+	return &Error{ID: id, Err: err}
+}
+
+// Of returns the cause id of err, or "" when none is known.
+func Of(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.ID
+	}
+	return ""
+}

@@ -1,0 +1,7 @@
+package disk
+
+// lseek(2) whence values; macOS numbers them the other way round than Linux.
+const (
+	seekHole = 3
+	seekData = 4
+)

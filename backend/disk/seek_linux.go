@@ -1,0 +1,7 @@
+package disk
+
+// lseek(2) whence values.
+const (
+	seekData = 3
+	seekHole = 4
+)

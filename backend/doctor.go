@@ -1,0 +1,188 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"runtime"
+	"sort"
+	"strings"
+
+	"ingot/backend/guest"
+	"ingot/backend/home"
+	"ingot/backend/image"
+	"ingot/backend/qemu"
+)
+
+// Check is one line of the doctor's report.
+type Check struct {
+	Name    string `json:"name"`
+	OK      bool   `json:"ok"`
+	Why     string `json:"why"`               // what it is needed for
+	Install string `json:"install,omitempty"` // the exact command, or words where there is none
+	pkg     string
+}
+
+// Report is what the doctor found.
+type Report struct {
+	Checks  []Check  `json:"checks"`
+	Install []string `json:"install,omitempty"` // commands that mend all that can be mended
+}
+
+// OK tells whether nothing is missing.
+func (r Report) OK() bool {
+	for _, c := range r.Checks {
+		if !c.OK {
+			return false
+		}
+	}
+	return true
+}
+
+// Doctor looks at what building and proving the named targets needs here; with
+// no name, what every target needs.
+func (b *Backend) Doctor(ctx context.Context, names ...string) (Report, error) {
+	var rep Report
+	brew := runtime.GOOS == "darwin"
+	pkgs := map[string]bool{}
+	for _, n := range names {
+		if _, err := b.targets.Get(n); isUnknown(err) {
+			return rep, err
+		}
+	}
+	if len(names) == 0 {
+		names = b.targets.Names()
+	}
+	for _, n := range names {
+		r, err := b.targets.Get(n)
+		if err != nil {
+			continue // `ingot target validate` says what is wrong with it
+		}
+		rep.add(qemuChecks(ctx, r.Arch, brew)...)
+		g, err := b.openGuest(ctx)
+		if err != nil {
+			rep.add(Check{Name: "guest", Why: "the kernel and image steps run in it", Install: err.Error()})
+			continue
+		}
+		facts, err := g.Facts(ctx)
+		if err == nil {
+			var missing []image.Tool
+			missing, err = image.MissingTools(ctx, g, facts, r)
+			rep.add(guestChecks(r.Name, facts, missing)...)
+		}
+		if err := errors.Join(err, g.Close()); err != nil {
+			rep.add(Check{Name: "guest", Why: "the kernel and image steps run in it", Install: err.Error()})
+		}
+	}
+	free, err := home.FreeSpace(b.Home.Data)
+	if err != nil {
+		return rep, err
+	}
+	rep.add(Check{Name: "disk space", OK: free > 12<<30, Why: fmt.Sprintf("a build takes up to 12 GiB; %.1f GiB are free in %s", float64(free)/(1<<30), b.Home.Data), Install: "free some space, or set INGOT_HOME to a folder on another disk"})
+	for _, c := range rep.Checks {
+		if !c.OK && c.pkg != "" {
+			pkgs[c.pkg] = true
+		}
+	}
+	rep.Install = installCommands(pkgs, rep.Checks, brew)
+	return rep, nil
+}
+
+// add keeps one check of each name.
+func (r *Report) add(checks ...Check) {
+next:
+	for _, c := range checks {
+		for _, have := range r.Checks {
+			if have.Name == c.Name {
+				continue next
+			}
+		}
+		r.Checks = append(r.Checks, c)
+	}
+}
+
+func qemuChecks(ctx context.Context, arch string, brew bool) []Check {
+	deb := map[string][2]string{"arm64": {"qemu-system-arm", "qemu-efi-aarch64"}, "amd64": {"qemu-system-x86", "ovmf"}}[arch]
+	if brew {
+		deb = [2]string{"qemu", "qemu"}
+	}
+	_, err := home.LookTool(qemu.Binary(arch))
+	prog := Check{Name: qemu.Binary(arch), OK: err == nil, Why: "boots what was built: the proof", pkg: deb[0]}
+	_, err = qemu.FindFirmware(arch, qemu.FileExists)
+	fw := Check{Name: "UEFI firmware for " + arch, OK: err == nil, Why: "starts the boot loader in the proof", pkg: deb[1]}
+	return []Check{prog, fw}
+}
+
+func guestChecks(name string, f guest.Facts, missing []image.Tool) []Check {
+	if len(missing) == 0 {
+		return []Check{{Name: "tools of the kernel and image steps for " + name, OK: true, Why: fmt.Sprintf("%s %s, %d CPUs", f.DistroID, f.DistroVersion, f.CPUs)}}
+	}
+	var out []Check
+	for _, t := range missing {
+		c := Check{Name: t.Name, Why: t.Why, pkg: t.Package}
+		if t.Package == "" {
+			c.Install = t.Why
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// installCommands are what `ingot doctor --install` runs.
+func installCommands(pkgs map[string]bool, checks []Check, brew bool) []string {
+	names := make([]string, 0, len(pkgs))
+	for p := range pkgs {
+		names = append(names, p)
+	}
+	sort.Strings(names)
+	var cmds []string
+	if len(names) > 0 && brew {
+		cmds = append(cmds, "brew install "+strings.Join(names, " "))
+	} else if len(names) > 0 {
+		if pkgs["qemu-user-static"] || pkgs["arch-test"] {
+			names = append(names, "binfmt-support")
+		}
+		for compiler, headers := range map[string]string{"gcc-aarch64-linux-gnu": "libc6-dev-arm64-cross", "gcc-x86-64-linux-gnu": "libc6-dev-amd64-cross"} {
+			if pkgs[compiler] {
+				names = append(names, headers)
+			}
+		}
+		sort.Strings(names)
+		cmds = append(cmds, "apt-get update", "apt-get install -y --no-install-recommends debian-archive-keyring "+strings.Join(names, " "))
+	}
+	if needsBinfmt(pkgs, checks) && !brew {
+		cmds = append(cmds, "sh -c 'mountpoint -q /proc/sys/fs/binfmt_misc || mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc; update-binfmts --enable'")
+	}
+	return cmds
+}
+
+func needsBinfmt(pkgs map[string]bool, checks []Check) bool {
+	if pkgs["arch-test"] || pkgs["qemu-user-static"] {
+		return true
+	}
+	for _, c := range checks {
+		if strings.HasPrefix(c.Name, "binfmt:") && !c.OK {
+			return true
+		}
+	}
+	return false
+}
+
+// RunInstall runs one of a report's commands, as root or through sudo.
+func RunInstall(ctx context.Context, command string, root bool, stdout func(cmd *exec.Cmd)) error {
+	argv := []string{"sh", "-c", command}
+	if !root && !strings.HasPrefix(command, "brew ") {
+		if _, err := home.LookTool("sudo"); err != nil {
+			return fmt.Errorf("run as root: %s", command)
+		}
+		argv = append([]string{"sudo"}, argv...)
+	}
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = append(cmd.Environ(), "DEBIAN_FRONTEND=noninteractive")
+	stdout(cmd)
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w", command, err)
+	}
+	return nil
+}

@@ -1,0 +1,168 @@
+// Package event carries what happens during a build.
+//
+// An Event is one line of a build's journal. A Journal is that file: NDJSON,
+// increasing ids, written whole lines at a time, never rewritten. A Bus hands
+// events to followers; a follower that falls behind is dropped and can come
+// back by reading the journal from its last id. Events say what happened;
+// whether something is proved is evidence's matter, not theirs.
+package event
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// Kind says what an event reports.
+type Kind string
+
+// Kinds of events. Progress events go to followers only, not to the journal.
+const (
+	BuildStarted  Kind = "build-started"
+	BuildFinished Kind = "build-finished"
+	StepStarted   Kind = "step-started"
+	StepSkipped   Kind = "step-skipped"
+	StepFinished  Kind = "step-finished"
+	Progress      Kind = "progress"
+	Note          Kind = "note"
+	EvidenceMade  Kind = "evidence"
+)
+
+// Outcome is how a step or build ended.
+type Outcome string
+
+// Outcomes. A finished step without evidence is not a success.
+const (
+	Passed    Outcome = "passed"
+	Failed    Outcome = "failed"
+	Cancelled Outcome = "cancelled"
+)
+
+// Event is one thing that happened. Times are UTC.
+type Event struct {
+	ID       int64     `json:"id"`
+	At       time.Time `json:"at"`
+	Kind     Kind      `json:"kind"`
+	Target   string    `json:"target"`
+	Build    string    `json:"build"`
+	Step     string    `json:"step,omitempty"`
+	Msg      string    `json:"msg,omitempty"`
+	Outcome  Outcome   `json:"outcome,omitempty"`
+	Cause    string    `json:"cause,omitempty"`
+	Class    string    `json:"class,omitempty"` // of a build's failure; see backend.Class
+	Fix      string    `json:"fix,omitempty"`
+	Evidence string    `json:"evidence,omitempty"`
+	Done     int64     `json:"done,omitempty"`  // progress: units done
+	Total    int64     `json:"total,omitempty"` // progress: units in all, 0 when unknown
+	ETA      int64     `json:"etaSeconds,omitempty"`
+	WallMS   int64     `json:"wallMs,omitempty"`  // of a finished step
+	ChildMS  int64     `json:"childMs,omitempty"` // of that, while a child process ran
+	PID      int       `json:"pid,omitempty"`
+	PIDStart string    `json:"pidStart,omitempty"`
+}
+
+// Journal appends events of one build to a file. Its methods may be called
+// from several goroutines.
+type Journal struct {
+	mu   sync.Mutex
+	f    *os.File
+	next int64
+	base Event // target and build
+	bus  *Bus
+}
+
+// OpenJournal continues or creates the journal at path. Events also go to bus,
+// which may be nil. The caller closes it.
+func OpenJournal(path, target, build string, bus *Bus) (*Journal, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	last := int64(0)
+	old, err := Read(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	if len(old) > 0 {
+		last = old[len(old)-1].ID
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	if err := cutTail(f, path); err != nil {
+		return nil, errors.Join(fmt.Errorf("journal: %w", err), f.Close())
+	}
+	return &Journal{f: f, next: last + 1, base: Event{Target: target, Build: build}, bus: bus}, nil
+}
+
+// cutTail takes away a last line that a crash cut short.
+func cutTail(f *os.File, path string) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if end := bytes.LastIndexByte(data, '\n') + 1; end < len(data) {
+		return f.Truncate(int64(end))
+	}
+	return nil
+}
+
+// Add writes e with the next id and the current time. Progress is not written.
+func (j *Journal) Add(e Event) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	e.Target, e.Build, e.At = j.base.Target, j.base.Build, time.Now().UTC()
+	if e.Kind == Progress {
+		j.bus.publish(e)
+		return nil
+	}
+	e.ID = j.next
+	line, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	if _, err := j.f.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("journal %s: %w", j.f.Name(), err)
+	}
+	j.next++
+	j.bus.publish(e)
+	if e.Kind == BuildFinished || e.Kind == StepFinished {
+		return j.f.Sync()
+	}
+	return nil
+}
+
+// Close flushes and closes the file.
+func (j *Journal) Close() error { return errors.Join(j.f.Sync(), j.f.Close()) }
+
+// Read returns a journal's events. A last line cut short by a crash is left out.
+func Read(path string) ([]Event, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var events []Event
+	r := bufio.NewReader(f)
+	for n := 1; ; n++ {
+		line, err := r.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return events, nil // a partial last line was never acknowledged
+		}
+		if err != nil {
+			return events, fmt.Errorf("journal %s: %w", path, err)
+		}
+		var e Event
+		if err := json.Unmarshal(line, &e); err != nil {
+			return events, fmt.Errorf("journal %s:%d: not an event: %w", path, n, err)
+		}
+		events = append(events, e)
+	}
+}

@@ -1,0 +1,224 @@
+// Package guest runs commands where a build happens.
+//
+// A guest is a place with a POSIX shell: the local Linux host, a machine over
+// ssh. Every command and file of the kernel and image steps goes through the
+// Guest interface, and one conformance suite (guesttest) runs on each kind.
+package guest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Guest is a place where commands run. Its methods may be called from several
+// goroutines at once.
+type Guest interface {
+	// Name is "local" or "ssh:NAME".
+	Name() string
+	// Facts looks at the guest afresh.
+	Facts(ctx context.Context) (Facts, error)
+	// Run runs a command and streams its output; nil means exit status 0, a
+	// command that failed is an *ExitError. When ctx ends, the command's whole
+	// process group ends before Run returns ctx's error.
+	Run(ctx context.Context, cmd Cmd) error
+	// Put copies a file of this computer to an absolute path in the guest,
+	// making parents; the file appears whole or not at all.
+	Put(ctx context.Context, src, dst string, mode os.FileMode) error
+	// Get copies a file of the guest to this computer, likewise; stretches of
+	// zeros become holes.
+	Get(ctx context.Context, src, dst string) error
+	// TempDir makes a private work directory in the guest.
+	TempDir(ctx context.Context, label string) (string, error)
+	// Remove deletes a directory that TempDir made, with all that is in it.
+	Remove(ctx context.Context, dir string) error
+	// Close frees what the guest holds; it stops no command.
+	Close() error
+}
+
+// Cmd is a command. Env adds KEY=VALUE pairs; no secret may stand in Argv or
+// Env, which others on the guest can read.
+type Cmd struct {
+	Argv           []string
+	Dir            string
+	Env            []string
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer // nil throws away
+}
+
+// Facts is what a guest is. Sizes are bytes; Arch is Go's name.
+type Facts struct {
+	OS, Arch, Kernel        string
+	DistroID, DistroVersion string
+	CPUs                    int
+	MemBytes, WorkFreeBytes uint64
+	User                    string
+	Root                    bool
+	ClockSkew               time.Duration // guest's clock minus ours
+}
+
+// ExitError says that a command ran and failed.
+type ExitError struct {
+	Argv []string
+	Code int    // -1 when a signal ended it
+	Tail string // the last lines of its stderr, or of its stdout where stderr is empty
+}
+
+func (e *ExitError) Error() string {
+	name := ""
+	if len(e.Argv) > 0 {
+		name = strings.Join(e.Argv[:min(2, len(e.Argv))], " ")
+	}
+	return fmt.Sprintf("%s: exit status %d: %s", name, e.Code, strings.TrimSpace(e.Tail))
+}
+
+// LostError says that the connection to the guest broke.
+type LostError struct {
+	Guest string
+	Err   error
+}
+
+func (e *LostError) Error() string {
+	return fmt.Sprintf("the connection to guest %s was lost: %v", e.Guest, e.Err)
+}
+func (e *LostError) Unwrap() error { return e.Err }
+
+// tail passes bytes through and keeps the last few KiB.
+type tail struct {
+	mu   sync.Mutex
+	w    io.Writer
+	kept []byte
+}
+
+const tailBytes = 4 << 10
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	t.kept = append(t.kept, p[max(0, len(p)-tailBytes):]...)
+	if len(t.kept) > 2*tailBytes {
+		t.kept = append([]byte(nil), t.kept[len(t.kept)-tailBytes:]...)
+	}
+	t.mu.Unlock()
+	if t.w == nil {
+		return len(p), nil
+	}
+	return t.w.Write(p)
+}
+
+// lines returns the last 20 whole lines.
+func (t *tail) lines() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := bytes.Split(bytes.TrimRight(t.kept, "\n"), []byte("\n"))
+	return string(bytes.Join(all[max(0, len(all)-20):], []byte("\n")))
+}
+
+// outputs wraps a command's writers; report gives the tail for an ExitError.
+func outputs(c Cmd) (stdout, stderr *tail, report func() string) {
+	stdout, stderr = &tail{w: c.Stdout}, &tail{w: c.Stderr}
+	return stdout, stderr, func() string {
+		if s := stderr.lines(); strings.TrimSpace(s) != "" {
+			return s
+		}
+		return stdout.lines()
+	}
+}
+
+// ProxyEnv picks this process's proxy settings for a command in a guest that
+// asks the network. A proxy whose address holds a password is left out: others
+// on the guest could read it.
+func ProxyEnv(environ []string) []string {
+	var out []string
+	for _, kv := range environ {
+		name, value, _ := strings.Cut(kv, "=")
+		switch strings.ToLower(name) {
+		case "http_proxy", "https_proxy", "all_proxy", "no_proxy":
+			if value != "" && plainProxy(value) {
+				out = append(out, kv)
+			}
+		}
+	}
+	return out
+}
+
+// plainProxy tells whether a proxy's address holds neither user nor password.
+// What is no address is a list of hosts, or is judged by its text: curl and apt
+// take "user:password@host" without a scheme.
+func plainProxy(value string) bool {
+	u, err := url.Parse(value)
+	return (err != nil || u.User == nil) && !strings.Contains(value, "@")
+}
+
+// factsScript prints KEY=VALUE lines on any POSIX system.
+const factsScript = `echo "os=$(uname -s)"; echo "machine=$(uname -m)"; echo "kernel=$(uname -r)"
+echo "uid=$(id -u)"; echo "user=$(id -un)"; echo "now=$(date +%s)"
+echo "cpus=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)"
+[ -r /proc/meminfo ] && sed -n 's/^MemTotal: *\([0-9]*\) kB/memkb=\1/p' /proc/meminfo
+[ -r /etc/os-release ] && sed -n -e 's/^ID=/distro=/p' -e 's/^VERSION_ID=/version=/p' /etc/os-release
+d=$1; while [ ! -e "$d" ]; do d=$(dirname "$d"); done # the work directory is made at its first use
+echo "freekb=$(df -Pk "$d" 2>/dev/null | awk 'NR==2 {print $4}')"
+true
+`
+
+// readFacts runs the script through run, which must be the guest's.
+func readFacts(ctx context.Context, g Guest, workDir string) (Facts, error) {
+	var out bytes.Buffer
+	before := time.Now()
+	if err := g.Run(ctx, Cmd{Argv: []string{"sh", "-c", factsScript, "facts", workDir}, Stdout: &out}); err != nil {
+		return Facts{}, fmt.Errorf("facts of guest %s: %w", g.Name(), err)
+	}
+	v := map[string]string{}
+	for _, l := range strings.Split(out.String(), "\n") {
+		if key, val, ok := strings.Cut(l, "="); ok {
+			v[key] = strings.Trim(strings.TrimSpace(val), `"`)
+		}
+	}
+	num := func(k string) uint64 { n, _ := strconv.ParseUint(v[k], 10, 64); return n } // absent counts as 0: not known
+	f := Facts{OS: strings.ToLower(v["os"]), Arch: goArch(v["machine"]), Kernel: v["kernel"], DistroID: v["distro"], DistroVersion: v["version"],
+		CPUs: int(num("cpus")), MemBytes: num("memkb") << 10, WorkFreeBytes: num("freekb") << 10, User: v["user"], Root: v["uid"] == "0"}
+	if now := num("now"); now > 0 {
+		f.ClockSkew = time.Unix(int64(now), 0).Sub(before).Truncate(time.Second)
+	}
+	return f, nil
+}
+
+func goArch(machine string) string {
+	if a, ok := map[string]string{"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64", "amd64": "amd64"}[machine]; ok {
+		return a
+	}
+	return machine
+}
+
+// made remembers the directories that TempDir gave out.
+type made struct {
+	mu   sync.Mutex
+	dirs map[string]bool
+}
+
+func (m *made) add(dir string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.dirs == nil {
+		m.dirs = map[string]bool{}
+	}
+	m.dirs[dir] = true
+}
+
+// check refuses a path that TempDir did not make: Remove deletes trees.
+func (m *made) check(dir string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for d := range m.dirs {
+		if dir == d || strings.HasPrefix(dir, d+"/") && !strings.Contains(dir, "/..") {
+			return nil
+		}
+	}
+	return fmt.Errorf("remove %s: it is no work directory of this guest", dir)
+}

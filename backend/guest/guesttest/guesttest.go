@@ -1,0 +1,288 @@
+// Package guesttest is the conformance suite of guests: what every kind of
+// guest.Guest must do, so that a recipe runs unchanged in any.
+package guesttest
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"ingot/backend/event"
+	"ingot/backend/guest"
+)
+
+// Run runs the suite. open makes a fresh guest that lives on this computer's
+// file system or at least answers for it.
+func Run(t *testing.T, open func(t *testing.T) guest.Guest) {
+	tests := map[string]func(*testing.T, guest.Guest){
+		"exit codes": exitCodes, "streams": streams, "arguments": arguments, "stdin, env, dir": surroundings,
+		"cancel": cancel, "long line": longLine, "put and get": putAndGet, "sparse": sparse, "missing file": missingFile,
+		"work directories": workDirs, "reclaim": reclaim, "facts": facts,
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			g := open(t)
+			t.Cleanup(func() {
+				if err := g.Close(); err != nil {
+					t.Errorf("close: %v", err)
+				}
+			})
+			test(t, g)
+		})
+	}
+}
+
+func sh(script string, out io.Writer, args ...string) guest.Cmd {
+	return guest.Cmd{Argv: append([]string{"sh", "-c", script, "sh"}, args...), Stdout: out}
+}
+
+func exitCodes(t *testing.T, g guest.Guest) {
+	ctx := context.Background()
+	if err := g.Run(ctx, sh("exit 0", nil)); err != nil {
+		t.Errorf("exit 0: %v", err)
+	}
+	var exit *guest.ExitError
+	if err := g.Run(ctx, sh("echo why >&2; exit 7", nil)); !errors.As(err, &exit) || exit.Code != 7 || !strings.Contains(exit.Tail, "why") {
+		t.Errorf("exit 7: %v", err)
+	}
+	if err := g.Run(ctx, guest.Cmd{Argv: []string{"no-such-program-here"}}); err == nil {
+		t.Error("a missing program was no error")
+	}
+	if err := g.Run(ctx, guest.Cmd{}); err == nil {
+		t.Error("an empty command was no error")
+	}
+}
+
+// streams: stdout and stderr are apart, and the first line comes before the
+// command ends.
+func streams(t *testing.T, g guest.Guest) {
+	r, w := io.Pipe()
+	var stderr bytes.Buffer
+	c := sh("echo first; echo other >&2; read x; echo last", w)
+	stdinR, stdinW := io.Pipe()
+	c.Stdin, c.Stderr = stdinR, &stderr
+	done := make(chan error, 1)
+	go func() { done <- g.Run(context.Background(), c); _ = w.Close() }()
+	buf := make([]byte, 6)
+	if _, err := io.ReadFull(r, buf); err != nil || string(buf) != "first\n" {
+		t.Fatalf("first line: %q, %v", buf, err)
+	}
+	if _, err := stdinW.Write([]byte("go\n")); err != nil {
+		t.Fatal(err)
+	}
+	_ = stdinW.Close()
+	rest, _ := io.ReadAll(r)
+	if err := <-done; err != nil || string(rest) != "last\n" || stderr.String() != "other\n" {
+		t.Errorf("rest %q, stderr %q, %v", rest, stderr.String(), err)
+	}
+}
+
+func arguments(t *testing.T, g guest.Guest) {
+	args := []string{"plain", "with space", "", "quote'\"back`tick", "$HOME ${x} $(id)", "new\nline", "ümläut 漢字", "-n", "*", "a\\b"}
+	var out bytes.Buffer
+	if err := g.Run(context.Background(), sh(`for a in "$@"; do printf '%s\0' "$a"; done`, &out, args...)); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Split(strings.TrimSuffix(out.String(), "\x00"), "\x00"); strings.Join(got, "|") != strings.Join(args, "|") {
+		t.Errorf("arguments came as %q", got)
+	}
+}
+
+func surroundings(t *testing.T, g guest.Guest) {
+	var out bytes.Buffer
+	c := guest.Cmd{Argv: []string{"sh", "-c", `pwd; echo "$A $B"; cat`}, Dir: "/usr", Env: []string{"A=one two", "B=$x'y"}, Stdin: strings.NewReader("input"), Stdout: &out}
+	if err := g.Run(context.Background(), c); err != nil {
+		t.Fatal(err)
+	}
+	if out.String() != "/usr\none two $x'y\ninput" {
+		t.Errorf("got %q", out.String())
+	}
+}
+
+// cancel must end grandchildren too; a unique sleep names them.
+func cancel(t *testing.T, g guest.Guest) {
+	secs := fmt.Sprintf("86%03d.%d", os.Getpid()%1000, time.Now().UnixNano()%1e6)
+	ctx, stop := context.WithCancel(context.Background())
+	r, w := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		done <- g.Run(ctx, sh("sleep $1 & sh -c \"trap '' TERM; sleep $1\" & echo up; wait", w, secs))
+		_ = w.Close()
+	}()
+	if _, err := io.ReadFull(r, make([]byte, 3)); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	stop()
+	go func() { _, _ = io.Copy(io.Discard, r) }()
+	select {
+	case err := <-done:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled command: %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("a cancelled command does not return")
+	}
+	if d := time.Since(began); d > 15*time.Second {
+		t.Errorf("cancel took %s", d)
+	}
+	for range 50 { // the kernel takes its time to bury the killed
+		if out, _ := exec.Command("pgrep", "-f", "sleep "+secs).Output(); len(out) == 0 {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Error("grandchildren live on")
+}
+
+func longLine(t *testing.T, g guest.Guest) {
+	var out bytes.Buffer
+	if err := g.Run(context.Background(), sh("head -c 10000000 /dev/zero | tr '\\0' x", &out)); err != nil || out.Len() != 10000000 {
+		t.Errorf("10 MB line: %d bytes, %v", out.Len(), err)
+	}
+}
+
+func putAndGet(t *testing.T, g guest.Guest) {
+	ctx := context.Background()
+	dir, err := g.TempDir(ctx, "conformance")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = g.Remove(ctx, dir) }()
+	random := make([]byte, 5<<20+3)
+	_, _ = rand.Read(random)
+	for name, data := range map[string][]byte{"empty": {}, "random": random} {
+		src, back := filepath.Join(t.TempDir(), "src"), filepath.Join(t.TempDir(), "deep", "back")
+		if err := os.WriteFile(src, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		dst := dir + "/new dir/" + name
+		if err := g.Put(ctx, src, dst, 0o750); err != nil {
+			t.Fatal(err)
+		}
+		var mode bytes.Buffer
+		if err := g.Run(ctx, sh(`ls -l "$1" | cut -c1-10; ls -A "$(dirname "$1")" | wc -l`, &mode, dst)); err != nil || !strings.HasPrefix(mode.String(), "-rwxr-x---") {
+			t.Errorf("%s: mode %q, %v", name, mode.String(), err)
+		}
+		if err := g.Get(ctx, dst, back); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := os.ReadFile(back); !bytes.Equal(got, data) {
+			t.Errorf("%s: came back with %d other bytes", name, len(got))
+		}
+	}
+}
+
+func sparse(t *testing.T, g guest.Guest) {
+	ctx := context.Background()
+	dir, err := g.TempDir(ctx, "conformance")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = g.Remove(ctx, dir) }()
+	if err := g.Run(ctx, sh(`truncate -s 200M "$1" && printf end | dd of="$1" bs=1 seek=104857600 conv=notrunc 2>/dev/null`, nil, dir+"/disk")); err != nil {
+		t.Fatal(err)
+	}
+	back := filepath.Join(t.TempDir(), "disk")
+	if err := g.Get(ctx, dir+"/disk", back); err != nil {
+		t.Fatal(err)
+	}
+	var st syscall.Stat_t
+	if err := syscall.Stat(back, &st); err != nil || st.Size != 200<<20 || st.Blocks*512 > 1<<20 {
+		t.Errorf("size %d, allocated %d, %v", st.Size, st.Blocks*512, err)
+	}
+}
+
+func missingFile(t *testing.T, g guest.Guest) {
+	err := g.Get(context.Background(), "/no/such/file", filepath.Join(t.TempDir(), "x"))
+	if err == nil || !strings.Contains(err.Error(), "/no/such/file") {
+		t.Errorf("get of a missing file: %v", err)
+	}
+}
+
+func workDirs(t *testing.T, g guest.Guest) {
+	ctx := context.Background()
+	a, err := g.TempDir(ctx, "one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := g.TempDir(ctx, "one")
+	if err != nil || a == b {
+		t.Fatalf("%s, %s, %v", a, b, err)
+	}
+	for _, foreign := range []string{"/", "/usr", "", a + "/../..", filepath.Dir(a)} {
+		if err := g.Remove(ctx, foreign); err == nil {
+			t.Errorf("Remove(%q) was done", foreign)
+		}
+	}
+	for _, d := range []string{a, b} {
+		if err := g.Remove(ctx, d); err != nil {
+			t.Error(err)
+		}
+		if err := g.Run(ctx, sh(`[ ! -e "$1" ]`, nil, d)); err != nil {
+			t.Errorf("%s is still there", d)
+		}
+	}
+}
+
+// reclaim: what a dead process left is ended and removed, and nothing else.
+func reclaim(t *testing.T, g guest.Guest) {
+	ctx := context.Background()
+	children := event.Children{Dir: t.TempDir()}
+	g = guest.Tracked(g, children)
+	dir, err := g.TempDir(ctx, "left")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Run(ctx, sh(`cd "$1" && mkdir deep && cd deep && { setsid sh -c 'echo $$ > pid; exec sleep 600' < /dev/null > /dev/null 2>&1 & } && while [ ! -s pid ]; do sleep 0.1; done`, nil, dir)); err != nil {
+		t.Fatal(err)
+	}
+	var pid strings.Builder
+	if err := g.Run(ctx, sh(`cat "$1/deep/pid"`, &pid, dir)); err != nil {
+		t.Fatal(err)
+	}
+	recorded := func() int {
+		files, err := filepath.Glob(filepath.Join(children.Dir, "*.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(files)
+	}
+	if recorded() != 1 {
+		t.Errorf("%d directories are recorded, want 1", recorded())
+	}
+	for _, foreign := range []string{"/", "/etc", dir + "/..", dir + "/../ingot-a-b", filepath.Dir(dir), "ingot-left-1"} {
+		if err := guest.Reclaim(ctx, g, foreign); err == nil {
+			t.Errorf("Reclaim(%q) was done", foreign)
+		}
+	}
+	if err := guest.Reclaim(ctx, g, dir); err != nil {
+		t.Error(err)
+	}
+	if err := g.Run(ctx, sh(`[ ! -e "$1" ] && ! readlink "/proc/$2/cwd" >/dev/null 2>&1`, nil, dir, strings.TrimSpace(pid.String()))); err != nil {
+		t.Errorf("%s or process %s is still there", dir, pid.String())
+	}
+	if err := guest.Reclaim(ctx, g, dir); err != nil {
+		t.Errorf("a directory that is gone: %v", err)
+	}
+	if err := g.Remove(ctx, dir); err != nil || recorded() != 0 {
+		t.Errorf("%v; %d directories are recorded, want 0", err, recorded())
+	}
+}
+
+func facts(t *testing.T, g guest.Guest) {
+	f, err := g.Facts(context.Background())
+	if err != nil || f.OS != "linux" || f.CPUs < 1 || f.MemBytes < 64<<20 || f.Kernel == "" || f.User == "" || f.WorkFreeBytes == 0 || f.ClockSkew.Abs() > time.Minute {
+		t.Errorf("%+v, %v", f, err)
+	}
+}

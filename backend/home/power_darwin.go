@@ -1,0 +1,33 @@
+package home
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"strconv"
+	"time"
+)
+
+// ReadBattery asks pmset(1).
+func ReadBattery() Battery {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "/usr/bin/pmset", "-g", "batt").Output()
+	if err != nil {
+		return Battery{}
+	}
+	return parsePmset(string(out))
+}
+
+// StayAwake keeps the computer from sleeping while idle, until release is
+// called or this process ends: caffeinate(8) holds the power assertion.
+func StayAwake() (release func()) {
+	cmd := exec.Command("/usr/bin/caffeinate", "-i", "-w", strconv.Itoa(os.Getpid()))
+	if cmd.Start() != nil {
+		return func() {} // the work goes on; the computer may sleep
+	}
+	return func() {
+		_ = cmd.Process.Kill() // it may have ended
+		_ = cmd.Wait()
+	}
+}

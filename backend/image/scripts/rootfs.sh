@@ -1,0 +1,19 @@
+#!/bin/sh
+# Makes the base root file system as a tar from locked packages only: the
+# repository is a folder of files that were verified one by one before.
+#   DEB_ARCH INCLUDE EPOCH SUITE; repo/*.deb in the work directory
+set -eu
+umask 022 # modes are part of the bytes: the same whoever builds
+export LC_ALL=C SOURCE_DATE_EPOCH="$EPOCH"
+( cd repo && dpkg-scanpackages -m . > Packages 2> ../scan.log ) || { cat scan.log >&2; exit 1; }
+mode=root
+[ "$(id -u)" -eq 0 ] || mode=unshare
+mkdir tmp
+export TMPDIR="$PWD/tmp" # so that all of it lies in the work directory
+# What every installation makes anew: the image gets its own. ($1 is the root.)
+anew='cd "${1:?}" && rm -f ./etc/apt/sources.list ./etc/ssh/ssh_host_*'
+exec mmdebstrap --mode="$mode" --architectures="$DEB_ARCH" --variant=apt --format=tar \
+	--aptopt='Apt::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
+	--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
+	--dpkgopt='path-include=/usr/share/doc/*/copyright' --dpkgopt='path-exclude=/usr/share/locale/*' \
+	--customize-hook="$anew" --include="$INCLUDE" "$SUITE" rootfs.tar "deb [trusted=yes] copy:$PWD/repo ./"

@@ -1,0 +1,368 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/semaphore"
+)
+
+// Worker takes jobs of a queue and runs them.
+type Worker struct {
+	Slots  int // of the machine; a job takes as many as its weight, at most all
+	Handle Handler
+	// Dead is told of a job that was delivered MaxDeliver times without an end;
+	// it is out of the queue then. May be nil.
+	Dead func(ctx context.Context, j Job)
+	// Rests tells that no job of the lane is to be begun now; may be nil. It is
+	// asked before each look, so it must be quick.
+	Rests func(Lane) bool
+	Log   *slog.Logger // may be nil
+}
+
+// held is how many jobs a worker may hold that wait for a lease.
+const held = 16
+
+// look is how often a worker looks at lanes without having been told of a job:
+// for those that come back after a delay or from a silent worker.
+const look = time.Second
+
+// Run works until ctx ends, and returns when every handler has. Jobs that ran
+// then stay in the queue.
+func (w Worker) Run(ctx context.Context, q *Queue) error {
+	if w.Log == nil {
+		w.Log = slog.New(slog.DiscardHandler)
+	}
+	r := &worker{Worker: w, q: q, slots: semaphore.NewWeighted(int64(max(1, w.Slots))), hold: semaphore.NewWeighted(int64(max(1, w.Slots)) + held)}
+	var consumers []consumer
+	for _, l := range lanes {
+		c, err := q.stream.Consumer(ctx, string(l))
+		if err != nil {
+			return fmt.Errorf("worker: lane %s: %w", l, err)
+		}
+		consumers = append(consumers, consumer{c, l})
+	}
+	wake := make(chan *nats.Msg, 64)
+	subscription, err := q.conn.ChanSubscribe(wakeSubject, wake)
+	if err != nil {
+		return fmt.Errorf("worker: %w", err)
+	}
+	defer func() { _ = subscription.Unsubscribe() }() // the connection may be gone
+	if w.Dead != nil {
+		stop, err := r.watchDead(ctx)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
+	defer r.running.Wait()
+	ticker := time.NewTicker(look)
+	defer ticker.Stop()
+	for {
+		if err := r.take(ctx, consumers); err != nil {
+			w.Log.Warn("worker", "err", err) // the server is away: the next look may find it
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-wake:
+		case <-r.freed():
+		case <-ticker.C:
+		}
+	}
+}
+
+// consumer is a lane's consumer.
+type consumer struct {
+	jetstream.Consumer
+	lane Lane
+}
+
+// worker is a Worker at work.
+type worker struct {
+	Worker
+	q       *Queue
+	slots   *semaphore.Weighted // running
+	hold    *semaphore.Weighted // running or waiting for a lease
+	running sync.WaitGroup
+	mu      sync.Mutex
+	free    chan struct{}
+}
+
+// freed is closed when slots were given back since the last call.
+func (w *worker) freed() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.free == nil {
+		w.free = make(chan struct{})
+	}
+	return w.free
+}
+
+func (w *worker) signalFree() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.free != nil {
+		close(w.free)
+		w.free = nil
+	}
+}
+
+// take starts what the free slots allow, interactive jobs first.
+func (w *worker) take(ctx context.Context, consumers []consumer) error {
+	for ctx.Err() == nil {
+		if !w.slots.TryAcquire(1) { // all busy
+			return nil
+		}
+		w.slots.Release(1)
+		if !w.hold.TryAcquire(1) {
+			return nil
+		}
+		m, err := w.next(consumers)
+		if m == nil {
+			w.hold.Release(1)
+			return err
+		}
+		placed := newPlaced()
+		w.running.Add(1)
+		go func() {
+			defer w.running.Done()
+			defer w.signalFree()
+			defer w.hold.Release(1)
+			defer placed.set()
+			w.run(ctx, m, placed)
+		}()
+		<-placed.done // the next look must know which slots are spoken for
+	}
+	return nil
+}
+
+// placed is closed once when a job just taken has its slots, or waits for them
+// or for its lease.
+type placed struct {
+	done chan struct{}
+	set  func()
+}
+
+func newPlaced() placed {
+	done := make(chan struct{})
+	return placed{done, sync.OnceFunc(func() { close(done) })}
+}
+
+// next fetches one message without waiting; nil when there is none.
+func (w *worker) next(consumers []consumer) (jetstream.Msg, error) {
+	for _, c := range consumers {
+		if w.Rests != nil && w.Rests(c.lane) {
+			continue
+		}
+		batch, err := c.FetchNoWait(1)
+		if err != nil {
+			return nil, err
+		}
+		for m := range batch.Messages() {
+			return m, nil
+		}
+		if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+// run runs one delivery of a job.
+func (w *worker) run(ctx context.Context, m jetstream.Msg, p placed) {
+	var j Job
+	meta, err := m.Metadata()
+	if err != nil || json.Unmarshal(m.Data(), &j) != nil {
+		w.Log.Error("worker: a message is no job", "subject", m.Subject())
+		_ = m.Term() // nobody can run it
+		return
+	}
+	ctx, cancel := context.WithCancelCause(withStopping(ctx))
+	defer cancel(nil)
+	sub, err := w.q.conn.Subscribe(cancelSubject(j.ID), func(r *nats.Msg) {
+		cancel(ErrCancelled)
+		_ = r.Respond(nil) // the asker may be gone
+	})
+	if err != nil {
+		return // delivered again after AckWait
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+
+	beat := &heart{w: w, m: m, j: j, stop: make(chan struct{}), done: make(chan struct{})}
+	go beat.run(ctx, cancel)
+	err = w.handle(ctx, j, beat, p, Attempt{Number: int(meta.NumDelivered), Last: int(meta.NumDelivered) >= w.q.opt.MaxDeliver})
+	close(beat.stop)
+	<-beat.done
+	w.end(ctx, m, j, err)
+	beat.release()
+}
+
+// withStopping gives the end of ctx the cause ErrStopping.
+func withStopping(ctx context.Context) context.Context {
+	out, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() { cancel(ErrStopping) })
+	return out
+}
+
+// handle waits for lease and slots and calls the handler.
+func (w *worker) handle(ctx context.Context, j Job, beat *heart, p placed, a Attempt) error {
+	l, err := w.q.acquire(ctx, j, p.set)
+	if err == nil {
+		a.Fence = l.rev
+		beat.hold(l) // from here on the heart's
+		weight := int64(min(max(1, j.Weight), max(1, w.Slots)))
+		if !w.slots.TryAcquire(weight) {
+			p.set()
+			err = w.slots.Acquire(ctx, weight)
+		}
+		if err == nil {
+			p.set()
+			defer w.slots.Release(weight)
+			return w.Handle(ctx, j, a)
+		}
+	}
+	if c := context.Cause(ctx); errors.Is(c, ErrCancelled) {
+		return w.Handle(ctx, j, a) // to record the end of a job that never ran
+	} else if c != nil {
+		return c
+	}
+	return &RetryError{time.Second, err}
+}
+
+// end tells the queue how the delivery ended.
+func (w *worker) end(ctx context.Context, m jetstream.Msg, j Job, err error) {
+	var retry *RetryError
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, ErrLeaseLost):
+		w.Log.Warn("worker: lost its lease", "job", j.ID)
+		return // it is another one's
+	case errors.Is(cause, ErrStopping) && errors.Is(err, context.Canceled):
+		_ = m.Nak() // at once to another; otherwise after AckWait
+		return
+	case errors.As(err, &retry):
+		_ = m.NakWithDelay(retry.After)
+		return
+	}
+	done, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := m.DoubleAck(done); err != nil {
+		w.Log.Warn("worker: the end of a job was not taken; it will be delivered again", "job", j.ID, "err", err)
+	}
+}
+
+// heart tells the queue that a job is being run, and keeps its lease.
+type heart struct {
+	w    *worker
+	m    jetstream.Msg
+	j    Job
+	stop chan struct{}
+	done chan struct{}
+
+	mu    sync.Mutex
+	lease *lease
+}
+
+func (h *heart) hold(l *lease) {
+	h.mu.Lock()
+	h.lease = l
+	h.mu.Unlock()
+}
+
+func (h *heart) release() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.lease != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		h.lease.release(ctx)
+	}
+}
+
+// run beats until stopped. The lease is given up a sixth of AckWait before it
+// would end by itself, so that its job stops before another one can begin.
+func (h *heart) run(ctx context.Context, cancel context.CancelCauseFunc) {
+	defer close(h.done)
+	wait := h.w.q.opt.AckWait
+	ticker := time.NewTicker(wait / 3)
+	defer ticker.Stop()
+	ends := time.NewTimer(wait * 5 / 6)
+	defer ends.Stop()
+	for {
+		select {
+		case <-h.stop:
+			return
+		case <-ends.C:
+			cancel(ErrLeaseLost)
+			return
+		case <-ticker.C:
+		}
+		began := time.Now()
+		err := h.beat(ctx, wait/3)
+		switch {
+		case err == nil:
+			ends.Reset(wait*5/6 - time.Since(began))
+		case errors.Is(err, ErrLeaseLost):
+			cancel(ErrLeaseLost)
+			return
+		default:
+			h.w.Log.Warn("worker: heartbeat", "job", h.j.ID, "err", err)
+		}
+	}
+}
+
+func (h *heart) beat(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	defer cancel()
+	if err := h.m.InProgress(); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.lease == nil {
+		return nil
+	}
+	return h.lease.renew(ctx, h.j.ID)
+}
+
+// watchDead follows the server's word on jobs that were delivered too often.
+func (w *worker) watchDead(ctx context.Context) (stop func(), err error) {
+	sub, err := w.q.conn.Subscribe("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES."+stream+".*", func(m *nats.Msg) {
+		var advisory struct {
+			Seq uint64 `json:"stream_seq"`
+		}
+		if json.Unmarshal(m.Data, &advisory) != nil {
+			return
+		}
+		w.bury(ctx, advisory.Seq)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("worker: %w", err)
+	}
+	return func() { _ = sub.Unsubscribe() }, nil
+}
+
+// bury takes a job out of the queue and tells Dead.
+func (w *worker) bury(ctx context.Context, seq uint64) {
+	all, err := w.q.pending(ctx)
+	if err != nil {
+		w.Log.Error("worker: a job that was delivered too often", "err", err)
+		return
+	}
+	i := slices.IndexFunc(all, func(k kept) bool { return k.seq == seq })
+	if i < 0 {
+		return // another worker was first
+	}
+	w.Dead(ctx, all[i].Job)
+	if err := w.q.stream.DeleteMsg(ctx, seq); err != nil {
+		w.Log.Error("worker: a job that was delivered too often stays in the queue", "job", all[i].ID, "err", err)
+	}
+}

@@ -1,0 +1,251 @@
+package publish
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"path"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+)
+
+const apiVersion = "ingot/v1"
+
+// Index is index.json, the catalogue of a prefix.
+type Index struct {
+	APIVersion string  `json:"apiVersion"`
+	Kind       string  `json:"kind"`
+	Images     []Entry `json:"images"`
+}
+
+// Entry is one release in the catalogue. Paths are relative to the prefix.
+type Entry struct {
+	OS            string    `json:"os"`
+	Release       string    `json:"release"`
+	Variant       string    `json:"variant"`
+	Arch          string    `json:"arch"`
+	Version       string    `json:"version"`
+	Path          string    `json:"path"`
+	Disk          string    `json:"disk"`
+	SHA256        string    `json:"sha256"`
+	Size          int64     `json:"size"`
+	KernelRelease string    `json:"kernelRelease"`
+	Proven        bool      `json:"proven"`
+	Proof         string    `json:"proof,omitempty"`
+	Published     time.Time `json:"published"`
+}
+
+func (e Entry) same(o Entry) bool {
+	return e.Path == o.Path && e.Variant == o.Variant
+}
+
+// catalogueTries bounds the fight over index.json with other publishers.
+const catalogueTries = 20
+
+// catalogue enters the release into index.json, index.html and latest.*.
+func (p *publishing) catalogue(ctx context.Context) error {
+	d := p.disk()
+	e := Entry{OS: p.r.OS, Release: p.r.Release, Variant: p.r.Variant, Arch: p.r.Arch, Version: p.r.Version, Path: p.dir, Disk: path.Join(p.dir, d.Name),
+		SHA256: d.SHA256, Size: d.Size, KernelRelease: p.r.KernelRelease, Proven: p.r.Proven, Proof: p.r.Proof, Published: time.Now().UTC().Truncate(time.Second)}
+	err := p.update(ctx, "index.json", "application/json", func(old []byte) ([]byte, error) {
+		index, err := merge(old, e)
+		if err != nil {
+			return nil, err
+		}
+		return jsonText(index)
+	})
+	if err != nil {
+		return fmt.Errorf("index.json: %w", err)
+	}
+	err = p.update(ctx, "index.html", "text/html; charset=utf-8", func([]byte) ([]byte, error) {
+		now, err := p.index(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return indexPage(now)
+	})
+	if err != nil {
+		return fmt.Errorf("index.html: %w", err)
+	}
+	return p.latest(ctx, e)
+}
+
+// index reads the catalogue as it is now. What is made from it is made inside
+// update, after the target's ETag was taken, so that a slower publisher cannot
+// put an older list over a newer one.
+func (p *publishing) index(ctx context.Context) (Index, error) {
+	var index Index
+	text, _, _, err := p.get(ctx, "index.json")
+	if err == nil {
+		err = json.Unmarshal(text, &index)
+	}
+	return index, err
+}
+
+// merge adds the entry; a version that is there with other bytes is a conflict.
+func merge(old []byte, e Entry) (Index, error) {
+	index := Index{APIVersion: apiVersion, Kind: "Index"}
+	if len(old) > 0 {
+		if err := json.Unmarshal(old, &index); err != nil {
+			return index, &Error{Cause: "publish.conflict", Msg: fmt.Sprintf("the prefix holds an index.json that is not Ingot's: %v", err), Fix: "publish under another prefix"}
+		}
+	}
+	for i, have := range index.Images {
+		if !have.same(e) {
+			continue
+		}
+		if have.SHA256 != e.SHA256 {
+			return index, &Error{Cause: "publish.conflict", Msg: fmt.Sprintf("%s is in the catalogue with other bytes (SHA-256 %s)", e.Path, have.SHA256)}
+		}
+		index.Images[i].Proven = have.Proven || e.Proven
+		return index, nil
+	}
+	index.Images = append(index.Images, e)
+	sort.Slice(index.Images, func(i, j int) bool { return index.Images[i].Disk < index.Images[j].Disk })
+	return index, nil
+}
+
+// update reads a mutable object, changes it, and writes it back if nobody else
+// did meanwhile; else it starts over.
+func (p *publishing) update(ctx context.Context, name, mediaType string, change func(old []byte) ([]byte, error)) error {
+	for try := range catalogueTries {
+		old, etag, _, err := p.get(ctx, name)
+		if err != nil {
+			return err
+		}
+		data, err := change(old)
+		if err != nil || bytes.Equal(old, data) {
+			return err
+		}
+		err = p.replace(ctx, name, data, mediaType, etag)
+		if !errors.Is(err, errMoved) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Duration(try+1) * 50 * time.Millisecond): // somebody else publishes; let them finish
+		}
+	}
+	return &Error{Cause: "publish.conflict", Msg: name + " is changed by others all the time", Fix: "try again later"}
+}
+
+// latest points at the newest proven release of its kind. The first variant of
+// a release owns latest.*; every variant has latest-<variant>.* as well.
+func (p *publishing) latest(ctx context.Context, e Entry) error {
+	dir := path.Join(e.OS, e.Release, e.Arch)
+	names := []string{"latest-" + e.Variant, "latest"}
+	for _, name := range names {
+		if name == "latest" && e.Variant != defaultVariant {
+			continue
+		}
+		for ext, media := range map[string]string{"json": "application/json", "yaml": "application/yaml"} {
+			err := p.update(ctx, path.Join(dir, name+"."+ext), media, func(old []byte) ([]byte, error) { return p.pointer(ctx, e, ext, old) })
+			if err != nil {
+				return fmt.Errorf("%s.%s: %w", name, ext, err)
+			}
+		}
+	}
+	return nil
+}
+
+// defaultVariant is the one that latest.* without a variant means.
+const defaultVariant = "server"
+
+// pointer is the text of latest.json or latest.yaml as the catalogue is now;
+// old where nothing is proven, so that no pointer is made.
+func (p *publishing) pointer(ctx context.Context, e Entry, ext string, old []byte) ([]byte, error) {
+	index, err := p.index(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var kin []Entry
+	for _, i := range index.Images {
+		if i.OS == e.OS && i.Release == e.Release && i.Arch == e.Arch && i.Variant == e.Variant && i.Proven {
+			kin = append(kin, i)
+		}
+	}
+	if len(kin) == 0 {
+		return old, nil
+	}
+	// versions are times, YYYYMMDD-HHMM, so their order is that of their text
+	newest := slices.MaxFunc(kin, func(a, b Entry) int { return strings.Compare(a.Version, b.Version) })
+	if ext == "json" {
+		return jsonText(newest)
+	}
+	return limaYAML(newest.Version, p.endpoint.public()+"/"+newest.Disk, newest.Arch, newest.SHA256)
+}
+
+func jsonText(v any) ([]byte, error) {
+	b, err := json.MarshalIndent(v, "", "  ")
+	return append(b, '\n'), err
+}
+
+// manifest describes the release: files, inputs, packages and, for what is
+// under the GPL, where its source is.
+func (p *publishing) manifest() (File, error) {
+	type file struct {
+		Name   string `json:"name"`
+		Size   int64  `json:"size"`
+		SHA256 string `json:"sha256"`
+		SHA512 string `json:"sha512"`
+	}
+	var files []file
+	for _, f := range p.done {
+		files = append(files, file{f.Name, f.Size, f.SHA256, f.SHA512})
+	}
+	text, err := jsonText(map[string]any{
+		"apiVersion": apiVersion, "kind": "Manifest",
+		"os": p.r.OS, "release": p.r.Release, "variant": p.r.Variant, "arch": p.r.Arch, "version": p.r.Version,
+		"kernel": map[string]string{"release": p.r.KernelRelease, "buildId": p.r.KernelBuildID},
+		"proven": p.r.Proven, "proof": p.r.Proof, "files": files, "inputs": p.r.Inputs, "packages": p.r.Packages, "sources": p.r.Sources, "tools": p.r.Tools,
+	})
+	return File{Name: "manifest.json", Data: text, MediaType: "application/json"}, err
+}
+
+func (p *publishing) limaTemplate() (File, error) {
+	d := p.disk()
+	text, err := limaYAML(p.r.Version, d.URL, p.r.Arch, d.SHA256)
+	return File{Name: "lima.yaml", Data: text, MediaType: "application/yaml"}, err
+}
+
+// limaYAML is a template that `limactl start URL` takes as it is. Lima keeps
+// images by address, and addresses here are never used again.
+func limaYAML(version, url, arch, sha256 string) ([]byte, error) {
+	machine := map[string]string{"arm64": "aarch64", "amd64": "x86_64"}[arch]
+	type image struct {
+		Location string `yaml:"location"`
+		Arch     string `yaml:"arch"`
+		Digest   string `yaml:"digest"`
+	}
+	b, err := yaml.Marshal(struct {
+		Minimum    string          `yaml:"minimumLimaVersion"`
+		Images     []image         `yaml:"images"`
+		Mounts     []string        `yaml:"mounts"`
+		Containerd map[string]bool `yaml:"containerd"`
+	}{"1.0.0", []image{{url, machine, "sha256:" + sha256}}, []string{}, map[string]bool{"system": false, "user": false}})
+	return append([]byte("# Ingot image "+version+"; start it with: limactl start <this file's address>\n"), b...), err
+}
+
+var page = template.Must(template.New("index").Parse(`<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Ingot images</title>
+<style>body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem}table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.4rem .6rem;border-bottom:1px solid #8884}code{font-size:.85em;overflow-wrap:anywhere}</style>
+<h1>Ingot images</h1>
+<p>A tick means: these bytes booted; the proof lies beside them under <code>evidence/</code>. Verify with <a href="ingot.pub">ingot.pub</a>.</p>
+<table><tr><th>Image<th>Version<th>Kernel<th>Size<th>Booted<th>SHA-256</tr>
+{{range .Images}}<tr><td><a href="{{.Disk}}">{{.OS}} {{.Release}} {{.Variant}} {{.Arch}}</a><td><a href="{{.Path}}/manifest.json">{{.Version}}</a><td>{{.KernelRelease}}<td>{{.Size}}<td>{{if .Proven}}✓{{else}}not proven{{end}}<td><code>{{.SHA256}}</code></tr>
+{{end}}</table>
+`))
+
+func indexPage(index Index) ([]byte, error) {
+	var b bytes.Buffer
+	err := page.Execute(&b, index)
+	return b.Bytes(), err
+}

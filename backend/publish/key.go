@@ -1,0 +1,87 @@
+package publish
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"path"
+
+	"ingot/backend/secret"
+)
+
+const (
+	publicKeyName = "ingot.pub"
+	keyMedia      = "text/plain"
+)
+
+// signature signs a checksum list. A signature that is there already stands if
+// one of the publisher's keys made it: a publish that was cut off can be
+// repeated after the key was changed.
+func (p *publishing) signature(ctx context.Context, list string, text []byte) ([]byte, error) {
+	there, _, ok, err := p.get(ctx, path.Join(p.dir, list+".minisig"))
+	if err != nil {
+		return nil, fmt.Errorf("%s.minisig: %w", list, err)
+	}
+	if _, ours := secret.VerifyMinisignAny(p.opt.Keys, text, there); ok && ours {
+		return there, nil
+	}
+	return p.opt.Signer.MinisignSign(text, p.dir+" "+list), nil
+}
+
+// publicKey puts ingot.pub at the prefix, since readers trust it for every
+// release. An earlier key of the publisher's makes way and is kept for the
+// releases that it signed; a stranger's key there is a conflict.
+func (p *publishing) publicKey(ctx context.Context) error {
+	ours := []byte(p.opt.Signer.MinisignPublic())
+	if err := p.keep(ctx, publicKeyName, ours); err != nil {
+		return err
+	}
+	err := p.update(ctx, publicKeyName, keyMedia, func(there []byte) ([]byte, error) {
+		if bytes.Equal(there, ours) {
+			return ours, nil
+		}
+		return ours, p.retire(ctx, there)
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", publicKeyName, err)
+	}
+	return p.holds(ctx, publicKeyName, ours)
+}
+
+// retire keeps an earlier key of the publisher's as keys/<key id>.pub.
+func (p *publishing) retire(ctx context.Context, text []byte) error {
+	id, key, err := secret.ParsePublic(string(text))
+	if err != nil || !p.opt.Keys[id].Equal(key) {
+		return &Error{Cause: "publish.conflict", Msg: "the prefix holds another publisher's ingot.pub", Fix: "publish under another prefix, or with that publisher's home"}
+	}
+	name := path.Join("keys", id+".pub")
+	if err := p.keep(ctx, name, text); err != nil {
+		return err
+	}
+	return p.holds(ctx, name, text)
+}
+
+// keep writes a key create-only; one that is there already stays.
+func (p *publishing) keep(ctx context.Context, name string, text []byte) error {
+	f := File{Name: name, Data: text, MediaType: keyMedia}
+	want, err := digestFile(f)
+	if err == nil {
+		_, err = p.create(ctx, name, f, want)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// holds reads an object back and compares it.
+func (p *publishing) holds(ctx context.Context, name string, want []byte) error {
+	got, _, ok, err := p.get(ctx, name)
+	if err != nil {
+		return fmt.Errorf("read back %s: %w", name, err)
+	}
+	if !ok || !bytes.Equal(got, want) {
+		return &Error{Cause: "publish.conflict", Msg: name + " has other bytes than were written: somebody else publishes there", Fix: "publish under another prefix"}
+	}
+	return nil
+}

@@ -1,0 +1,177 @@
+package qemu
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"ingot/backend/home"
+)
+
+// Accel is the outcome of choosing an accelerator: the one to use and what was
+// found wrong with the better ones.
+type Accel struct {
+	Name  string   `json:"name"`
+	Tried []string `json:"tried,omitempty"` // "kvm: said nothing within 10s"
+}
+
+const probeMark = "INGOT-PROBE-OK"
+
+// probePrograms are tiny guests that write probeMark to the first serial port
+// and halt. A device node proves nothing: KVM on some nested hosts aborts QEMU
+// or hangs, and HVF needs an entitlement.
+var probePrograms = map[string]string{
+	// movz x1,#0x900,lsl 16; adr x2,msg; 1: ldrb w3,[x2],#1; cbz w3,2f; str w3,[x1]; b 1b; 2: wfi; b 2b
+	"arm64": "0120a1d2e20000104314403863000034230000b9fdffff177f2003d5ffffff17",
+	// cli; xor ax,ax; mov ds,ax; mov si,msg; mov dx,0x3f8; 1: lodsb; test al,al; jz 2f; out dx,al; jmp 1b; 2: hlt; jmp 2b
+	"amd64": "fa31c08ed8be167cbaf803ac84c07403eeebf8f4ebfd",
+}
+
+// probeImage is the program with its message; for amd64 as a boot sector.
+func probeImage(arch string) ([]byte, error) {
+	code, err := hex.DecodeString(probePrograms[arch])
+	if err != nil || len(code) == 0 {
+		return nil, fmt.Errorf("no probe program for %s", arch)
+	}
+	img := append(code, probeMark+"\n\x00"...)
+	if arch == "amd64" {
+		sector := make([]byte, 1<<20)
+		copy(sector, img)
+		sector[510], sector[511] = 0x55, 0xaa
+		return sector, nil
+	}
+	return img, nil
+}
+
+const probeTimeout = 10 * time.Second
+
+// Probe runs the tiny guest on one accelerator; nil means that it spoke.
+func Probe(ctx context.Context, h Host, accel string) error {
+	dir, err := os.MkdirTemp("", "ingot-probe-")
+	if err != nil {
+		return fmt.Errorf("probe %s: %w", accel, err)
+	}
+	defer os.RemoveAll(dir)
+	img, err := probeImage(h.Arch)
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(dir, "probe.img")
+	if err := os.WriteFile(file, img, 0o600); err != nil {
+		return fmt.Errorf("probe %s: %w", accel, err)
+	}
+	argv := append([]string{"-nodefaults", "-display", "none", "-serial", "stdio", "-m", "128"}, machineArgs(h.Arch, accel)...)
+	if h.Arch == "amd64" {
+		argv = append(argv, "-drive", "format=raw,readonly=on,if=none,id=p,file="+escape(file), "-device", "virtio-blk-pci,drive=p")
+	} else {
+		argv = append(argv, "-kernel", file)
+	}
+	return listen(ctx, h.Program, argv)
+}
+
+// listen runs QEMU until the mark comes, it ends, or the time is over.
+func listen(ctx context.Context, program string, argv []string) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, argv...)
+	stderr := &tail{}
+	cmd.Stderr = stderr
+	cmd.WaitDelay = 2 * time.Second
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	seen := readMark(out)
+	cancel()
+	_ = cmd.Wait() // killed on purpose; its exit status says nothing
+	if seen {
+		return nil
+	}
+	if msg := bytes.TrimSpace([]byte(stderr.String())); len(msg) > 0 {
+		return fmt.Errorf("%s", bytes.SplitN(msg, []byte("\n"), 2)[0])
+	}
+	return fmt.Errorf("the probe guest said nothing within %s", probeTimeout)
+}
+
+func readMark(r io.Reader) bool {
+	var got []byte
+	buf := make([]byte, 256)
+	for {
+		n, err := r.Read(buf)
+		got = append(got, buf[:n]...)
+		if bytes.Contains(got, []byte(probeMark)) {
+			return true
+		}
+		if err != nil || len(got) > 1<<20 {
+			return false
+		}
+	}
+}
+
+// Candidates lists accelerators worth probing for a guest on this computer,
+// best first; tcg always comes last.
+func Candidates(hostOS, hostArch, guestArch string) []string {
+	if hostArch != guestArch {
+		return []string{"tcg"}
+	}
+	switch hostOS {
+	case "linux":
+		return []string{"kvm", "tcg"}
+	case "darwin":
+		return []string{"hvf", "tcg"}
+	}
+	return []string{"tcg"}
+}
+
+// ChooseAccel probes the candidates in order. Results are kept in cacheDir per
+// QEMU version, firmware and host kernel, since a probe of a hanging
+// accelerator takes its whole time-out.
+func ChooseAccel(ctx context.Context, h Host, cacheDir string) (Accel, error) {
+	key := fmt.Sprintf("%s|%s|%s|%s", h.Arch, h.Version, h.FirmwareDigest, hostKernel())
+	path := filepath.Join(cacheDir, "accel-"+h.Arch+".json")
+	var kept struct {
+		Key   string `json:"key"`
+		Accel Accel  `json:"accel"`
+	}
+	if b, err := os.ReadFile(path); err == nil && json.Unmarshal(b, &kept) == nil && kept.Key == key {
+		return kept.Accel, nil
+	}
+	var a Accel
+	for _, name := range Candidates(runtime.GOOS, runtime.GOARCH, h.Arch) {
+		err := Probe(ctx, h, name)
+		if err == nil {
+			a.Name = name
+			break
+		}
+		if ctx.Err() != nil {
+			return Accel{}, ctx.Err()
+		}
+		a.Tried = append(a.Tried, name+": "+err.Error())
+	}
+	if a.Name == "" {
+		return a, fmt.Errorf("no accelerator works: %v", a.Tried)
+	}
+	kept.Key, kept.Accel = key, a
+	if b, err := json.Marshal(kept); err == nil {
+		_ = home.WriteFileAtomic(path, b, 0o600) // only a cache: without it the next proof probes again
+	}
+	return a, nil
+}
+
+func hostKernel() string {
+	if b, err := os.ReadFile("/proc/version"); err == nil {
+		return string(bytes.TrimSpace(b))
+	}
+	return runtime.GOOS
+}

@@ -1,0 +1,174 @@
+package qemu
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// VM is a running machine. Serial may be read by one goroutine and written by
+// another; the other methods may be called from any.
+type VM struct {
+	Argv   []string
+	Serial net.Conn
+
+	cmd    *exec.Cmd
+	qmp    *qmpClient
+	stderr *tail
+	done   chan struct{}
+	err    error // set before done is closed
+}
+
+// LaunchError says that QEMU ended before the machine ran.
+type LaunchError struct {
+	Argv   []string
+	Stderr string
+	Err    error
+}
+
+func (e *LaunchError) Error() string {
+	return fmt.Sprintf("qemu did not start: %v: %s", e.Err, bytes.TrimSpace([]byte(e.Stderr)))
+}
+
+func (e *LaunchError) Unwrap() error { return e.Err }
+
+// connectTimeout bounds the wait for QEMU's sockets; launching takes 0.1 s,
+// and several seconds on a loaded machine.
+const connectTimeout = 60 * time.Second
+
+// Start launches the machine. The guest's CPUs stand still until the serial
+// line is connected, so no byte of it is missed. Cancelling ctx kills QEMU.
+func Start(ctx context.Context, m Machine) (*VM, error) {
+	vm := &VM{Argv: m.Argv(), stderr: &tail{}, done: make(chan struct{})}
+	vm.cmd = exec.CommandContext(ctx, vm.Argv[0], vm.Argv[1:]...)
+	vm.cmd.Stderr = vm.stderr
+	vm.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	vm.cmd.Cancel = func() error { return vm.cmd.Process.Kill() }
+	vm.cmd.WaitDelay = 5 * time.Second
+	if err := vm.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", vm.Argv[0], err)
+	}
+	go func() {
+		vm.err = vm.cmd.Wait()
+		close(vm.done)
+	}()
+	if m.Started != nil {
+		if err := m.Started(vm.PID()); err != nil {
+			return nil, vm.abandon(err)
+		}
+	}
+	serial, err := vm.dial(ctx, m.serialPath())
+	if err != nil {
+		return nil, vm.abandon(err)
+	}
+	vm.Serial = serial
+	conn, err := vm.dial(ctx, m.qmpPath())
+	if err == nil {
+		vm.qmp, err = newQMP(conn)
+	}
+	if err != nil {
+		return nil, vm.abandon(err)
+	}
+	return vm, nil
+}
+
+// dial connects to a socket that QEMU is about to make.
+func (vm *VM) dial(ctx context.Context, path string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	for {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
+		if err == nil {
+			return conn, nil
+		}
+		select {
+		case <-vm.done:
+			return nil, errors.Join(errors.New("it ended at once"), vm.err)
+		case <-ctx.Done():
+			return nil, fmt.Errorf("connect to %s: %w", filepath.Base(path), err)
+		case <-time.After(10 * time.Millisecond): // the file appears without an event we could wait for portably
+		}
+	}
+}
+
+func (vm *VM) abandon(cause error) error {
+	vm.Kill()
+	return &LaunchError{Argv: vm.Argv, Stderr: vm.Stderr(), Err: cause}
+}
+
+// Kill ends QEMU at once and waits for it.
+func (vm *VM) Kill() {
+	if vm.Serial != nil {
+		_ = vm.Serial.Close()
+	}
+	if vm.qmp != nil {
+		vm.qmp.close()
+	}
+	_ = vm.cmd.Process.Kill()
+	<-vm.done
+}
+
+// Done is closed when QEMU has ended.
+func (vm *VM) Done() <-chan struct{} { return vm.done }
+
+// Stderr is the last 64 KiB of what QEMU said.
+func (vm *VM) Stderr() string { return vm.stderr.String() }
+
+// PID is QEMU's process id.
+func (vm *VM) PID() int { return vm.cmd.Process.Pid }
+
+// Screendump writes the screen as a PNG file (QEMU ≥ 7.1).
+func (vm *VM) Screendump(ctx context.Context, path string) error {
+	_, err := vm.qmp.execute(ctx, "screendump", map[string]any{"filename": path, "format": "png"})
+	return err
+}
+
+// tail keeps the last 64 KiB written to it.
+type tail struct {
+	mu  sync.Mutex
+	buf []byte
+}
+
+const tailSize = 64 << 10
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.buf = append(t.buf, p...)
+	if len(t.buf) > tailSize {
+		t.buf = append([]byte(nil), t.buf[len(t.buf)-tailSize:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(t.buf)
+}
+
+// CopyVars makes a machine's own copy of the firmware's variables.
+func CopyVars(fw Firmware, dst string) error {
+	in, err := os.Open(fw.Vars)
+	if err != nil {
+		return fmt.Errorf("firmware variables: %w", err)
+	}
+	defer in.Close()
+	out, err := os.OpenFile(dst, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("firmware variables: %w", err)
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		return errors.Join(fmt.Errorf("firmware variables: %w", err), out.Close())
+	}
+	return out.Close()
+}

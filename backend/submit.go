@@ -1,0 +1,151 @@
+package backend
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"ingot/backend/build"
+	"ingot/backend/home"
+	"ingot/backend/jobs"
+)
+
+// jobFile is the record of a submission in a build's folder.
+const jobFile = "job.json"
+
+// Submission is what a client asks an owner to build.
+type Submission struct {
+	Target   string   `json:"target"`
+	Until    string   `json:"until,omitempty"`
+	Force    []string `json:"force,omitempty"`
+	Unproven bool     `json:"unproven,omitempty"`
+	Renew    bool     `json:"renew,omitempty"`
+	Keep     bool     `json:"keep,omitempty"`
+	Check    bool     `json:"check,omitempty"`
+	Guest    string   `json:"guest,omitempty"`
+	Batch    bool     `json:"batch,omitempty"`  // behind all interactive builds
+	NoWait   bool     `json:"noWait,omitempty"` // refuse when a build of the target has not ended
+}
+
+func (s Submission) options() build.Options {
+	return build.Options{Target: s.Target, Until: s.Until, Force: s.Force, Unproven: s.Unproven, Renew: s.Renew, Keep: s.Keep, Check: s.Check}
+}
+
+// LeavingError says that an owner takes no more work.
+type LeavingError struct{}
+
+func (*LeavingError) Error() string { return "Ingot's owner is about to end: try again in a moment" }
+
+// submit checks a submission, records it and queues it.
+func (o *Owner) submit(ctx context.Context, s Submission) (string, error) {
+	o.mu.Lock()
+	leaving := o.leaving
+	o.mu.Unlock()
+	if leaving {
+		return "", &LeavingError{}
+	}
+	b, err := o.backend(s.Guest)
+	if err != nil {
+		return "", err
+	}
+	if err := b.CheckSubmission(s); err != nil {
+		return "", err
+	}
+	if s.NoWait {
+		if id := o.runningOf(s.Target); id != "" {
+			return "", &home.HeldError{Holder: home.Holder{PID: os.Getpid(), Purpose: "build " + id + " of " + s.Target, Since: o.started}}
+		}
+	}
+	data, err := json.Marshal(s)
+	if err != nil {
+		return "", err
+	}
+	j := jobs.Job{ID: build.NewID(time.Now()), Target: s.Target, Lane: jobs.Interactive, Weight: o.slots(), Data: data}
+	if s.Batch {
+		j.Lane = jobs.Batch
+	}
+	if err := o.record(j); err != nil {
+		return "", err
+	}
+	if err := o.enqueue(ctx, j); err != nil {
+		o.fail(j, err)
+		return "", err
+	}
+	return j.ID, nil
+}
+
+// CheckSubmission says what of it cannot be built, before anything is begun.
+func (b *Backend) CheckSubmission(s Submission) error {
+	if err := s.options().Validate(); err != nil {
+		return err
+	}
+	if _, err := b.targets.Get(s.Target); err != nil {
+		return err
+	}
+	if s.Guest == "" || s.Guest == "local" {
+		return nil
+	}
+	for _, g := range b.config.Guests {
+		if g.Name == s.Guest {
+			return nil
+		}
+	}
+	return &GuestError{s.Guest, b.Home.ConfigFile()}
+}
+
+func (o *Owner) runningOf(name string) string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, j := range o.open {
+		if j.Target == name {
+			return j.ID
+		}
+	}
+	return ""
+}
+
+// record writes job.json: from here on the build goes on whatever happens.
+func (o *Owner) record(j jobs.Job) error {
+	bd, err := o.ledger.Build(j.Target, j.ID)
+	if err != nil {
+		return err
+	}
+	data, err := json.MarshalIndent(j, "", " ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(bd.Dir, 0o700); err != nil {
+		return fmt.Errorf("submit: %w", err)
+	}
+	if err := home.WriteFileAtomic(filepath.Join(bd.Dir, jobFile), data, 0o600); err != nil {
+		return fmt.Errorf("submit: %w", err)
+	}
+	return nil
+}
+
+// enqueue puts a recorded job into the queue, which is started when it is not
+// up. A job that the queue holds already is left there.
+func (o *Owner) enqueue(ctx context.Context, j jobs.Job) error {
+	o.mu.Lock()
+	if o.leaving {
+		o.mu.Unlock()
+		return &LeavingError{}
+	}
+	o.open[j.ID] = j
+	o.mu.Unlock()
+	q, err := o.startQueue(ctx)
+	if err == nil {
+		var held []jobs.Job
+		if held, err = q.Pending(ctx); err == nil && !slices.ContainsFunc(held, func(h jobs.Job) bool { return h.ID == j.ID }) {
+			err = q.Submit(ctx, j)
+		}
+	}
+	if err != nil {
+		o.ended(j.ID)
+	}
+	return err
+}

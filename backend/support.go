@@ -1,0 +1,179 @@
+package backend
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/user"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"sort"
+	"strings"
+	"time"
+
+	"ingot/backend/home"
+)
+
+// supportLimit is the most that one file of a bundle may hold; of longer ones
+// the end is taken.
+const supportLimit = 4 << 20
+
+// Support writes a bundle for a report: versions, what doctor finds, the
+// status, the configuration, and logs, journal and evidence of each target's
+// newest build. Names of the user, of this computer and of hosts are replaced,
+// and so is whatever looks like a credential. It returns the files' names.
+func (b *Backend) Support(ctx context.Context, file string) (names []string, err error) {
+	if err := checkFolder(file); err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{}
+	add := func(name string, v any) {
+		text, err := json.MarshalIndent(v, "", "  ")
+		if err != nil {
+			text = []byte(err.Error())
+		}
+		files[name] = text
+	}
+	add("version.json", map[string]string{"ingot": Version, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH})
+	rows, err := b.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	add("status.json", rows)
+	findings, err := b.Doctor(ctx)
+	if err != nil {
+		add("doctor.json", err.Error())
+	} else {
+		add("doctor.json", findings)
+	}
+	if text, err := os.ReadFile(b.Home.ConfigFile()); err == nil {
+		files["config.yaml"] = text
+	}
+	if err := b.supportBuilds(ctx, files); err != nil {
+		return nil, err
+	}
+	r := b.redactor()
+	for name, text := range files {
+		files[name] = r.clean(text)
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names, home.CreateAtomic(file, 0o600, func(f *os.File) error { return writeBundle(f, names, files) })
+}
+
+// supportBuilds adds the newest build of each target. Evidence goes in as
+// statements: names inside an envelope could not be replaced.
+func (b *Backend) supportBuilds(ctx context.Context, files map[string][]byte) error {
+	targets, err := b.ledger.Targets()
+	if err != nil {
+		return err
+	}
+	for _, t := range targets {
+		builds, err := b.ledger.Builds(t)
+		if err != nil {
+			return err
+		}
+		if len(builds) == 0 {
+			continue
+		}
+		newest := builds[len(builds)-1]
+		docs, err := newest.Evidence(ctx, b.keys)
+		if err != nil {
+			return err
+		}
+		for _, d := range docs {
+			text, err := json.MarshalIndent(d.Statement, "", "  ")
+			if err != nil {
+				text = []byte(d.Problem)
+			}
+			files[t+"/"+newest.ID+"/evidence/"+d.ID+".json"] = text
+		}
+		for _, pattern := range []string{"journal.ndjson", "logs/*"} {
+			found, err := filepath.Glob(filepath.Join(newest.Dir, pattern))
+			if err != nil {
+				return err
+			}
+			for _, f := range found {
+				text, err := os.ReadFile(f)
+				if err != nil {
+					return err
+				}
+				rel, err := filepath.Rel(newest.Dir, f)
+				if err != nil {
+					return err
+				}
+				files[t+"/"+newest.ID+"/"+filepath.ToSlash(rel)] = text[max(0, len(text)-supportLimit):]
+			}
+		}
+	}
+	return nil
+}
+
+func writeBundle(f *os.File, names []string, files map[string][]byte) error {
+	z := gzip.NewWriter(f)
+	t := tar.NewWriter(z)
+	for _, n := range names {
+		if err := t.WriteHeader(&tar.Header{Name: "ingot-support/" + n, Mode: 0o600, Size: int64(len(files[n])), ModTime: time.Now()}); err != nil {
+			return err
+		}
+		if _, err := t.Write(files[n]); err != nil {
+			return err
+		}
+	}
+	return errors.Join(t.Close(), z.Close())
+}
+
+// redactor replaces names and what looks like a credential.
+type redactor struct{ names []struct{ from, to string } }
+
+// credentialLike are assignments of secrets, in the forms of shells, YAML, URLs
+// and HTTP headers.
+var credentialLike = regexp.MustCompile(`(?i)((secret|password|passwd|token|credential|access[_-]?key(_id)?|private[_-]?key)["']?\s*[:=]\s*["']?)[^\s"',}]{4,}|(authorization:\s*)\S.*|(://[^\s/:@]+:)[^\s/@]+@|\b(AKIA|ASIA)[A-Z0-9]{16}\b`)
+
+func (b *Backend) redactor() redactor {
+	var r redactor
+	add := func(from, to string) {
+		if len(from) > 2 {
+			r.names = append(r.names, struct{ from, to string }{from, to})
+		}
+	}
+	if dir, err := os.UserHomeDir(); err == nil {
+		add(dir, "~")
+	}
+	if u, err := user.Current(); err == nil && u.Username != "root" {
+		add(u.Username, "USER")
+	}
+	if name, err := os.Hostname(); err == nil && name != "localhost" {
+		add(name, "THIS-HOST")
+	}
+	hosts := []string{b.config.Publish.Endpoint, b.config.Publish.PublicURL}
+	for _, m := range b.config.Mirrors {
+		hosts = append(hosts, m)
+	}
+	for i, h := range hosts {
+		if u, err := url.Parse(h); err == nil {
+			add(u.Host, fmt.Sprintf("HOST-%d", i))
+		}
+	}
+	for i, g := range b.config.Guests {
+		add(g.Host, fmt.Sprintf("GUEST-%d", i))
+		add(g.User, "USER")
+	}
+	// longer names first, so that none hides in another
+	sort.SliceStable(r.names, func(i, j int) bool { return len(r.names[i].from) > len(r.names[j].from) })
+	return r
+}
+
+func (r redactor) clean(text []byte) []byte {
+	s := string(text)
+	for _, n := range r.names {
+		s = strings.ReplaceAll(s, n.from, n.to)
+	}
+	return []byte(credentialLike.ReplaceAllString(s, "${1}${4}${5}REDACTED"))
+}

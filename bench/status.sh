@@ -1,0 +1,11 @@
+#!/bin/bash
+# The reality of 200 targets with 50 builds each: the median of several folds.
+# Fails above the limit, in milliseconds.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+"$(scripts/go.sh --path)" test -run xxx -bench Status -benchtime 5x -count 5 ./backend | awk -v limit="${LIMIT:-100}" '
+	/^BenchmarkStatus/ { t[++n] = $3 / 1e6 }
+	END { for (i = 1; i <= n; i++) for (j = i + 1; j <= n; j++) if (t[j] < t[i]) { x = t[i]; t[i] = t[j]; t[j] = x }
+		m = t[int((n + 1) / 2)]
+		printf "status of 200 targets x 50 builds: median %.0f ms of %d (%.0f to %.0f)\n", m, n, t[1], t[n]
+		if (n == 0 || m > limit) { print "above " limit " ms"; exit 1 } }'

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+
+	"github.com/spf13/cobra"
+
+	"ingot/backend"
+)
+
+type doctorOptions struct {
+	*global
+	install bool
+	targets []string
+}
+
+func newDoctor(g *global) *cobra.Command {
+	o := &doctorOptions{global: g}
+	c := &cobra.Command{
+		Use: "doctor [TARGET…]", Short: "Say what is missing on this computer, why it matters, and how to install it",
+		RunE: func(c *cobra.Command, a []string) error {
+			o.targets = a
+			return runDoctor(c.Context(), o, os.Stdout)
+		},
+	}
+	c.Flags().BoolVar(&o.install, "install", false, "install what is missing (root, or sudo)")
+	c.Flags().BoolVar(&g.json, "json", false, "print the report as JSON")
+	return c
+}
+
+// missingError is the doctor's verdict that something is not there.
+type missingError struct{ n int }
+
+func (e *missingError) Error() string { return fmt.Sprintf("%d things are missing", e.n) }
+
+func runDoctor(ctx context.Context, o *doctorOptions, w io.Writer) error {
+	b, err := o.open()
+	if err != nil {
+		return err
+	}
+	rep, err := b.Doctor(ctx, o.targets...)
+	if err != nil {
+		return err
+	}
+	if o.install && !rep.OK() {
+		for _, cmd := range rep.Install {
+			fmt.Fprintf(os.Stderr, "+ %s\n", cmd)
+			if err := backend.RunInstall(ctx, cmd, os.Getuid() == 0, func(c *exec.Cmd) { c.Stdout, c.Stderr, c.Stdin = os.Stderr, os.Stderr, os.Stdin }); err != nil {
+				return err
+			}
+		}
+		if rep, err = b.Doctor(ctx, o.targets...); err != nil {
+			return err
+		}
+	}
+	if o.json {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		err = enc.Encode(rep)
+	} else {
+		printReport(w, rep)
+	}
+	if err != nil || rep.OK() {
+		return err
+	}
+	n := 0
+	for _, c := range rep.Checks {
+		if !c.OK {
+			n++
+		}
+	}
+	return &missingError{n}
+}
+
+func printReport(w io.Writer, rep backend.Report) {
+	for _, c := range rep.Checks {
+		mark := "✓"
+		if !c.OK {
+			mark = "✗"
+		}
+		fmt.Fprintf(w, "%s %s: %s\n", mark, c.Name, c.Why)
+		if !c.OK && c.Install != "" {
+			fmt.Fprintf(w, "    %s\n", c.Install)
+		}
+	}
+	if len(rep.Install) > 0 {
+		fmt.Fprintln(w, "\nThese commands install what is missing; `ingot doctor --install` runs them:")
+		for _, cmd := range rep.Install {
+			fmt.Fprintf(w, "    %s\n", cmd)
+		}
+	}
+}

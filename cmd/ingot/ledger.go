@@ -1,0 +1,44 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"ingot/backend"
+)
+
+func newLedger(g *global) *cobra.Command {
+	c := &cobra.Command{Use: "ledger", Short: "The folder of all evidence"}
+	reindex := &cobra.Command{
+		Use: "reindex", Short: "Read the whole ledger again: documents, signatures, artifacts", Args: args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			b, err := g.open()
+			if err != nil {
+				return err
+			}
+			rep, err := b.Reindex(c.Context())
+			if perr := printReindexed(os.Stdout, rep, g.json); perr != nil {
+				return perr
+			}
+			return err
+		},
+	}
+	reindex.Flags().BoolVar(&g.json, "json", false, "print JSON")
+	c.AddCommand(reindex)
+	return c
+}
+
+func printReindexed(w io.Writer, rep backend.Reindexed, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(w).Encode(rep)
+	}
+	fmt.Fprintf(w, "%d builds, %d documents: %d signed passes, %d recorded failures; %d artifacts hashed\n", rep.Builds, rep.Documents, rep.Signed, rep.Recorded, rep.Files)
+	for _, p := range rep.Problems {
+		fmt.Fprintf(w, "  %s\n", p)
+	}
+	return nil
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+type loginOptions struct {
+	*global
+	endpoint string
+}
+
+func newLogin(g *global) *cobra.Command {
+	o := &loginOptions{global: g}
+	return &cobra.Command{
+		Use: "login [ENDPOINT]", Short: "Keep an endpoint's credentials: access key and secret key are read from standard input, a line each",
+		Args: args(cobra.MaximumNArgs(1)),
+		RunE: func(c *cobra.Command, a []string) error {
+			if len(a) > 0 {
+				o.endpoint = a[0]
+			}
+			return runLogin(c.Context(), o, os.Stdin, os.Stdout)
+		},
+	}
+}
+
+func runLogin(ctx context.Context, o *loginOptions, in *os.File, w io.Writer) error {
+	b, err := o.open()
+	if err != nil {
+		return err
+	}
+	access, key, err := readCredentials(in, os.Stderr)
+	if err != nil {
+		return &usageError{fmt.Sprintf("store login: %v: give the access key and the secret key on standard input, a line each", err)}
+	}
+	name, err := b.KeepCredentials(ctx, o.endpoint, access, key)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "%s is kept in %s\n", name, b.KeysWhere())
+	return nil
+}
+
+// readCredentials reads two lines. On a terminal it asks for them, and the
+// secret one is not shown while it is typed.
+func readCredentials(in *os.File, prompts io.Writer) (access, key string, err error) {
+	if !term.IsTerminal(int(in.Fd())) {
+		if access, err = readLine(in); err == nil {
+			key, err = readLine(in)
+		}
+		return access, key, err
+	}
+	fmt.Fprint(prompts, "Access key: ")
+	if access, err = readLine(in); err != nil {
+		return "", "", err
+	}
+	fmt.Fprint(prompts, "Secret key (not shown): ")
+	hidden, err := term.ReadPassword(int(in.Fd()))
+	fmt.Fprintln(prompts)
+	return access, strings.TrimSpace(string(hidden)), err
+}
+
+// readLine takes one byte at a time: what follows the line belongs to the next
+// reader of the file.
+func readLine(r io.Reader) (string, error) {
+	var line []byte
+	for b := make([]byte, 1); ; {
+		n, err := r.Read(b)
+		switch {
+		case n > 0 && b[0] == '\n', errors.Is(err, io.EOF) && len(line) > 0:
+			return strings.TrimSpace(string(line)), nil
+		case err != nil:
+			return "", err
+		case n > 0:
+			line = append(line, b[0])
+		}
+	}
+}

@@ -1,0 +1,16 @@
+#!/bin/bash
+# Format, vet, staticcheck, darwin, unit tests (which hold the dependency rules).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bad=$(gofmt -l $(git ls-files '*.go'))
+[ -z "$bad" ] || { echo "not formatted: $bad" >&2; exit 1; }
+go vet ./...
+go vet -tags e2e,chaos ./test/...
+go tool staticcheck ./...
+pkgs=$(go list ./... | grep -v -e '/app' )
+GOOS=darwin GOARCH=arm64 go vet $pkgs
+GOOS=darwin GOARCH=arm64 go build -o /dev/null ./cmd/ingot
+for s in scripts/*.sh backend/image/scripts/*.sh; do
+	case "$(head -n 1 "$s")" in *bash*) bash -n "$s" ;; *) sh -n "$s" ;; esac
+done
+go test ./...

@@ -1,0 +1,50 @@
+#!/bin/bash
+# What takes longer than a continuous-integration run may: kills at several
+# instants of each step, two whole builds from clean caches compared, a disk
+# that fills up in each step. Writes docs/soak/<date>.md; exits with the first
+# failure, which the file shows too.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+kills=${KILLS:-5} seed=${SEED:-$(date +%s)} target=${1:-debian-12-arm64-lean}
+out=docs/soak/$(date -u +%Y-%m-%d).md
+mkdir -p docs/soak
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+{
+	echo "# Soak of $(date -u '+%Y-%m-%d %H:%M') UTC"
+	echo
+	echo "Ingot $(git describe --tags --always --dirty), $(nproc) cores, $(. /etc/os-release && echo "$PRETTY_NAME"), $(qemu-system-aarch64 --version | head -n 1)"
+} > "$out"
+failed=0
+section() { # TITLE COMMAND…
+	local title=$1 started=$SECONDS
+	shift
+	"$@" > "$log" 2>&1
+	local code=$?
+	[ "$code" -eq 0 ] || failed=1
+	{
+		printf '\n## %s\n\n`%s`: exit %s after %s s\n\n```\n' "$title" "$*" "$code" "$((SECONDS - started))"
+		if [ "$code" -eq 0 ]; then
+			grep -E '^ *--- |the same bytes again|^ok ' "$log"
+		else
+			tail -n 60 "$log"
+		fi
+		echo '```'
+	} >> "$out"
+	echo "$title: exit $code after $((SECONDS - started)) s"
+}
+export INGOT_E2E_SOAK=1 INGOT_E2E_KILLS=$kills INGOT_E2E_SEED=$seed
+section "Kills: $kills in each step, seed $seed" go test -count=1 -timeout 120m -tags e2e -v -run 'TestA_|TestK_' ./test/e2e
+section "A full disk in each step" go test -count=1 -timeout 60m -tags e2e -v -run 'TestA_|TestL_' ./test/e2e
+section "Chaos: 100 jobs, seed $seed" env SEED="$seed" JOBS=100 go test -count=1 -timeout 30m -tags chaos -v ./test/chaos
+for f in $(grep -rho 'func Fuzz[A-Za-z]*' backend --include=*_test.go | cut -c6- | sort -u); do
+	dir=$(grep -rl "func $f(" backend --include=*_test.go | xargs dirname)
+	section "$f, ${FUZZTIME:-60s}" go test -run xxx -fuzz "^$f\$" -fuzztime "${FUZZTIME:-60s}" "./$dir"
+done
+home=$(mktemp -d /var/tmp/ingot-soak-XXXXXX)
+export INGOT_HOME=$home INGOT_KEYCHAIN=off INGOT_CONFIG=$PWD/test
+unset INGOT_CACHE
+section "A whole build from clean caches, and the same again without a cache" bin/ingot build "$target" --check
+chmod -R u+w "$home" && rm -rf "$home"
+echo "$out"
+exit "$failed"

@@ -1,0 +1,101 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// A disk that fills up inside each step: the step fails with its cause, nothing
+// half-made looks finished, and with room again the next build makes the very
+// bytes of before. It needs root, for a file system of its own.
+func TestL_FullDisk(t *testing.T) {
+	if os.Getenv("INGOT_E2E_SOAK") == "" {
+		t.Skip("part of make soak")
+	}
+	small := filepath.Join(work, "small")
+	if err := os.Mkdir(small, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "mount", "-t", "tmpfs", "-o", "size=9g,mode=755", "none", small)
+	t.Cleanup(func() { run(t, "umount", "-l", small) })
+	home := filepath.Join(small, "home")
+	env := append(environment(home), "INGOT_WORK="+filepath.Join(small, "guest-work"))
+	if _, stderr, code := ingotWith(t, env, "build", lean); code != 0 {
+		t.Fatalf("exit %d\n%s", code, stderr)
+	}
+	before := outputDigests(t, home)
+	for _, s := range spans {
+		t.Run(s.step, func(t *testing.T) {
+			stderr, code := buildOnFullDisk(t, env, small, s.step)
+			if code == 0 {
+				t.Fatalf("the %s step passed on a full disk\n%s", s.step, stderr)
+			}
+			if strings.Contains(stderr, "internal error") || !strings.Contains(stderr, "no-space") && !strings.Contains(stderr, "no space left") {
+				t.Errorf("exit %d\n%s", code, stderr)
+			}
+			if _, stderr, code := ingotWith(t, env, "build", lean); code != 0 {
+				t.Fatalf("with room again: exit %d\n%s", code, stderr)
+			}
+			if after := outputDigests(t, home); !reflect.DeepEqual(before, after) {
+				t.Errorf("outputs %v, before %v", after, before)
+			}
+		})
+	}
+}
+
+// buildOnFullDisk makes the step necessary, starts it, and fills the disk as
+// soon as it has begun.
+func buildOnFullDisk(t *testing.T, env []string, disk, step string) (stderr string, code int) {
+	t.Helper()
+	forget(t, filepath.Join(disk, "home"), step)
+	cmd := exec.Command(filepath.Join(root, "bin", "ingot"), "build", lean, "--json", "--until", step, "--force", step)
+	cmd.Env = env
+	var errOut strings.Builder
+	cmd.Stderr = &errOut
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	filler := filepath.Join(disk, "filler")
+	defer os.Remove(filler)
+	for s := bufio.NewScanner(stdout); s.Scan(); {
+		if strings.Contains(s.Text(), `"step-started"`) && strings.Contains(s.Text(), `"step":"`+step+`"`) {
+			fill(t, disk, filler)
+		}
+	}
+	err = cmd.Wait()
+	if exit, ok := err.(*exec.ExitError); ok {
+		code = exit.ExitCode()
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	return errOut.String(), code
+}
+
+// fill leaves a few pages of the disk.
+func fill(t *testing.T, disk, filler string) {
+	t.Helper()
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(disk, &st); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(filler)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := syscall.Fallocate(int(f.Fd()), 0, 0, (int64(st.Bavail)-8)*int64(st.Bsize)); err != nil {
+		t.Fatal(err)
+	}
+}
