@@ -43,20 +43,25 @@ func ownedHome(t *testing.T) *Backend {
 	return b
 }
 
-// own runs an owner of the home in this process.
+// own runs an owner of the home in this process. The test does not end before
+// the owner does: it still writes into the home that goes with the test.
 func own(t *testing.T) (ended <-chan error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	done, ready := make(chan error, 1), make(chan struct{})
-	go func() { done <- RunOwner(ctx, Options{}, func() { close(ready) }) }()
-	out := make(chan error, 1)
-	t.Cleanup(cancel)
+	out, gone, ready := make(chan error, 1), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(gone)
+		out <- RunOwner(ctx, Options{}, func() { close(ready) })
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-gone
+	})
 	select {
 	case <-ready:
-	case err := <-done:
+	case err := <-out:
 		t.Fatalf("the owner ended at once: %v", err)
 	}
-	go func() { out <- <-done }()
 	return out
 }
 
