@@ -39,13 +39,15 @@ const (
 
 // Kinds of events; see package event.
 const (
-	EventBuildStarted = event.BuildStarted
-	EventStepStarted  = event.StepStarted
-	EventStepSkipped  = event.StepSkipped
-	EventStepFinished = event.StepFinished
-	EventProgress     = event.Progress
-	EventNote         = event.Note
-	EventEvidence     = event.EvidenceMade
+	EventBuildQueued   = event.BuildQueued
+	EventBuildStarted  = event.BuildStarted
+	EventBuildFinished = event.BuildFinished
+	EventStepStarted   = event.StepStarted
+	EventStepSkipped   = event.StepSkipped
+	EventStepFinished  = event.StepFinished
+	EventProgress      = event.Progress
+	EventNote          = event.Note
+	EventEvidence      = event.EvidenceMade
 )
 
 // Steps that a build may stop after or be made to repeat.

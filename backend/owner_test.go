@@ -19,6 +19,17 @@ import (
 	"ingot/backend/jobs"
 )
 
+// TestMain lets the test's program be the owner that a client starts.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == "owner" {
+		if err := ServeOwner(context.Background(), Options{}, os.NewFile(3, "ready")); err != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
 // ownedHome makes a home with a target whose build fails at once, since no
 // guest has its compiler.
 func ownedHome(t *testing.T) *Backend {
@@ -227,9 +238,65 @@ func TestSnapshotFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var e Event
-	if err := dec.Decode(&e); err != nil || e.Build != id || e.Kind != event.BuildStarted {
-		t.Errorf("%+v, %v", e, err)
+	for _, kind := range []event.Kind{event.BuildQueued, event.BuildStarted} {
+		var e Event
+		if err := dec.Decode(&e); err != nil || e.Build != id || e.Kind != kind {
+			t.Errorf("%+v, %v", e, err)
+		}
+	}
+}
+
+// A watcher has a snapshot first, then the events, and a snapshot again after
+// the owner went and the next one came.
+func TestWatch(t *testing.T) {
+	b := ownedHome(t)
+	ended := own(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	snapshots, events := make(chan Snapshot, 9), make(chan Event, 99)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		b.Client().Watch(ctx, Watcher{Snapshot: func(s Snapshot) { snapshots <- s }, Event: func(e Event) { events <- e }, Gone: func(err error) { t.Log(err) }})
+	}()
+	defer func() { cancel(); <-done }()
+	within(t, snapshots, "the snapshot")
+	c := b.Client()
+	id, err := c.Submit(t.Context(), Submission{Target: "nowhere"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if e := within(t, events, "the build's end"); e.Kind == event.BuildFinished {
+			if e.Build != id || e.Outcome != event.Failed {
+				t.Errorf("%+v", e)
+			}
+			break
+		}
+	}
+	if rows, err := c.Status(t.Context(), "nowhere"); err != nil || len(rows) != 1 || rows[0].Target != "nowhere" {
+		t.Errorf("%+v, %v", rows, err)
+	}
+	if _, err := c.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := within(t, ended, "the owner's end"); err != nil {
+		t.Error(err)
+	}
+	next := within(t, snapshots, "the next owner's snapshot")
+	if next.Owner.PID == os.Getpid() {
+		t.Error("the same owner")
+	}
+	cancel()
+	<-done
+	if _, err := c.Leave(t.Context()); err != nil {
+		t.Error(err)
+	}
+	lock, err := b.Home.Lock(t.Context(), home.LockOptions{Purpose: "test", Wait: true}) // it has ended
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lock.Unlock(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ingot/backend/build"
+	"ingot/backend/event"
 	"ingot/backend/home"
 	"ingot/backend/jobs"
 )
@@ -137,6 +138,7 @@ func (o *Owner) enqueue(ctx context.Context, j jobs.Job) error {
 	}
 	o.open[j.ID] = j
 	o.mu.Unlock()
+	o.bus.Publish(event.Event{At: time.Now().UTC(), Kind: event.BuildQueued, Target: j.Target, Build: j.ID})
 	q, err := o.startQueue(ctx)
 	if err == nil {
 		var held []jobs.Job

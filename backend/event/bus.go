@@ -38,7 +38,8 @@ func (b *Bus) drop(f *follower) {
 	}
 }
 
-func (b *Bus) publish(e Event) {
+// Publish hands e to all followers without waiting for any.
+func (b *Bus) Publish(e Event) {
 	if b == nil {
 		return
 	}

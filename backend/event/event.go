@@ -23,8 +23,10 @@ import (
 // Kind says what an event reports.
 type Kind string
 
-// Kinds of events. Progress events go to followers only, not to the journal.
+// Kinds of events. Progress and queued builds go to followers only, not to the
+// journal.
 const (
+	BuildQueued   Kind = "build-queued"
 	BuildStarted  Kind = "build-started"
 	BuildFinished Kind = "build-finished"
 	StepStarted   Kind = "step-started"
@@ -120,7 +122,7 @@ func (j *Journal) Add(e Event) error {
 	defer j.mu.Unlock()
 	e.Target, e.Build, e.At = j.base.Target, j.base.Build, time.Now().UTC()
 	if e.Kind == Progress {
-		j.bus.publish(e)
+		j.bus.Publish(e)
 		return nil
 	}
 	e.ID = j.next
@@ -132,7 +134,7 @@ func (j *Journal) Add(e Event) error {
 		return fmt.Errorf("journal %s: %w", j.f.Name(), err)
 	}
 	j.next++
-	j.bus.publish(e)
+	j.bus.Publish(e)
 	if e.Kind == BuildFinished || e.Kind == StepFinished {
 		return j.f.Sync()
 	}

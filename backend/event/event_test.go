@@ -44,7 +44,7 @@ func TestJournalAfterCrash(t *testing.T) {
 func TestBus(t *testing.T) {
 	var b Bus
 	events, stop := b.Follow()
-	b.publish(Event{Msg: "one"})
+	b.Publish(Event{Msg: "one"})
 	if e := <-events; e.Msg != "one" {
 		t.Errorf("%+v", e)
 	}
@@ -54,7 +54,7 @@ func TestBus(t *testing.T) {
 	}
 	slow, _ := b.Follow()
 	for range 100000 {
-		b.publish(Event{})
+		b.Publish(Event{})
 	}
 	n := 0
 	for range slow {
