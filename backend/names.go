@@ -25,6 +25,14 @@ type (
 	State   = reality.State
 	Finding = cause.Finding
 	Proof   = evidence.Proof
+	Boot    = evidence.Boot
+	Receipt = evidence.Receipt
+	// Document is one document of the ledger; see package evidence.
+	Document = evidence.Document
+	Kind     = evidence.Kind
+	// File names a file that evidence is about; see package evidence.
+	File   = evidence.File
+	Config = home.Config
 )
 
 // States of a cell; see package reality.
@@ -49,6 +57,19 @@ const (
 	EventNote          = event.Note
 	EventEvidence      = event.EvidenceMade
 )
+
+// Kinds of evidence that a face shows in a way of its own.
+const (
+	KindProof   = evidence.KindProof
+	KindReceipt = evidence.KindReceipt
+)
+
+// Signed tells whether a document is intact and signed by a key that is
+// accepted here: only then it makes a cell Passed.
+func Signed(d Document) bool { return d.Trust == evidence.Signed }
+
+// Formats are those that an export can be made in.
+var Formats = build.Formats
 
 // Steps that a build may stop after or be made to repeat.
 var Steps = build.Steps

@@ -105,13 +105,14 @@ func (r *run) exportOne(ctx context.Context, img output, dir, version, format st
 
 // CheckFormat refuses a format that Export does not know.
 func CheckFormat(format string) error {
-	if !slices.Contains(formats, format) {
-		return &OptionError{fmt.Sprintf("there is no format %q; the formats are %s", format, strings.Join(formats, ", "))}
+	if !slices.Contains(Formats, format) {
+		return &OptionError{fmt.Sprintf("there is no format %q; the formats are %s", format, strings.Join(Formats, ", "))}
 	}
 	return nil
 }
 
-var formats = []string{"qcow2", "raw", "tar.zst"}
+// Formats are those that an export can be made in.
+var Formats = []string{"qcow2", "raw", "tar.zst"}
 
 // Export writes a raw disk (or, for tar.zst, a root tar) in a format.
 func Export(ctx context.Context, format, rawDisk, rootTar, dst string, progress func(done, total int64)) error {

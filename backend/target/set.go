@@ -169,6 +169,35 @@ func (s *Set) Names() []string {
 	return names
 }
 
+// Fork writes a recipe into the user's folder that extends another one under a
+// new name, to be edited, and returns its file. A file that exists is left.
+func (s *Set) Fork(name, as string) (string, error) {
+	r, err := s.Get(name)
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(s.userDir, as+".yaml")
+	if _, err := s.Get(as); s.userDir == "" || !errors.As(err, new(*UnknownError)) {
+		return "", &Error{File: file, Key: "name", Msg: fmt.Sprintf("there is a target %q already", as)}
+	}
+	lock := r.LockName()
+	r.Name = as
+	for _, p := range r.validate() {
+		return "", &Error{File: file, Key: p.key, Msg: p.msg}
+	}
+	text := fmt.Sprintf("apiVersion: %s\nkind: Target\nextends: %s\nlock: %s\nname: %s\ntitle: %q\n# What stands here wins over %s: `ingot target show %s` prints it all.\n",
+		APIVersion, name, lock, as, r.Title+" ("+as+")", name, name)
+	if err := os.MkdirAll(s.userDir, 0o700); err != nil {
+		return "", fmt.Errorf("targets folder: %w", err)
+	}
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return "", fmt.Errorf("fork %s: %w", name, err)
+	}
+	_, err = f.WriteString(text)
+	return file, errors.Join(err, f.Close())
+}
+
 // Problem is why a target cannot be used, or nil.
 func (s *Set) Problem(name string) error { return s.problems[name] }
 

@@ -1,0 +1,194 @@
+package window
+
+import (
+	"context"
+	"path/filepath"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/canvas"
+	"fyne.io/fyne/v2/container"
+	"fyne.io/fyne/v2/dialog"
+	"fyne.io/fyne/v2/theme"
+	"fyne.io/fyne/v2/widget"
+
+	"ingot/app/feed"
+	"ingot/backend"
+)
+
+// artifacts shows the exported files as cards to be dragged out.
+type artifacts struct {
+	w     *Window
+	want  string
+	cards *fyne.Container
+	have  []backend.ArtifactInfo
+	drawn bool
+	busy  bool // a reading is under way
+	again bool // and something happened since it began
+	left  bool
+	all   fyne.CanvasObject
+}
+
+func newArtifacts(w *Window, r Route) view {
+	v := &artifacts{w: w, want: r.arg(0), cards: container.NewVBox()}
+	v.all = container.NewVScroll(v.cards)
+	return v
+}
+
+func (v *artifacts) object() fyne.CanvasObject { return v.all }
+func (v *artifacts) leave()                    { v.left = true }
+
+// update reads the artifacts again: a digest that is known costs nothing.
+func (v *artifacts) update(feed.State) {
+	if v.busy {
+		v.again = true
+		return
+	}
+	v.busy, v.again = true, false
+	var have []backend.ArtifactInfo
+	v.w.do(func(ctx context.Context) (err error) {
+		have, err = v.w.backend.Artifacts(ctx)
+		return err
+	}, func(err error) {
+		v.busy = false
+		switch {
+		case v.left:
+			return
+		case err != nil:
+			v.w.say(err, "")
+		default:
+			v.draw(have)
+		}
+		if v.again {
+			v.update(feed.State{})
+		}
+	})
+}
+
+func (v *artifacts) draw(have []backend.ArtifactInfo) {
+	if v.drawn && equal(v.have, have) {
+		return // a card under the pointer is left alone
+	}
+	v.have, v.drawn = have, true
+	v.cards.Objects = nil
+	for _, a := range have {
+		if v.want == "" || v.want == a.Target {
+			v.cards.Add(newCard(v.w, a))
+		}
+	}
+	if len(v.cards.Objects) == 0 {
+		v.cards.Add(message("No artifact yet", "A build's export step makes one: press Build in Reality. The finished file is dragged out from here."))
+	}
+	v.cards.Refresh()
+}
+
+func equal(a, b []backend.ArtifactInfo) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// card is one artifact: its face can be dragged into a file manager.
+type card struct {
+	widget.BaseWidget
+	w        *Window
+	info     backend.ArtifactInfo
+	inside   fyne.CanvasObject
+	moved    float32
+	dragging bool
+}
+
+func newCard(w *Window, a backend.ArtifactInfo) *card {
+	c := &card{w: w, info: a}
+	name := widget.NewLabel(clean(a.Name))
+	name.TextStyle.Bold = true
+	name.Truncation = fyne.TextTruncateEllipsis
+	state, badge := a.Boots, "boots: "+a.Boots.String()
+	if a.Problem != "" {
+		state, badge = backend.Failed, a.Problem
+	}
+	facts := size(a.Size) + " (" + size(a.Allocated) + " on disk) · SHA-256 " + short(a.SHA256) + " · " + moment(a.At)
+	if a.URL != "" {
+		facts += " · published"
+		if a.Local {
+			facts += " (local only)"
+		}
+	}
+	detail := widget.NewLabel(clean(facts))
+	detail.Truncation = fyne.TextTruncateEllipsis
+	bar := container.NewHBox(
+		widget.NewButtonWithIcon("Show in folder", theme.FolderOpenIcon(), func() { w.say(w.desktop.Reveal(a.Path), "") }),
+		widget.NewButton("Copy SHA-256", func() { w.copy(a.SHA256) }),
+	)
+	if a.Template != "" {
+		bar.Add(widget.NewButton("Copy limactl line", func() { w.copy("limactl start " + a.Template) }))
+	}
+	if a.Proof != "" {
+		bar.Add(widget.NewButton("Proof", func() { w.Go(Route{pageEvidence, []string{a.Proof}}) }))
+	}
+	bar.Add(widget.NewSelect(backend.Formats, func(format string) { w.exportAs(a, format) }))
+	bar.Objects[len(bar.Objects)-1].(*widget.Select).PlaceHolder = "Export as…"
+	face := container.NewBorder(nil, nil, widget.NewIcon(theme.FileIcon()), container.NewHBox(widget.NewIcon(icon(state)), widget.NewLabel(clean(badge))), name)
+	c.inside = widget.NewCard("", "", container.NewVBox(face, detail, bar))
+	c.ExtendBaseWidget(c)
+	return c
+}
+
+func (c *card) CreateRenderer() fyne.WidgetRenderer {
+	return widget.NewSimpleRenderer(container.NewStack(canvas.NewRectangle(theme.Color(theme.ColorNameBackground)), c.inside))
+}
+
+// dragThreshold is how far the pointer moves before a press becomes a drag, in
+// Fyne's units.
+const dragThreshold = 6
+
+// Dragged starts the desktop's own drag while the pointer is still on the card.
+func (c *card) Dragged(e *fyne.DragEvent) {
+	c.moved += abs(e.Dragged.DX) + abs(e.Dragged.DY)
+	if c.dragging || c.moved < dragThreshold {
+		return
+	}
+	c.dragging = true
+	var file string
+	c.w.do(func(context.Context) (err error) {
+		if file, err = c.w.backend.HandOut(c.info); err != nil {
+			return err
+		}
+		return c.w.desktop.Drag(c.w.Window, file)
+	}, func(err error) {
+		c.dragging = false
+		c.w.say(err, filepath.Base(file)+" was handed out")
+	})
+}
+
+// DragEnd is called when the button is released.
+func (c *card) DragEnd() { c.moved = 0 }
+
+func abs(f float32) float32 { return max(f, -f) }
+
+func (w *Window) copy(text string) {
+	fyne.CurrentApp().Clipboard().SetContent(text)
+	w.say(nil, "copied: "+text)
+}
+
+// exportAs asks where to and writes the disk in a format.
+func (w *Window) exportAs(a backend.ArtifactInfo, format string) {
+	d := dialog.NewFileSave(func(to fyne.URIWriteCloser, err error) {
+		if err != nil || to == nil {
+			return // nothing was chosen
+		}
+		dst := to.URI().Path()
+		_ = to.Close() // the export writes the file anew, under its name when it is whole
+		w.say(nil, "writing "+dst)
+		w.do(func(ctx context.Context) error {
+			return w.backend.Export(ctx, a.Target, format, dst, func(int64, int64) {})
+		}, func(err error) { w.say(err, "wrote "+dst) })
+	}, w.Window)
+	d.SetFileName(a.Target + "." + format)
+	d.Show()
+}

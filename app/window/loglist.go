@@ -1,0 +1,218 @@
+package window
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/canvas"
+	"fyne.io/fyne/v2/container"
+	"fyne.io/fyne/v2/theme"
+	"fyne.io/fyne/v2/widget"
+)
+
+// logList shows a file's lines, as they come when it is followed: find, follow,
+// copy. It keeps the shown form of each line, cut to lineLimit.
+type logList struct {
+	w     *Window
+	file  string
+	marks map[int]string // notes before lines, by line: phases of a boot
+
+	mu    sync.Mutex
+	lines []string // appended by the reader, read by the list
+
+	list    *widget.List
+	find    *widget.Entry
+	follow  *widget.Check
+	count   *widget.Label
+	found   int
+	all     *fyne.Container
+	stop    context.CancelFunc
+	stopped chan struct{}
+}
+
+// newLogList reads file until leave; live goes on reading what is added.
+func newLogList(w *Window, file string, live bool) *logList {
+	l := &logList{w: w, file: file, marks: map[int]string{}, count: widget.NewLabel(""), found: -1, stopped: make(chan struct{})}
+	l.list = widget.NewList(l.length, newLogLine, l.fill)
+	l.list.HideSeparators = true
+	l.find = widget.NewEntry()
+	l.find.SetPlaceHolder("Find in the log")
+	l.find.OnSubmitted = func(string) { l.next() }
+	l.follow = widget.NewCheck("Follow", nil)
+	l.follow.Checked = live
+	bar := container.NewBorder(nil, nil, nil, container.NewHBox(
+		widget.NewButtonWithIcon("", theme.SearchIcon(), l.next), l.follow,
+		widget.NewButtonWithIcon("Copy", theme.ContentCopyIcon(), l.copyAll),
+		widget.NewButtonWithIcon("Open", theme.FileTextIcon(), func() { w.say(w.desktop.Open(file), "") }), l.count), l.find)
+	l.all = container.NewBorder(bar, nil, nil, nil, l.list)
+	var ctx context.Context
+	ctx, l.stop = context.WithCancel(w.ctx)
+	w.work.Go(func() {
+		defer close(l.stopped)
+		l.read(ctx, live)
+	})
+	return l
+}
+
+// newLogLine is bare text: a label's padding would show half as many lines.
+func newLogLine() fyne.CanvasObject {
+	t := canvas.NewText("", theme.Color(theme.ColorNameForeground))
+	t.TextStyle.Monospace = true
+	t.TextSize = theme.CaptionTextSize()
+	return t
+}
+
+func setLogLine(o fyne.CanvasObject, s string, c fyne.ThemeColorName) {
+	t := o.(*canvas.Text)
+	t.Text, t.Color = s, theme.Color(c)
+	t.Refresh()
+}
+
+func (l *logList) length() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.lines)
+}
+
+func (l *logList) line(i int) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if i >= len(l.lines) {
+		return ""
+	}
+	return l.lines[i]
+}
+
+func (l *logList) fill(i widget.ListItemID, o fyne.CanvasObject) {
+	s := l.line(i)
+	low, colour := strings.ToLower(s), theme.ColorNameForeground
+	switch {
+	case l.marks[i] != "":
+		s, colour = "▶ "+l.marks[i]+"  "+s, theme.ColorNameSuccess
+	case strings.Contains(low, "panic") || strings.Contains(low, "error") || strings.Contains(low, "failed"):
+		colour = theme.ColorNameError
+	case strings.Contains(low, "warn"):
+		colour = theme.ColorNameWarning
+	}
+	setLogLine(o, s, colour)
+}
+
+// next goes to the next line that holds what is looked for.
+func (l *logList) next() {
+	want := strings.ToLower(l.find.Text)
+	if want == "" {
+		return
+	}
+	n := l.length()
+	for step := 1; step <= n; step++ {
+		i := (l.found + step) % n
+		if strings.Contains(strings.ToLower(l.line(i)), want) {
+			l.found = i
+			l.follow.SetChecked(false)
+			l.list.ScrollTo(i)
+			l.list.Select(i)
+			l.count.SetText(fmt.Sprintf("line %d of %d", i+1, n))
+			return
+		}
+	}
+	l.count.SetText("not found")
+}
+
+func (l *logList) copyAll() {
+	l.mu.Lock()
+	text := strings.Join(l.lines, "\n")
+	l.mu.Unlock()
+	fyne.CurrentApp().Clipboard().SetContent(text)
+	l.w.say(nil, "copied")
+}
+
+// drawPause bounds how often new lines are drawn; readPause how often a
+// followed file is looked at.
+const (
+	drawPause = 60 * time.Millisecond
+	readPause = 150 * time.Millisecond
+)
+
+// read appends the file's lines and, when it is live, those that come.
+func (l *logList) read(ctx context.Context, live bool) {
+	f, err := os.Open(l.file)
+	if err != nil {
+		l.add([]string{clean(err.Error())})
+		l.draw(ctx)
+		return
+	}
+	defer f.Close()
+	r := bufio.NewReaderSize(f, 256<<10)
+	var part []byte // of a line whose end has not come
+	drawn := time.Now()
+	var fresh []string
+	flush := func() {
+		l.add(fresh)
+		fresh = nil
+		l.draw(ctx)
+		drawn = time.Now()
+	}
+	for ctx.Err() == nil {
+		piece, err := r.ReadSlice('\n')
+		if len(part) <= 2*lineLimit { // of a huge line its beginning is enough
+			part = append(part, piece...)
+		}
+		switch {
+		case err == nil:
+			fresh = append(fresh, clean(strings.TrimRight(string(part), "\r\n")))
+			part = part[:0]
+			if time.Since(drawn) > drawPause {
+				flush()
+			}
+			continue
+		case errors.Is(err, bufio.ErrBufferFull):
+			continue
+		case !errors.Is(err, io.EOF):
+			fresh = append(fresh, clean(err.Error()))
+			live = false
+		}
+		if !live && len(part) > 0 {
+			fresh = append(fresh, clean(string(part)))
+		}
+		flush()
+		if !live {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(readPause):
+		}
+	}
+}
+
+func (l *logList) add(lines []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, lines...)
+}
+
+// draw shows what was added.
+func (l *logList) draw(ctx context.Context) {
+	fyne.Do(func() {
+		if ctx.Err() != nil {
+			return
+		}
+		if n := l.length(); l.follow.Checked && n > 0 {
+			l.list.ScrollToBottom()
+			l.count.SetText(fmt.Sprintf("%d lines", n))
+		} else {
+			l.list.Refresh()
+			l.count.SetText(fmt.Sprintf("%d lines", n))
+		}
+	})
+}
+
+func (l *logList) leave() { l.stop() }

@@ -1,0 +1,143 @@
+package window
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/container"
+	"fyne.io/fyne/v2/widget"
+
+	"ingot/app/feed"
+	"ingot/backend"
+)
+
+// notary boots an image made by anyone, and explains a log: files that were
+// dropped on the window.
+type notary struct {
+	w     *Window
+	lines *fyne.Container
+	all   fyne.CanvasObject
+	stop  context.CancelFunc
+	ctx   context.Context
+}
+
+func newNotary(w *Window, _ Route) view {
+	v := &notary{w: w, lines: container.NewVBox()}
+	v.ctx, v.stop = context.WithCancel(w.ctx)
+	hint := message("Notary", "Drop a qcow2 or raw image here, made by anyone: Ingot boots it and records what it did. Drop a serial log or QEMU's messages: Ingot names cause and fix.")
+	v.all = container.NewBorder(hint, nil, nil, nil, container.NewVScroll(v.lines))
+	return v
+}
+
+func (v *notary) object() fyne.CanvasObject { return v.all }
+func (v *notary) update(feed.State)         {}
+func (v *notary) leave()                    { v.stop() }
+
+func (v *notary) add(o fyne.CanvasObject) {
+	v.lines.Add(o)
+	v.lines.Refresh()
+}
+
+func (v *notary) line(text string) {
+	l := widget.NewLabel(clean(text))
+	l.Wrapping = fyne.TextWrapWord
+	l.Selectable = true
+	v.add(l)
+}
+
+// dropped takes files from the desktop.
+func (w *Window) dropped(uris []fyne.URI) {
+	v, ok := w.view.(*notary)
+	if !ok {
+		w.Go(Route{Page: pageNotary})
+		v = w.view.(*notary)
+	}
+	for _, u := range uris {
+		if u.Scheme() != "file" {
+			v.line(u.String() + " is no file of this computer")
+			continue
+		}
+		v.take(u.Path())
+	}
+}
+
+// logLimit is how much of a log is read; boots write far less.
+const logLimit = 64 << 20
+
+// take explains a text file, and boots anything else.
+func (v *notary) take(file string) {
+	text, isText, err := readText(file)
+	switch {
+	case err != nil:
+		v.line(err.Error())
+	case isText:
+		e, err := v.w.backend.Explain(text)
+		if err != nil {
+			v.line(err.Error())
+			return
+		}
+		v.line(explained(filepath.Base(file), e))
+	default:
+		v.prove(file)
+	}
+}
+
+func readText(file string) (text string, isText bool, err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", false, err
+	}
+	defer f.Close()
+	head := make([]byte, 4096)
+	n, err := io.ReadFull(f, head)
+	if err != nil && n == 0 {
+		return "", false, fmt.Errorf("%s is empty", file)
+	}
+	if bytes.IndexByte(head[:n], 0) >= 0 || bytes.HasPrefix(head, []byte("QFI\xfb")) { // qcow2's magic
+		return "", false, nil
+	}
+	rest, err := io.ReadAll(io.LimitReader(f, logLimit))
+	return string(head[:n]) + string(rest), true, err
+}
+
+func explained(name string, e backend.Explanation) string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "%s: %s", name, e.ID)
+	if e.Fix != "" {
+		fmt.Fprintf(&s, "\nline:  %s\nmeans: %s\nnext:  %s", clean(e.Line), e.Means, e.Fix)
+	}
+	return s.String()
+}
+
+func (v *notary) prove(file string) {
+	name := filepath.Base(file)
+	v.line(name + ": booting; this takes minutes without hardware virtualisation")
+	busy := widget.NewProgressBarInfinite()
+	v.add(busy)
+	var id string
+	v.w.do(func(context.Context) (err error) {
+		id, err = v.w.backend.Prove(v.ctx, file, func(string) {})
+		return err
+	}, func(err error) {
+		if v.ctx.Err() != nil {
+			return
+		}
+		busy.Stop()
+		v.lines.Remove(busy)
+		switch {
+		case err != nil:
+			v.line(name + ": " + err.Error())
+		default:
+			v.line(name + ": it boots")
+		}
+		if id != "" {
+			v.add(container.NewHBox(widget.NewButton("Evidence", func() { v.w.Go(Route{pageEvidence, []string{id}}) })))
+		}
+	})
+}

@@ -1,0 +1,202 @@
+package window
+
+import (
+	"context"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/container"
+	"fyne.io/fyne/v2/theme"
+	"fyne.io/fyne/v2/widget"
+
+	"ingot/app/feed"
+	"ingot/backend"
+)
+
+// reality is the table of targets by the six cells, and under it what is known
+// of the chosen cell.
+type reality struct {
+	w     *Window
+	rows  []backend.Row
+	table *widget.Table
+	at    widget.TableCellID
+	foot  *fyne.Container
+	all   *fyne.Container
+	hint  *widget.Label
+}
+
+var realityColumns = []string{"target", "configured", "guest", "kernel", "exported", "boots", "published"}
+
+func newReality(w *Window, r Route) view {
+	v := &reality{w: w, foot: container.NewVBox(), at: widget.TableCellID{Row: -1}, hint: widget.NewLabel("")}
+	v.hint.Wrapping = fyne.TextWrapWord
+	v.table = widget.NewTableWithHeaders(func() (int, int) { return len(v.rows), len(realityColumns) }, newStateCell, v.fill)
+	v.table.ShowHeaderColumn = false
+	v.table.UpdateHeader = func(id widget.TableCellID, o fyne.CanvasObject) {
+		l := o.(*widget.Label)
+		l.TextStyle.Bold = true
+		l.SetText(realityColumns[id.Col])
+	}
+	for i := range realityColumns {
+		v.table.SetColumnWidth(i, 118)
+	}
+	v.table.SetColumnWidth(len(realityColumns)-1, 178)
+	v.table.SetColumnWidth(0, 190)
+	v.table.OnSelected = v.choose
+	v.all = container.NewBorder(v.hint, container.NewVBox(widget.NewSeparator(), v.foot), nil, nil, v.table)
+	if name := r.arg(0); name != "" {
+		for i, row := range w.feed.State().Rows {
+			if row.Target == name {
+				v.at = widget.TableCellID{Row: i, Col: worst(row) + 1}
+			}
+		}
+	}
+	return v
+}
+
+// worst is the cell that a person would look at first: the first that is not
+// passed, or the last.
+func worst(r backend.Row) int {
+	cells := r.Cells()
+	for i, c := range cells {
+		if c.Cell.State != backend.Passed {
+			return i
+		}
+	}
+	return len(cells) - 1
+}
+
+func newStateCell() fyne.CanvasObject {
+	l := widget.NewLabel("")
+	l.Truncation = fyne.TextTruncateEllipsis
+	return container.NewBorder(nil, nil, widget.NewIcon(nil), nil, l)
+}
+
+func (v *reality) fill(id widget.TableCellID, o fyne.CanvasObject) {
+	if id.Row >= len(v.rows) {
+		return
+	}
+	parts := o.(*fyne.Container).Objects
+	text, mark := parts[0].(*widget.Label), parts[1].(*widget.Icon)
+	row := v.rows[id.Row]
+	if id.Col == 0 {
+		mark.Hide()
+		text.SetText(clean(row.Target))
+		o.Refresh()
+		return
+	}
+	mark.Show()
+	o.Refresh()
+	c := row.Cells()[id.Col-1].Cell
+	mark.SetResource(icon(c.State))
+	text.SetText(cellText(c))
+}
+
+// cellText is a cell in a word or two.
+func cellText(c backend.Cell) string {
+	if c.Note != "" {
+		return c.State.String() + ", " + c.Note
+	}
+	return c.State.String()
+}
+
+func (v *reality) object() fyne.CanvasObject { return v.all }
+func (v *reality) leave()                    {}
+
+func (v *reality) update(s feed.State) {
+	v.rows = s.Rows
+	v.table.Refresh()
+	v.hint.Hide()
+	passed := false
+	for _, r := range s.Rows {
+		passed = passed || r.Boots.State == backend.Passed
+	}
+	if s.Live && !passed {
+		v.hint.SetText("Nothing was seen to boot here yet. Choose a target's row and press Build: Ingot makes its kernel and disk, boots that disk, and shows here what it saw. Settings ▸ This computer says whether anything is missing.")
+		v.hint.Show()
+	}
+	v.choose(v.at)
+}
+
+func (v *reality) choose(id widget.TableCellID) {
+	v.at = id
+	v.foot.Objects = nil
+	defer v.all.Refresh() // its parts have other sizes now
+	if id.Row < 0 || id.Row >= len(v.rows) {
+		v.foot.Add(widget.NewLabel("Choose a cell to see what stands behind it."))
+		return
+	}
+	row := v.rows[id.Row]
+	col := id.Col - 1
+	if col < 0 {
+		col = worst(row)
+	}
+	c := row.Cells()[col]
+	v.foot.Add(v.explain(row, c.Name, c.Cell))
+	v.foot.Add(v.actions(row, c.Cell))
+}
+
+// explain says what is known of a cell, and what to do.
+func (v *reality) explain(row backend.Row, name string, c backend.Cell) fyne.CanvasObject {
+	head := widget.NewLabel(clean(row.Target) + " · " + name + ": " + cellText(c))
+	head.TextStyle.Bold = true
+	body := why(v.w.backend, c)
+	if t := moment(c.At); t != "" {
+		body = t + ". " + body
+	}
+	text := widget.NewLabel(body)
+	text.Wrapping = fyne.TextWrapWord
+	return container.NewVBox(container.NewBorder(nil, nil, widget.NewIcon(icon(c.State)), nil, head), text)
+}
+
+// why is a cell's message, with the meaning and the fix of its cause.
+func why(b Backend, c backend.Cell) string {
+	text := clean(c.Message)
+	if c.Cause != "" {
+		if text != "" {
+			text += " "
+		}
+		text += "(" + c.Cause + ")"
+		if f, ok := b.Describe(c.Cause); ok {
+			text += "\n" + f.Means + ". " + f.Fix
+		}
+	}
+	switch {
+	case text != "":
+		return text
+	case c.State == backend.Unknown:
+		return "There is no evidence, so nothing is known."
+	case c.State == backend.Running:
+		return "A build is at it now."
+	case c.State == backend.Passed:
+		return "Signed evidence says so."
+	}
+	return ""
+}
+
+func (v *reality) actions(row backend.Row, c backend.Cell) fyne.CanvasObject {
+	w := v.w
+	build := widget.NewButtonWithIcon("Build", theme.MediaPlayIcon(), func() { w.submit(backend.Submission{Target: row.Target}) })
+	build.Importance = widget.HighImportance
+	boot := widget.NewButton("Boot test", func() { w.submit(backend.Submission{Target: row.Target, Until: "prove", Force: []string{"prove"}}) })
+	show := widget.NewButton("Builds", func() { w.Go(Route{pageBuilds, []string{row.Target}}) })
+	bar := container.NewHBox(build, boot, show)
+	if c.Evidence != "" {
+		bar.Add(widget.NewButton("Evidence", func() { w.Go(Route{pageEvidence, []string{c.Evidence}}) }))
+	}
+	if row.Boots.State != backend.Passed {
+		boot.Disable()
+		if row.Exported.State == backend.Passed {
+			boot.Enable()
+		}
+	}
+	return bar
+}
+
+// submit hands a build to the owner and says so.
+func (w *Window) submit(s backend.Submission) {
+	var id string
+	w.do(func(ctx context.Context) (err error) {
+		id, err = w.backend.Submit(ctx, s)
+		return err
+	}, func(err error) { w.say(err, "build "+id+" of "+s.Target+" is in the queue") })
+}

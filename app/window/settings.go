@@ -1,0 +1,124 @@
+package window
+
+import (
+	"context"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/container"
+	"fyne.io/fyne/v2/theme"
+	"fyne.io/fyne/v2/widget"
+
+	"ingot/app/feed"
+	"ingot/backend"
+)
+
+// settings shows where things are, where images are published, and what this
+// computer lacks.
+type settings struct {
+	w   *Window
+	all fyne.CanvasObject
+}
+
+func newSettings(w *Window, _ Route) view {
+	v := &settings{w: w}
+	v.all = container.NewVScroll(container.NewVBox(v.computer(), v.publishing(), v.folders(), v.login()))
+	return v
+}
+
+func (v *settings) object() fyne.CanvasObject { return v.all }
+func (v *settings) update(feed.State)         {}
+func (v *settings) leave()                    {}
+
+// computer is the doctor's checklist.
+func (v *settings) computer() fyne.CanvasObject {
+	list := container.NewVBox(widget.NewLabel("Looking at what is installed…"))
+	var r backend.Report
+	v.w.do(func(ctx context.Context) (err error) {
+		r, err = v.w.backend.Doctor(ctx)
+		return err
+	}, func(err error) {
+		list.Objects = nil
+		defer list.Refresh()
+		if err != nil {
+			list.Add(message("The check failed", err.Error()))
+			return
+		}
+		for _, c := range r.Checks {
+			list.Add(checkRow(c))
+		}
+		for _, cmd := range r.Install {
+			list.Add(container.NewBorder(nil, nil, nil, widget.NewButtonWithIcon("Copy", theme.ContentCopyIcon(), func() { v.w.copy(cmd) }), code(cmd)))
+		}
+	})
+	return widget.NewCard("This computer", "what building and booting needs here", list)
+}
+
+func checkRow(c backend.Check) fyne.CanvasObject {
+	state, text := backend.Passed, c.Why
+	if !c.OK {
+		state = backend.Failed
+		if c.Install != "" {
+			text += ". " + c.Install
+		}
+	}
+	name := widget.NewLabel(clean(c.Name))
+	name.TextStyle.Bold = true
+	l := widget.NewLabel(clean(text))
+	l.Truncation = fyne.TextTruncateEllipsis
+	return container.NewBorder(nil, nil, container.NewHBox(widget.NewIcon(icon(state)), name), nil, l)
+}
+
+func code(text string) fyne.CanvasObject {
+	l := widget.NewLabel(clean(text))
+	l.TextStyle.Monospace = true
+	l.Wrapping = fyne.TextWrapBreak
+	l.Selectable = true
+	return l
+}
+
+// publishing shows the endpoint of config.yaml and keeps its credentials.
+func (v *settings) publishing() fyne.CanvasObject {
+	s := v.w.backend.Settings()
+	if s.Endpoint == "" {
+		return widget.NewCard("Publishing", "to the local store: a real S3 server over a folder of this computer",
+			container.NewHBox(widget.NewButton("Open config.yaml", func() { v.w.say(v.w.desktop.Open(s.ConfigFile), "") })))
+	}
+	access, key := widget.NewEntry(), widget.NewPasswordEntry()
+	form := widget.NewForm(widget.NewFormItem("bucket", widget.NewLabel(clean(s.Bucket))), widget.NewFormItem("access key", access), widget.NewFormItem("secret key", key))
+	form.SubmitText = "Keep in " + s.Keys
+	form.OnSubmit = func() {
+		a, k := access.Text, key.Text
+		key.SetText("")
+		v.w.do(func(ctx context.Context) error {
+			_, err := v.w.backend.KeepCredentials(ctx, s.Endpoint, a, k)
+			return err
+		}, func(err error) { v.w.say(err, "kept; the next publish uses them") })
+	}
+	return widget.NewCard("Publishing", clean(s.Endpoint), container.NewVBox(form,
+		container.NewHBox(widget.NewButton("Open config.yaml", func() { v.w.say(v.w.desktop.Open(s.ConfigFile), "") }))))
+}
+
+func (v *settings) folders() fyne.CanvasObject {
+	s := v.w.backend.Settings()
+	form := widget.NewForm()
+	for _, f := range []struct{ name, dir string }{{"configuration", s.Config}, {"data", s.Data}, {"cache", s.Cache}} {
+		form.Append(f.name, container.NewBorder(nil, nil, nil, widget.NewButtonWithIcon("", theme.FolderOpenIcon(), func() { v.w.say(v.w.desktop.Open(f.dir), "") }), code(f.dir)))
+	}
+	form.Append("keys", widget.NewLabel(clean(s.Keys)))
+	form.Append("version", widget.NewLabel(s.Version))
+	return widget.NewCard("Folders", "", form)
+}
+
+func (v *settings) login() fyne.CanvasObject {
+	on, err := v.w.desktop.Autostart()
+	box := widget.NewCheck("Start Ingot's menu at login", nil)
+	box.Checked = on
+	if err != nil {
+		box.Disable()
+		return widget.NewCard("At login", clean(err.Error()), box)
+	}
+	box.OnChanged = func(on bool) {
+		v.w.do(func(context.Context) error { return v.w.desktop.SetAutostart(on) }, func(err error) { v.w.say(err, "") })
+	}
+	return widget.NewCard("At login", "", box)
+}

@@ -1,0 +1,112 @@
+package window
+
+import (
+	"context"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/container"
+	"fyne.io/fyne/v2/theme"
+	"fyne.io/fyne/v2/widget"
+
+	"ingot/app/feed"
+	"ingot/backend"
+)
+
+// targets shows the recipes: read, check, fork, build.
+type targets struct {
+	w      *Window
+	want   string
+	rows   []backend.Row
+	list   *widget.List
+	shown  string
+	detail *fyne.Container
+	all    fyne.CanvasObject
+}
+
+func newTargets(w *Window, r Route) view {
+	v := &targets{w: w, want: r.arg(0), detail: container.NewStack(message("Choose a target", "A target is a recipe for one system, release and architecture. Fork one to make it your own."))}
+	v.list = widget.NewList(func() int { return len(v.rows) }, func() fyne.CanvasObject {
+		name, text := widget.NewLabel(""), widget.NewLabel("")
+		name.TextStyle.Bold = true
+		name.Truncation, text.Truncation = fyne.TextTruncateEllipsis, fyne.TextTruncateEllipsis
+		return container.NewVBox(name, text)
+	}, func(i widget.ListItemID, o fyne.CanvasObject) {
+		parts := o.(*fyne.Container).Objects
+		parts[0].(*widget.Label).SetText(clean(v.rows[i].Target))
+		text := v.rows[i].Title + " · boots: " + v.rows[i].Boots.State.String()
+		if c := v.rows[i].Configured; c.State == backend.Failed || c.State == backend.Stale {
+			text = c.Message
+		}
+		parts[1].(*widget.Label).SetText(clean(text))
+	})
+	v.list.OnSelected = func(i widget.ListItemID) {
+		if i < len(v.rows) {
+			v.show(v.rows[i].Target)
+		}
+	}
+	split := container.NewHSplit(v.list, v.detail)
+	split.Offset = 0.32
+	v.all = split
+	return v
+}
+
+func (v *targets) object() fyne.CanvasObject { return v.all }
+func (v *targets) leave()                    {}
+
+func (v *targets) update(s feed.State) {
+	v.rows = s.Rows
+	v.list.Refresh()
+	if v.shown != "" {
+		return
+	}
+	for i, r := range v.rows {
+		if r.Target == v.want {
+			v.list.Select(i)
+		}
+	}
+}
+
+func (v *targets) show(name string) {
+	v.shown = name
+	file, text, err := v.w.backend.RecipeText(name)
+	if err != nil {
+		v.set(message(name+" cannot be used", err.Error()))
+		return
+	}
+	w := v.w
+	build := widget.NewButtonWithIcon("Build", theme.MediaPlayIcon(), func() { w.submit(backend.Submission{Target: name}) })
+	build.Importance = widget.HighImportance
+	check := widget.NewButton("Validate", func() {
+		w.do(func(context.Context) error { return w.backend.Validate(name) }, func(err error) { w.say(err, name+": recipe, lock and kernel fragments fit") })
+	})
+	as := widget.NewEntry()
+	as.SetPlaceHolder(name + "-mine")
+	fork := widget.NewButton("Fork and edit", func() { v.fork(name, as.Text) })
+	as.OnSubmitted = func(string) { fork.OnTapped() }
+	bar := container.NewBorder(nil, nil, container.NewHBox(build, check), fork, as)
+	from := widget.NewLabel("from " + clean(file))
+	from.Truncation = fyne.TextTruncateEllipsis
+	v.set(container.NewBorder(container.NewVBox(bar, from), nil, nil, nil, lines(text)))
+}
+
+func (v *targets) set(o fyne.CanvasObject) {
+	v.detail.Objects = []fyne.CanvasObject{o}
+	v.detail.Refresh()
+}
+
+// fork makes a recipe of the user's own and opens it in an editor.
+func (v *targets) fork(name, as string) {
+	if as == "" {
+		as = name + "-mine"
+	}
+	var file string
+	v.w.do(func(ctx context.Context) (err error) {
+		if file, err = v.w.backend.Fork(ctx, name, as); err != nil {
+			return err
+		}
+		return v.w.desktop.Open(file)
+	}, func(err error) {
+		v.w.feed.Refresh()
+		v.w.say(err, "made "+file)
+	})
+}
