@@ -12,6 +12,18 @@ import (
 	"ingot/backend/publish"
 )
 
+// ProbeEndpoint tries what publishing needs of the configured endpoint, or of
+// the local store.
+func (b *Backend) ProbeEndpoint(ctx context.Context) (address string, found []Ability, err error) {
+	e, done, err := b.openEndpoint(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	defer done()
+	found, err = publish.Probe(ctx, e)
+	return e.ID(), found, err
+}
+
 // KeepCredentials keeps an endpoint's credentials where publishing looks for
 // them; "" is the endpoint of config.yaml. They come as values, so that they
 // stand in no argument list. It returns the name of the entry.
@@ -34,4 +46,18 @@ func (b *Backend) KeepCredentials(ctx context.Context, endpoint, access, key str
 	}
 	name := publish.KeychainName(endpoint)
 	return name, errors.Join(b.secrets.Put(name, []byte(access+":"+key)), lock.Unlock())
+}
+
+// Lacking is an error that names what an endpoint cannot do, or nil.
+func Lacking(address string, found []Ability) error {
+	var names []string
+	for _, a := range found {
+		if !a.OK {
+			names = append(names, a.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return &publish.Error{Cause: "publish.failed", Msg: fmt.Sprintf("%s cannot do all that publishing needs: %s", address, strings.Join(names, ", ")), Fix: "use an endpoint with conditional writes, or mend its policy"}
 }

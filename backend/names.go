@@ -26,6 +26,7 @@ type (
 	Finding = cause.Finding
 	Proof   = evidence.Proof
 	Boot    = evidence.Boot
+	Phase   = evidence.Phase
 	Receipt = evidence.Receipt
 	// Document is one document of the ledger; see package evidence.
 	Document = evidence.Document
@@ -33,6 +34,8 @@ type (
 	// File names a file that evidence is about; see package evidence.
 	File   = evidence.File
 	Config = home.Config
+	// Ability is one thing that publishing needs of an endpoint.
+	Ability = publish.Ability
 )
 
 // States of a cell; see package reality.

@@ -3,6 +3,7 @@ package window
 import (
 	"context"
 	"path/filepath"
+	"slices"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/canvas"
@@ -22,50 +23,31 @@ type artifacts struct {
 	cards *fyne.Container
 	have  []backend.ArtifactInfo
 	drawn bool
-	busy  bool // a reading is under way
-	again bool // and something happened since it began
-	left  bool
+	read  *reading[[]backend.ArtifactInfo]
 	all   fyne.CanvasObject
 }
 
 func newArtifacts(w *Window, r Route) view {
 	v := &artifacts{w: w, want: r.arg(0), cards: container.NewVBox()}
 	v.all = container.NewVScroll(v.cards)
+	v.read = &reading[[]backend.ArtifactInfo]{w: w, read: w.backend.Artifacts, show: func(have []backend.ArtifactInfo, err error) {
+		if err != nil {
+			w.say(err, "")
+			return
+		}
+		v.draw(have)
+	}}
 	return v
 }
 
 func (v *artifacts) object() fyne.CanvasObject { return v.all }
-func (v *artifacts) leave()                    { v.left = true }
+func (v *artifacts) leave()                    { v.read.leave() }
 
 // update reads the artifacts again: a digest that is known costs nothing.
-func (v *artifacts) update(feed.State) {
-	if v.busy {
-		v.again = true
-		return
-	}
-	v.busy, v.again = true, false
-	var have []backend.ArtifactInfo
-	v.w.do(func(ctx context.Context) (err error) {
-		have, err = v.w.backend.Artifacts(ctx)
-		return err
-	}, func(err error) {
-		v.busy = false
-		switch {
-		case v.left:
-			return
-		case err != nil:
-			v.w.say(err, "")
-		default:
-			v.draw(have)
-		}
-		if v.again {
-			v.update(feed.State{})
-		}
-	})
-}
+func (v *artifacts) update(feed.State) { v.read.start() }
 
 func (v *artifacts) draw(have []backend.ArtifactInfo) {
-	if v.drawn && equal(v.have, have) {
+	if v.drawn && slices.Equal(v.have, have) {
 		return // a card under the pointer is left alone
 	}
 	v.have, v.drawn = have, true
@@ -79,18 +61,6 @@ func (v *artifacts) draw(have []backend.ArtifactInfo) {
 		v.cards.Add(message("No artifact yet", "A build's export step makes one: press Build in Reality. The finished file is dragged out from here."))
 	}
 	v.cards.Refresh()
-}
-
-func equal(a, b []backend.ArtifactInfo) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // card is one artifact: its face can be dragged into a file manager.

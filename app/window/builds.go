@@ -2,7 +2,9 @@ package window
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,7 +25,10 @@ type builds struct {
 	w      *Window
 	want   Route // the build that was asked for
 	list   *widget.List
-	items  []buildItem
+	items  []buildItem // those that run or wait, then those that have ended
+	ended  []buildItem
+	known  []backend.Row // when the ended ones were read
+	read   *reading[[]buildItem]
 	shown  string // id
 	detail *fyne.Container
 	one    *buildView
@@ -60,12 +65,20 @@ func newBuilds(w *Window, r Route) view {
 	split := container.NewHSplit(v.list, v.detail)
 	split.Offset = 0.3
 	v.all = split
+	v.read = &reading[[]buildItem]{w: w, read: v.readEnded, show: func(ended []buildItem, err error) {
+		if err != nil {
+			w.say(err, "")
+		}
+		v.ended = ended
+		v.draw(w.feed.State())
+	}}
 	return v
 }
 
 func (v *builds) object() fyne.CanvasObject { return v.all }
 
 func (v *builds) leave() {
+	v.read.leave()
 	if v.one != nil {
 		v.one.leave()
 	}
@@ -74,28 +87,41 @@ func (v *builds) leave() {
 // endedShown is how many ended builds of a target are listed.
 const endedShown = 10
 
+// update draws the builds at work; the ended ones are read again when a row has
+// changed, since then one may have come to them.
 func (v *builds) update(s feed.State) {
-	active := map[string]bool{}
-	items := []buildItem{}
-	for _, b := range s.Builds {
-		active[b.ID] = true
-		items = append(items, buildItem{b.ID, b.Target, backend.Running, progressLine(b)})
+	if !slices.Equal(v.known, s.Rows) {
+		v.known = s.Rows
+		v.read.start()
 	}
+	v.draw(s)
+}
+
+// readEnded reads the newest builds of all targets, newest first.
+func (v *builds) readEnded(context.Context) ([]buildItem, error) {
 	var ended []buildItem
-	for _, r := range s.Rows {
+	var errs []error
+	for _, r := range v.w.feed.State().Rows {
 		list, err := v.w.backend.Builds(r.Target)
-		if err != nil {
-			v.w.say(err, "")
-			continue
-		}
+		errs = append(errs, err)
 		for _, b := range list[max(0, len(list)-endedShown):] {
-			if !active[b.ID] {
-				ended = append(ended, buildItem{b.ID, b.Target, stateOf(b), moment(b.Started) + ", " + outcomeText(b)})
-			}
+			ended = append(ended, buildItem{b.ID, b.Target, stateOf(b), moment(b.Started) + ", " + outcomeText(b)})
 		}
 	}
 	slices.SortFunc(ended, func(a, b buildItem) int { return strings.Compare(b.id, a.id) }) // ids begin with their time
-	v.items = append(items, ended...)
+	return ended, errors.Join(errs...)
+}
+
+func (v *builds) draw(s feed.State) {
+	v.items = nil
+	for _, b := range s.Builds {
+		v.items = append(v.items, buildItem{b.ID, b.Target, backend.Running, progressLine(b)})
+	}
+	for _, it := range v.ended {
+		if !slices.ContainsFunc(s.Builds, func(b feed.Build) bool { return b.ID == it.id }) {
+			v.items = append(v.items, it)
+		}
+	}
 	v.list.Refresh()
 	if v.one != nil {
 		v.one.update(s)
@@ -140,6 +166,7 @@ func outcomeText(b backend.BuildInfo) string {
 	return "was cut off"
 }
 
+// show shows a build.
 func (v *builds) show(target, id string) {
 	if v.shown == id {
 		return
@@ -165,7 +192,16 @@ type buildView struct {
 	log        *logList
 	logs       *fyne.Container
 	cancel     *widget.Button
-	all        fyne.CanvasObject
+	read       *reading[written]
+	top        *fyne.Container
+	all        *fyne.Container
+}
+
+// written is what a build has written so far.
+type written struct {
+	events []backend.Event
+	logs   []string
+	newest int // of logs; -1 for none
 }
 
 func newBuildView(w *Window, target, id string) *buildView {
@@ -180,12 +216,25 @@ func newBuildView(w *Window, target, id string) *buildView {
 	head.TextStyle.Bold = true
 	v.files = widget.NewSelect(nil, func(string) { v.open(v.files.SelectedIndex()) })
 	v.files.PlaceHolder = "no log yet"
-	top := container.NewVBox(container.NewBorder(nil, nil, nil, container.NewHBox(v.cancel, again), head), v.steps, v.result, v.files)
-	v.all = container.NewBorder(top, nil, nil, nil, v.logs)
+	v.top = container.NewVBox(container.NewBorder(nil, nil, nil, container.NewHBox(v.cancel, again), head), v.steps, v.result, v.files)
+	v.all = container.NewBorder(v.top, nil, nil, nil, v.logs)
+	v.read = &reading[written]{w: w, read: func(context.Context) (got written, err error) {
+		if got.events, err = w.backend.Journal(target, id); err != nil {
+			return got, err
+		}
+		got.logs, err = w.backend.LogFiles(target, id)
+		got.newest = newestLog(got.logs)
+		return got, err
+	}, show: v.draw}
 	return v
 }
 
 func (v *buildView) leave() {
+	v.read.leave()
+	v.closeLog()
+}
+
+func (v *buildView) closeLog() {
 	if v.log != nil {
 		v.log.leave()
 	}
@@ -196,7 +245,7 @@ func (v *buildView) open(i int) {
 	if i < 0 || i >= len(v.paths) || v.log != nil && v.log.file == v.paths[i] {
 		return
 	}
-	v.leave()
+	v.closeLog()
 	_, live := v.active(v.w.feed.State())
 	v.log = newLogList(v.w, v.paths[i], live)
 	v.logs.Objects = []fyne.CanvasObject{v.log.all}
@@ -212,42 +261,56 @@ func (v *buildView) active(s feed.State) (feed.Build, bool) {
 	return feed.Build{}, false
 }
 
-func (v *buildView) update(s feed.State) {
-	now, live := v.active(s)
+func (v *buildView) update(feed.State) { v.read.start() }
+
+func (v *buildView) draw(got written, err error) {
+	now, live := v.active(v.w.feed.State())
 	if live {
 		v.cancel.Enable()
 	} else {
 		v.cancel.Disable()
 	}
-	events, err := v.w.backend.Journal(v.target, v.id)
-	if err != nil && !live {
+	if err != nil && !live { // of one that waits nothing is written yet
 		v.result.SetText(clean(err.Error()))
 		return
 	}
 	v.steps.Objects = nil
-	for _, st := range timeline(events) {
+	for _, st := range timeline(got.events) {
 		v.steps.Add(stepRow(st, now))
 	}
-	v.steps.Refresh()
-	v.result.SetText(ending(events, live))
-	v.pickLog(live)
+	v.result.SetText(ending(got.events, live))
+	v.pickLog(got, live)
+	v.top.Refresh()
+	v.all.Refresh() // its parts have other heights now
 }
 
-// pickLog offers the logs there are; while the build runs the newest is shown.
-func (v *buildView) pickLog(live bool) {
-	paths, err := v.w.backend.LogFiles(v.target, v.id)
-	if err != nil || slices.Equal(paths, v.paths) {
+// pickLog offers the logs there are and shows the one that was written last: at
+// first, and when another comes while the build runs.
+func (v *buildView) pickLog(got written, live bool) {
+	if slices.Equal(got.logs, v.paths) {
 		return
 	}
-	v.paths = paths
-	names := make([]string, len(paths))
-	for i, p := range paths {
+	v.paths = got.logs
+	names := make([]string, len(v.paths))
+	for i, p := range v.paths {
 		names[i] = filepath.Base(p)
 	}
 	v.files.SetOptions(names)
-	if n := len(names); n > 0 && (live || v.log == nil) {
-		v.files.SetSelectedIndex(n - 1)
+	if got.newest >= 0 && (live || v.log == nil) {
+		v.files.SetSelectedIndex(got.newest)
 	}
+}
+
+// newestLog is the place of the log that was written last, -1 where all are
+// empty.
+func newestLog(paths []string) int {
+	at, when := -1, time.Time{}
+	for i, p := range paths {
+		if info, err := os.Stat(p); err == nil && info.Size() > 0 && info.ModTime().After(when) {
+			at, when = i, info.ModTime()
+		}
+	}
+	return at
 }
 
 // step is a line of the timeline.

@@ -138,7 +138,8 @@ func (v *evidence) facts(d backend.Document) fyne.CanvasObject {
 			}
 		}
 	}
-	add("file", d.Path)
+	show := widget.NewButtonWithIcon("Show in folder", theme.FolderOpenIcon(), func() { v.w.say(v.w.desktop.Reveal(d.Path), "") })
+	form.Append("file", container.NewHBox(show))
 	return form
 }
 
@@ -152,7 +153,7 @@ func (v *evidence) boot(d backend.Document, b backend.Boot) fyne.CanvasObject {
 	if err != nil {
 		tabs.Append(container.NewTabItem("Serial log", message("Serial log", err.Error())))
 	} else {
-		l := newLogList(v.w, file, false)
+		l := newLogList(v.w, file, false, b.Phases...)
 		v.logs = append(v.logs, l)
 		tabs.Append(container.NewTabItem("Serial log", l.all))
 	}

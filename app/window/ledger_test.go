@@ -6,32 +6,82 @@ import (
 	"ingot/backend"
 )
 
-// ledger stands in for a home's ledger.
+// ledger answers what views read: from a real home where there is one, else
+// with little.
 type ledger struct {
-	rows []backend.Row
-	arts []backend.ArtifactInfo
+	real     *backend.Backend
+	rows     []backend.Row
+	arts     []backend.ArtifactInfo
+	journal  []backend.Event // of any build
+	progress *backend.Event  // sent after the snapshot
+	settings Settings
 }
 
-func (l *ledger) Evidence(context.Context, string) (backend.Document, error) {
-	return backend.Document{}, nil
+func (l *ledger) Evidence(ctx context.Context, id string) (backend.Document, error) {
+	if l.real == nil {
+		return backend.Document{}, nil
+	}
+	return l.real.Evidence(ctx, id)
 }
-func (l *ledger) BuildFile(backend.Document, backend.File) (string, error) { return "", nil }
-func (l *ledger) Builds(string) ([]backend.BuildInfo, error)               { return nil, nil }
-func (l *ledger) Journal(string, string) ([]backend.Event, error)          { return nil, nil }
-func (l *ledger) LogFiles(string, string) ([]string, error)                { return nil, nil }
-func (l *ledger) Artifacts(context.Context) ([]backend.ArtifactInfo, error) {
-	return l.arts, nil
+
+func (l *ledger) BuildFile(d backend.Document, f backend.File) (string, error) {
+	if l.real == nil {
+		return "", nil
+	}
+	return l.real.BuildFile(d, f)
 }
+
+func (l *ledger) Builds(target string) ([]backend.BuildInfo, error) {
+	if l.real == nil {
+		return nil, nil
+	}
+	return l.real.Builds(target)
+}
+
+func (l *ledger) Journal(target, id string) ([]backend.Event, error) {
+	if l.real == nil {
+		return l.journal, nil
+	}
+	return l.real.Journal(target, id)
+}
+
+func (l *ledger) LogFiles(target, id string) ([]string, error) {
+	if l.real == nil {
+		return nil, nil
+	}
+	return l.real.LogFiles(target, id)
+}
+
+func (l *ledger) Artifacts(ctx context.Context) ([]backend.ArtifactInfo, error) {
+	if l.real == nil {
+		return l.arts, nil
+	}
+	return l.real.Artifacts(ctx)
+}
+
 func (l *ledger) RecipeText(t string) (string, string, error) {
-	return "resources/targets/" + t + ".yaml", "name: " + t + "\nos: debian\n", nil
+	if l.real == nil {
+		return "resources/targets/" + t + ".yaml", "name: " + t + "\n", nil
+	}
+	return l.real.RecipeText(t)
 }
+
 func (l *ledger) Describe(c string) (backend.Finding, bool) {
-	return backend.Finding{ID: c, Means: "the kernel hangs", Fix: "look at the serial log"}, true
+	if l.real == nil {
+		return backend.Finding{ID: c, Means: "The kernel hangs", Fix: "Look at the serial log."}, true
+	}
+	return l.real.Describe(c)
 }
+
+// Doctor is no matter of the ledger, and differs from machine to machine.
 func (l *ledger) Doctor(context.Context, ...string) (backend.Report, error) {
 	return backend.Report{Checks: []backend.Check{{Name: "qemu-system-aarch64", OK: true, Why: "boots what was built: the proof"}, {Name: "mmdebstrap", Why: "makes the root file system", Install: "apt-get install mmdebstrap"}}, Install: []string{"apt-get install -y mmdebstrap"}}, nil
 }
+
 func (l *ledger) Settings() Settings {
-	return Settings{Config: "/home/me/.config/ingot", Data: "/home/me/.local/share/ingot", Cache: "/home/me/.cache/ingot", ConfigFile: "/home/me/.config/ingot/config.yaml", Keys: "the keychain", Version: "dev"}
+	s := l.settings
+	s.Config, s.Data, s.Cache, s.ConfigFile, s.Version = "/home/me/.config/ingot", "/home/me/.local/share/ingot", "/home/me/.cache/ingot", "/home/me/.config/ingot/config.yaml", "dev"
+	return s
 }
-func (l *ledger) Explain(string) (backend.Explanation, error) { return backend.Explanation{}, nil }
+
+func (l *ledger) Explain(text string) (backend.Explanation, error) { return backend.Explain(text) }

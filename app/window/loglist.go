@@ -16,31 +16,36 @@ import (
 	"fyne.io/fyne/v2/container"
 	"fyne.io/fyne/v2/theme"
 	"fyne.io/fyne/v2/widget"
+
+	"ingot/backend"
 )
 
 // logList shows a file's lines, as they come when it is followed: find, follow,
 // copy. It keeps the shown form of each line, cut to lineLimit.
 type logList struct {
-	w     *Window
-	file  string
-	marks map[int]string // notes before lines, by line: phases of a boot
+	w    *Window
+	file string
 
-	mu    sync.Mutex
-	lines []string // appended by the reader, read by the list
+	mu     sync.Mutex
+	lines  []string        // appended by the reader, read by the list
+	phases []backend.Phase // of a boot, whose lines have not come yet
+	marks  map[int]string  // names of phases by line
 
 	list    *widget.List
 	find    *widget.Entry
 	follow  *widget.Check
 	count   *widget.Label
 	found   int
+	bar     *fyne.Container
 	all     *fyne.Container
 	stop    context.CancelFunc
 	stopped chan struct{}
 }
 
-// newLogList reads file until leave; live goes on reading what is added.
-func newLogList(w *Window, file string, live bool) *logList {
-	l := &logList{w: w, file: file, marks: map[int]string{}, count: widget.NewLabel(""), found: -1, stopped: make(chan struct{})}
+// newLogList reads file until leave; live goes on reading what is added. The
+// lines at which a boot reached its phases are marked.
+func newLogList(w *Window, file string, live bool, phases ...backend.Phase) *logList {
+	l := &logList{w: w, file: file, phases: phases, marks: map[int]string{}, count: widget.NewLabel(""), found: -1, stopped: make(chan struct{})}
 	l.list = widget.NewList(l.length, newLogLine, l.fill)
 	l.list.HideSeparators = true
 	l.find = widget.NewEntry()
@@ -48,11 +53,11 @@ func newLogList(w *Window, file string, live bool) *logList {
 	l.find.OnSubmitted = func(string) { l.next() }
 	l.follow = widget.NewCheck("Follow", nil)
 	l.follow.Checked = live
-	bar := container.NewBorder(nil, nil, nil, container.NewHBox(
+	l.bar = container.NewBorder(nil, nil, nil, container.NewHBox(
 		widget.NewButtonWithIcon("", theme.SearchIcon(), l.next), l.follow,
 		widget.NewButtonWithIcon("Copy", theme.ContentCopyIcon(), l.copyAll),
 		widget.NewButtonWithIcon("Open", theme.FileTextIcon(), func() { w.say(w.desktop.Open(file), "") }), l.count), l.find)
-	l.all = container.NewBorder(bar, nil, nil, nil, l.list)
+	l.all = container.NewBorder(l.bar, nil, nil, nil, l.list)
 	var ctx context.Context
 	ctx, l.stop = context.WithCancel(w.ctx)
 	w.work.Go(func() {
@@ -83,26 +88,38 @@ func (l *logList) length() int {
 }
 
 func (l *logList) line(i int) string {
+	s, _ := l.marked(i)
+	return s
+}
+
+// marked is a line and the phase that it begins, "" for none.
+func (l *logList) marked(i int) (line, phase string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if i >= len(l.lines) {
-		return ""
+		return "", ""
 	}
-	return l.lines[i]
+	return l.lines[i], l.marks[i]
 }
 
 func (l *logList) fill(i widget.ListItemID, o fyne.CanvasObject) {
-	s := l.line(i)
+	s, phase := l.marked(i)
 	low, colour := strings.ToLower(s), theme.ColorNameForeground
 	switch {
-	case l.marks[i] != "":
-		s, colour = "▶ "+l.marks[i]+"  "+s, theme.ColorNameSuccess
+	case phase != "":
+		s, colour = "▶ "+phase+"  "+s, theme.ColorNameSuccess
 	case strings.Contains(low, "panic") || strings.Contains(low, "error") || strings.Contains(low, "failed"):
 		colour = theme.ColorNameError
 	case strings.Contains(low, "warn"):
 		colour = theme.ColorNameWarning
 	}
 	setLogLine(o, s, colour)
+}
+
+// say shows a text at the end of the bar.
+func (l *logList) say(text string) {
+	l.count.SetText(text)
+	l.bar.Refresh() // it may be wider now
 }
 
 // next goes to the next line that holds what is looked for.
@@ -119,11 +136,11 @@ func (l *logList) next() {
 			l.follow.SetChecked(false)
 			l.list.ScrollTo(i)
 			l.list.Select(i)
-			l.count.SetText(fmt.Sprintf("line %d of %d", i+1, n))
+			l.say(fmt.Sprintf("line %d of %d", i+1, n))
 			return
 		}
 	}
-	l.count.SetText("not found")
+	l.say("not found")
 }
 
 func (l *logList) copyAll() {
@@ -196,22 +213,27 @@ func (l *logList) read(ctx context.Context, live bool) {
 func (l *logList) add(lines []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.lines = append(l.lines, lines...)
+	for _, s := range lines {
+		if len(l.phases) > 0 && strings.Contains(s, clean(l.phases[0].Line)) {
+			l.marks[len(l.lines)] = l.phases[0].Name
+			l.phases = l.phases[1:]
+		}
+		l.lines = append(l.lines, s)
+	}
 }
 
 // draw shows what was added.
 func (l *logList) draw(ctx context.Context) {
-	fyne.Do(func() {
+	l.w.now(func() {
 		if ctx.Err() != nil {
 			return
 		}
-		if n := l.length(); l.follow.Checked && n > 0 {
+		n := l.length()
+		l.list.Refresh()
+		if l.follow.Checked && n > 0 {
 			l.list.ScrollToBottom()
-			l.count.SetText(fmt.Sprintf("%d lines", n))
-		} else {
-			l.list.Refresh()
-			l.count.SetText(fmt.Sprintf("%d lines", n))
 		}
+		l.say(fmt.Sprintf("%d lines", n))
 	})
 }
 

@@ -3,6 +3,7 @@ package window
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -96,8 +97,11 @@ func readText(file string) (text string, isText bool, err error) {
 	defer f.Close()
 	head := make([]byte, 4096)
 	n, err := io.ReadFull(f, head)
-	if err != nil && n == 0 {
+	switch {
+	case errors.Is(err, io.EOF):
 		return "", false, fmt.Errorf("%s is empty", file)
+	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
+		return "", false, err
 	}
 	if bytes.IndexByte(head[:n], 0) >= 0 || bytes.HasPrefix(head, []byte("QFI\xfb")) { // qcow2's magic
 		return "", false, nil

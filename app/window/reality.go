@@ -39,8 +39,8 @@ func newReality(w *Window, r Route) view {
 	for i := range realityColumns {
 		v.table.SetColumnWidth(i, 118)
 	}
-	v.table.SetColumnWidth(len(realityColumns)-1, 178)
-	v.table.SetColumnWidth(0, 190)
+	v.table.SetColumnWidth(len(realityColumns)-1, 168)
+	v.table.SetColumnWidth(0, 180)
 	v.table.OnSelected = v.choose
 	v.all = container.NewBorder(v.hint, container.NewVBox(widget.NewSeparator(), v.foot), nil, nil, v.table)
 	if name := r.arg(0); name != "" {
@@ -53,16 +53,17 @@ func newReality(w *Window, r Route) view {
 	return v
 }
 
-// worst is the cell that a person would look at first: the first that is not
-// passed, or the last.
+// worst is the cell that a person would look at first: one that failed, else the
+// first that is not passed, else the last.
 func worst(r backend.Row) int {
 	cells := r.Cells()
-	for i, c := range cells {
-		if c.Cell.State != backend.Passed {
-			return i
+	at := len(cells) - 1
+	for i := at; i >= 0; i-- {
+		if cells[i].Cell.State != backend.Passed && cells[at].Cell.State != backend.Failed || cells[i].Cell.State == backend.Failed {
+			at = i
 		}
 	}
-	return len(cells) - 1
+	return at
 }
 
 func newStateCell() fyne.CanvasObject {
@@ -139,6 +140,7 @@ func (v *reality) choose(id widget.TableCellID) {
 func (v *reality) explain(row backend.Row, name string, c backend.Cell) fyne.CanvasObject {
 	head := widget.NewLabel(clean(row.Target) + " · " + name + ": " + cellText(c))
 	head.TextStyle.Bold = true
+	head.Truncation = fyne.TextTruncateEllipsis
 	body := why(v.w.backend, c)
 	if t := moment(c.At); t != "" {
 		body = t + ". " + body
@@ -178,16 +180,17 @@ func (v *reality) actions(row backend.Row, c backend.Cell) fyne.CanvasObject {
 	build := widget.NewButtonWithIcon("Build", theme.MediaPlayIcon(), func() { w.submit(backend.Submission{Target: row.Target}) })
 	build.Importance = widget.HighImportance
 	boot := widget.NewButton("Boot test", func() { w.submit(backend.Submission{Target: row.Target, Until: "prove", Force: []string{"prove"}}) })
+	publish := widget.NewButton("Publish", func() { w.submit(backend.Submission{Target: row.Target, Force: []string{"publish"}}) })
 	show := widget.NewButton("Builds", func() { w.Go(Route{pageBuilds, []string{row.Target}}) })
-	bar := container.NewHBox(build, boot, show)
+	bar := container.NewHBox(build, boot, publish, show)
 	if c.Evidence != "" {
 		bar.Add(widget.NewButton("Evidence", func() { w.Go(Route{pageEvidence, []string{c.Evidence}}) }))
 	}
-	if row.Boots.State != backend.Passed {
+	if row.Exported.State != backend.Passed {
 		boot.Disable()
-		if row.Exported.State == backend.Passed {
-			boot.Enable()
-		}
+	}
+	if row.Boots.State != backend.Passed || row.Published.State == backend.Passed {
+		publish.Disable()
 	}
 	return bar
 }

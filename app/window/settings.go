@@ -79,9 +79,11 @@ func code(text string) fyne.CanvasObject {
 // publishing shows the endpoint of config.yaml and keeps its credentials.
 func (v *settings) publishing() fyne.CanvasObject {
 	s := v.w.backend.Settings()
+	found := container.NewVBox()
+	bar := container.NewHBox(widget.NewButton("Test", func() { v.probe(found) }),
+		widget.NewButton("Open config.yaml", func() { v.w.say(v.w.desktop.Open(s.ConfigFile), "") }))
 	if s.Endpoint == "" {
-		return widget.NewCard("Publishing", "to the local store: a real S3 server over a folder of this computer",
-			container.NewHBox(widget.NewButton("Open config.yaml", func() { v.w.say(v.w.desktop.Open(s.ConfigFile), "") })))
+		return widget.NewCard("Publishing", "to the local store: a real S3 server over a folder of this computer", container.NewVBox(bar, found))
 	}
 	access, key := widget.NewEntry(), widget.NewPasswordEntry()
 	form := widget.NewForm(widget.NewFormItem("bucket", widget.NewLabel(clean(s.Bucket))), widget.NewFormItem("access key", access), widget.NewFormItem("secret key", key))
@@ -94,8 +96,31 @@ func (v *settings) publishing() fyne.CanvasObject {
 			return err
 		}, func(err error) { v.w.say(err, "kept; the next publish uses them") })
 	}
-	return widget.NewCard("Publishing", clean(s.Endpoint), container.NewVBox(form,
-		container.NewHBox(widget.NewButton("Open config.yaml", func() { v.w.say(v.w.desktop.Open(s.ConfigFile), "") }))))
+	return widget.NewCard("Publishing", clean(s.Endpoint), container.NewVBox(form, bar, found))
+}
+
+// probe tries the endpoint and lists what it can do.
+func (v *settings) probe(list *fyne.Container) {
+	list.Objects = []fyne.CanvasObject{widget.NewLabel("Trying…")}
+	list.Refresh()
+	var found []backend.Ability
+	v.w.do(func(ctx context.Context) (err error) {
+		_, found, err = v.w.backend.ProbeEndpoint(ctx)
+		return err
+	}, func(err error) {
+		list.Objects = nil
+		if err != nil {
+			list.Add(message("The endpoint cannot be used", err.Error()))
+		}
+		for _, a := range found {
+			text := a.Why
+			if a.Seen != "" {
+				text = a.Seen
+			}
+			list.Add(checkRow(backend.Check{Name: a.Name, OK: a.OK, Why: text}))
+		}
+		list.Refresh()
+	})
 }
 
 func (v *settings) folders() fyne.CanvasObject {

@@ -34,7 +34,7 @@ type Backend interface {
 	BuildFile(d backend.Document, f backend.File) (string, error) // cheap
 	Builds(target string) ([]backend.BuildInfo, error)
 	Journal(target, id string) ([]backend.Event, error)
-	LogFiles(target, id string) ([]string, error) // cheap
+	LogFiles(target, id string) ([]string, error)
 	Artifacts(ctx context.Context) ([]backend.ArtifactInfo, error)
 	HandOut(a backend.ArtifactInfo) (string, error)
 	Export(ctx context.Context, target, format, dst string, progress func(done, total int64)) error
@@ -44,6 +44,7 @@ type Backend interface {
 	Describe(cause string) (backend.Finding, bool) // cheap
 	Doctor(ctx context.Context, targets ...string) (backend.Report, error)
 	Settings() Settings // cheap
+	ProbeEndpoint(ctx context.Context) (address string, found []backend.Ability, err error)
 	KeepCredentials(ctx context.Context, endpoint, access, key string) (string, error)
 	Submit(ctx context.Context, s backend.Submission) (string, error)
 	Cancel(ctx context.Context, id string) error
@@ -74,6 +75,7 @@ type Window struct {
 	backend Backend
 	desktop Desktop
 	feed    *feed.Feed
+	main    func(f func()) // runs f on the main goroutine, later; fyne.Do
 	ctx     context.Context
 	cancel  context.CancelFunc
 	work    sync.WaitGroup
@@ -94,7 +96,11 @@ type view interface {
 
 // New makes the window in an application. Close it to end what it started.
 func New(app fyne.App, b Backend, d Desktop, f *feed.Feed) *Window {
-	w := &Window{Window: app.NewWindow("Ingot"), backend: b, desktop: d, feed: f, body: container.NewStack(), status: widget.NewLabel(""), sidebar: map[string]*widget.Button{}}
+	return newWindow(app, b, d, f, fyne.Do)
+}
+
+func newWindow(app fyne.App, b Backend, d Desktop, f *feed.Feed, main func(f func())) *Window {
+	w := &Window{Window: app.NewWindow("Ingot"), backend: b, desktop: d, feed: f, main: main, body: container.NewStack(), status: widget.NewLabel(""), sidebar: map[string]*widget.Button{}}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.status.Truncation = fyne.TextTruncateEllipsis
 	side := container.NewVBox()
@@ -136,7 +142,7 @@ func (w *Window) follow() {
 		case <-w.ctx.Done():
 			return
 		case <-changed:
-			fyne.DoAndWait(w.update)
+			w.now(w.update)
 		}
 		select {
 		case <-w.ctx.Done():
@@ -155,13 +161,27 @@ func (w *Window) update() {
 	w.view.update(s)
 }
 
+// now runs f on the main goroutine and returns when it is done, or when the
+// window is closed: then nobody runs it any more.
+func (w *Window) now(f func()) {
+	done := make(chan struct{})
+	w.main(func() {
+		defer close(done)
+		f()
+	})
+	select {
+	case <-done:
+	case <-w.ctx.Done():
+	}
+}
+
 // do runs work in a goroutine and then done on the main one, unless the window
 // has been closed.
 func (w *Window) do(work func(ctx context.Context) error, done func(err error)) {
 	ctx := w.ctx
 	w.work.Go(func() {
 		err := work(ctx)
-		fyne.Do(func() {
+		w.main(func() {
 			if ctx.Err() == nil {
 				done(err)
 			}

@@ -1,11 +1,10 @@
 package window
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"image"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,8 +13,10 @@ import (
 	"time"
 
 	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/canvas"
 	"fyne.io/fyne/v2/test"
 	"fyne.io/fyne/v2/theme"
+	"fyne.io/fyne/v2/widget"
 
 	"ingot/app/feed"
 	"ingot/backend"
@@ -75,74 +76,187 @@ func (p *played) HandOut(a backend.ArtifactInfo) (string, error) {
 func (p *played) KeepCredentials(_ context.Context, e, access, key string) (string, error) {
 	return "", p.note("credentials %s %s %d", e, access, len(key))
 }
+func (p *played) ProbeEndpoint(context.Context) (string, []backend.Ability, error) {
+	return "", []backend.Ability{{Name: "create only", Why: "nothing is overwritten", Seen: "it was overwritten"}}, p.note("probe")
+}
 func (p *played) Prove(_ context.Context, file string, _ func(string)) (string, error) {
 	return "proof-1", p.note("prove %s", filepath.Base(file))
 }
 
 // Desktop
-func (p *played) Drag(_ fyne.Window, file string) error { return p.note("drag %s", filepath.Base(file)) }
-func (p *played) Reveal(file string) error              { return p.note("reveal %s", filepath.Base(file)) }
-func (p *played) Open(file string) error                { return p.note("open %s", filepath.Base(file)) }
-func (p *played) Autostart() (bool, error)              { return false, nil }
-func (p *played) SetAutostart(on bool) error            { return p.note("autostart %v", on) }
+func (p *played) Drag(_ fyne.Window, file string) error {
+	return p.note("drag %s", filepath.Base(file))
+}
+func (p *played) Reveal(file string) error   { return p.note("reveal %s", filepath.Base(file)) }
+func (p *played) Open(file string) error     { return p.note("open %s", filepath.Base(file)) }
+func (p *played) Autostart() (bool, error)   { return false, nil }
+func (p *played) SetAutostart(on bool) error { return p.note("autostart %v", on) }
 
-// shown opens the window on a page, with a feed that plays s.
-func shown(t *testing.T, p *played, route string, s backend.Snapshot, more ...backend.Event) *Window {
-	t.Helper()
-	app := test.NewTempApp(t)
-	f := feed.New(p)
-	ctx, cancel := context.WithCancel(context.Background())
+// stage is a window in a test: everything that touches it runs on one goroutine,
+// as in an application, so that the race detector sees what does not.
+type stage struct {
+	*Window
+	t    *testing.T
+	todo chan func()
+	feed *feed.Feed
+}
+
+// on runs f on the main goroutine and waits.
+func (s *stage) on(f func()) {
+	s.t.Helper()
 	done := make(chan struct{})
-	go func() { defer close(done); f.Run(ctx) }()
-	p.news <- func(w backend.Watcher) { w.Snapshot(s) }
-	for _, e := range more {
-		p.news <- func(w backend.Watcher) { w.Event(e) }
-	}
-	w := New(app, p, p, f)
-	t.Cleanup(func() {
-		w.Close()
-		cancel()
-		<-done
-		w.Wait()
+	s.todo <- func() { defer close(done); f() }
+	<-done
+}
+
+// shown opens the window at a route, with what an owner tells.
+func shown(t *testing.T, p *played, route string, news backend.Snapshot, more ...backend.Event) *stage {
+	t.Helper()
+	s := &stage{t: t, todo: make(chan func(), 1000)}
+	app := test.NewTempApp(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	var loop, feeding sync.WaitGroup
+	loop.Go(func() {
+		for f := range s.todo {
+			f()
+		}
 	})
-	w.Resize(fyne.NewSize(1100, 700))
+	s.feed = feed.New(p)
+	feeding.Go(func() { s.feed.Run(ctx) })
+	p.tell(func(w backend.Watcher) { w.Snapshot(news) })
+	if p.progress != nil {
+		more = append(more, *p.progress)
+	}
+	for _, e := range more {
+		p.tell(func(w backend.Watcher) { w.Event(e) })
+	}
+	s.on(func() {
+		app.Settings().SetTheme(theme.DefaultTheme())
+		s.Window = newWindow(app, p, p, s.feed, func(f func()) { s.todo <- f })
+		s.Resize(fyne.NewSize(1100, 700))
+	})
+	t.Cleanup(func() {
+		s.on(s.Close)
+		cancel()
+		feeding.Wait()
+		s.Wait()
+		close(s.todo)
+		loop.Wait()
+	})
 	r, err := ParseRoute(route)
 	if err != nil {
 		t.Fatal(err)
 	}
-	fyne.DoAndWait(func() { w.Go(r) })
-	return w
+	s.on(func() { s.Go(r) })
+	return s
 }
 
-func capture(w *Window) image.Image {
+// tell plays news and returns when the feed has folded them.
+func (p *played) tell(n func(backend.Watcher)) {
+	done := make(chan struct{})
+	p.news <- func(w backend.Watcher) { n(w); close(done) }
+	<-done
+}
+
+func (s *stage) capture() *image.NRGBA {
 	var img image.Image
-	fyne.DoAndWait(func() { img = w.Canvas().Capture() })
-	return img
+	s.on(func() { img = s.Canvas().Capture() })
+	return img.(*image.NRGBA)
 }
 
-// settled waits until the picture stays.
-func settled(t *testing.T, w *Window) image.Image {
-	t.Helper()
-	old := capture(w)
-	for same, end := 0, time.Now().Add(20*time.Second); same < 3; {
-		time.Sleep(60 * time.Millisecond)
-		img := capture(w)
-		if equalImages(old, img) {
-			same++
-		} else {
+// settled waits until the picture stays as it is.
+func (s *stage) settled() *image.NRGBA {
+	s.t.Helper()
+	old := s.capture()
+	for same, end := 0, time.Now().Add(30*time.Second); same < 3; {
+		time.Sleep(2 * framePause / 3)
+		img := s.capture()
+		same++
+		if img.Rect != old.Rect || !bytes.Equal(img.Pix, old.Pix) {
 			same = 0
 		}
 		old = img
 		if time.Now().After(end) {
-			t.Fatal("the window never stands still")
+			s.t.Fatal("the window never stands still")
 		}
 	}
 	return old
 }
 
-func equalImages(a, b image.Image) bool {
-	x, y := a.(*image.NRGBA), b.(*image.NRGBA)
-	return x.Rect == y.Rect && string(x.Pix) == string(y.Pix)
+// walk calls f for every object of the window that is shown.
+func (s *stage) walk(f func(fyne.CanvasObject)) {
+	var visit func(o fyne.CanvasObject)
+	visit = func(o fyne.CanvasObject) {
+		if o == nil || !o.Visible() {
+			return
+		}
+		f(o)
+		switch o := o.(type) {
+		case *fyne.Container:
+			for _, c := range o.Objects {
+				visit(c)
+			}
+		case fyne.Widget:
+			for _, c := range test.WidgetRenderer(o).Objects() {
+				visit(c)
+			}
+		}
+	}
+	visit(s.Content())
 }
 
-var _ = []any{errors.New, os.Stat, strings.Contains, theme.DarkTheme}
+// texts is what can be read in the window.
+func (s *stage) texts() string {
+	var all []string
+	s.on(func() {
+		s.walk(func(o fyne.CanvasObject) {
+			switch o := o.(type) {
+			case *widget.Label:
+				all = append(all, o.Text)
+			case *canvas.Text:
+				all = append(all, o.Text)
+			}
+		})
+	})
+	return strings.Join(all, "\n")
+}
+
+// until waits until the window shows a text.
+func (s *stage) until(text string) {
+	s.t.Helper()
+	for end := time.Now().Add(30 * time.Second); !strings.Contains(s.texts(), text); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatalf("%q is not shown; there is:\n%s", text, s.texts())
+		}
+	}
+}
+
+// tap presses the button of that label.
+func (s *stage) tap(label string) {
+	s.t.Helper()
+	found := false
+	s.on(func() {
+		s.walk(func(o fyne.CanvasObject) {
+			if b, ok := o.(*widget.Button); ok && b.Text == label && !found {
+				found = true
+				if b.Disabled() {
+					s.t.Errorf("button %q is disabled", label)
+				}
+				test.Tap(b)
+			}
+		})
+	})
+	if !found {
+		s.t.Fatalf("there is no button %q", label)
+	}
+}
+
+// asked waits until the backend or the desktop was asked for what.
+func (s *stage) asked(p *played, what string) {
+	s.t.Helper()
+	for end := time.Now().Add(30 * time.Second); !slices.Contains(p.notes(), what); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatalf("%q was not asked for, but %q", what, p.notes())
+		}
+	}
+}

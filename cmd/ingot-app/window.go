@@ -4,49 +4,106 @@ package main
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
+	"runtime"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"fyne.io/fyne/v2"
-	"fyne.io/fyne/v2/app"
+	fyneapp "fyne.io/fyne/v2/app"
 
+	"ingot/app/desktop"
 	"ingot/app/feed"
 	"ingot/app/window"
 	"ingot/backend"
 )
 
-// runWindow shows the window at a route until it is closed.
-func runWindow(route string) error {
-	r, err := window.ParseRoute(route)
-	if err != nil {
-		return err
+// runWindow is the window's role, at a route of package app. It returns an exit
+// code when the window is closed; where there is a window already, that one
+// goes to the route.
+func runWindow(route string) int {
+	if err := showWindow(route); err != nil {
+		fmt.Fprintln(os.Stderr, "ingot-app:", err)
+		return 1
 	}
-	b, err := backend.Open(backend.Options{Log: os.Stderr})
+	return 0
+}
+
+func showWindow(route string) error {
+	r, err := window.ParseRoute(route)
 	if err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	f := feed.New(b.Client())
-	var feeding sync.WaitGroup
-	fctx, cancel := context.WithCancel(ctx)
-	feeding.Go(func() { f.Run(fctx) })
-	a := app.NewWithID("org.ingot.app")
-	w := window.New(a, door{b, b.Client()}, desk{}, f)
+	s := &served{up: make(chan struct{})}
+	one, _, err := desktop.Become(ctx, desktop.WindowRole, desktop.RequestShow+" "+route, s.answer)
+	if err != nil || one == nil {
+		return err
+	}
+	defer one.Close() // the process ends
+	b, err := openHome()
+	if err != nil {
+		return err
+	}
+	client := b.Client()
+	f := feed.New(client)
+	app := fyneapp.NewWithID("org.ingot.app")
+	app.Lifecycle().SetOnEnteredForeground(func() {
+		s.focused.Store(true)
+		f.Refresh() // what lies on disk may have changed meanwhile
+	})
+	app.Lifecycle().SetOnExitedForeground(func() { s.focused.Store(false) })
+	w := window.New(app, door{b, client}, desk{ctx}, f)
 	w.Go(r)
-	a.Lifecycle().SetOnEnteredForeground(f.Refresh) // what lies on disk may have changed
-	go func() {
-		<-fctx.Done()
-		fyne.Do(a.Quit)
-	}()
+	s.w = w
+	close(s.up)
+	var feeding sync.WaitGroup
+	feeding.Go(func() { f.Run(ctx) })
+	feeding.Go(func() {
+		<-ctx.Done()
+		fyne.Do(app.Quit)
+	})
 	w.ShowAndRun()
-	cancel()
+	stop()
 	w.Wait()
 	feeding.Wait()
 	return nil
+}
+
+// served answers other processes for the window.
+type served struct {
+	focused atomic.Bool
+	up      chan struct{} // closed when w is there
+	w       *window.Window
+}
+
+func (s *served) answer(request string) string {
+	verb, route, _ := strings.Cut(request, " ")
+	switch verb {
+	case desktop.RequestFocused:
+		if s.focused.Load() {
+			return "yes"
+		}
+		return "no"
+	case desktop.RequestShow:
+		r, err := window.ParseRoute(route)
+		if err != nil {
+			return err.Error()
+		}
+		<-s.up
+		fyne.Do(func() {
+			s.w.Go(r)
+			s.w.RequestFocus()
+		})
+		return "ok"
+	}
+	return "unknown request " + verb
 }
 
 // door is the backend as the window sees it.
@@ -76,12 +133,29 @@ func (d door) Settings() window.Settings {
 }
 
 // desk is the desktop as the window sees it.
-type desk struct{}
+type desk struct{ ctx context.Context }
 
-var errNotHere = errors.New("not on this desktop yet")
+func (d desk) Drag(w fyne.Window, file string) error { return drag(d.ctx, w, file) }
+func (d desk) Reveal(file string) error              { return desktop.Reveal(d.ctx, file) }
 
-func (desk) Drag(fyne.Window, string) error { return errNotHere }
-func (desk) Reveal(string) error            { return errNotHere }
-func (desk) Open(string) error              { return errNotHere }
-func (desk) Autostart() (bool, error)       { return false, errNotHere }
-func (desk) SetAutostart(bool) error        { return errNotHere }
+// Open opens a file or folder with the program that the user has for it.
+func (d desk) Open(file string) error {
+	opener := "xdg-open"
+	if runtime.GOOS == "darwin" {
+		opener = "open"
+	}
+	if out, err := exec.CommandContext(d.ctx, opener, file).CombinedOutput(); err != nil {
+		return fmt.Errorf("open %s: %w: %s", file, err, out)
+	}
+	return nil
+}
+
+func (desk) Autostart() (bool, error) { return desktop.AtLogin() }
+
+func (desk) SetAutostart(on bool) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return desktop.SetAtLogin(on, self)
+}

@@ -93,6 +93,6 @@ func newStore(g *global) *cobra.Command {
 		},
 	}
 	serve.Flags().IntVar(&port, "port", 0, "listen here from now on (published addresses hold the port)")
-	c.AddCommand(serve, newLogin(g))
+	c.AddCommand(serve, newLogin(g), newStoreTest(g))
 	return c
 }

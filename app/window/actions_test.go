@@ -1,0 +1,190 @@
+package window
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/storage"
+	"fyne.io/fyne/v2/test"
+	"fyne.io/fyne/v2/widget"
+
+	"ingot/backend"
+)
+
+const buildID = "20260102-000000-abcd"
+
+func cell(s backend.State, cause string) backend.Cell {
+	return backend.Cell{State: s, Cause: cause, At: time.Unix(1.8e9, 0)}
+}
+
+// acted is a home with one target in each state.
+func acted() (*played, backend.Snapshot) {
+	booted := cell(backend.Passed, "")
+	booted.Evidence = "proof-1"
+	rows := []backend.Row{
+		{Target: "good", Title: "Good", Exported: cell(backend.Passed, ""), Boots: booted},
+		{Target: "bad", Title: "Bad", Exported: cell(backend.Passed, ""), Boots: cell(backend.Failed, "kernel.hang")},
+	}
+	p := &played{news: make(chan func(backend.Watcher)), ledger: &ledger{rows: rows, arts: []backend.ArtifactInfo{{Target: "good", Name: "good.qcow2", Path: "/x/good.qcow2", SHA256: strings.Repeat("a", 64), Boots: backend.Passed, Proof: "proof-1", Template: "http://x/lima.yaml"}}}}
+	return p, backend.Snapshot{Rows: rows}
+}
+
+// Every action reaches the backend or the desktop.
+func TestActions(t *testing.T) {
+	for name, c := range map[string]struct{ route, press, asked string }{
+		"build":        {"reality/good", "Build", "submit good until= force=[]"},
+		"boot test":    {"reality/bad", "Boot test", "submit bad until=prove force=[prove]"},
+		"publish":      {"reality/good", "Publish", "submit good until= force=[publish]"},
+		"build again":  {"builds/good", "Build again", "submit good until= force=[]"},
+		"cancel":       {"builds/good", "Cancel", "cancel " + buildID},
+		"validate":     {"targets/good", "Validate", "validate good"},
+		"fork":         {"targets/good", "Fork and edit", "fork good good-mine"},
+		"fork opens":   {"targets/good", "Fork and edit", "open good-mine.yaml"},
+		"build target": {"targets/good", "Build", "submit good until= force=[]"},
+		"folder":       {"artifacts", "Show in folder", "reveal good.qcow2"},
+		"probe":        {"settings", "Test", "probe"},
+		"config":       {"settings", "Open config.yaml", "open config.yaml"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, news := acted()
+			news.Owner.Builds = []backend.ActiveBuild{{ID: buildID, Target: "good", Started: time.Unix(1, 0), Step: "kernel"}}
+			s := shown(t, p, c.route, news)
+			s.until("targets")
+			if c.route == "artifacts" {
+				s.until("good.qcow2")
+			}
+			s.tap(c.press)
+			s.asked(p, c.asked)
+		})
+	}
+}
+
+// What goes wrong is said in the status line, with the next step.
+func TestActionFails(t *testing.T) {
+	p, news := acted()
+	s := shown(t, p, "reality/good", news)
+	s.until("good")
+	p.mu.Lock()
+	p.fail = &backend.RemoteError{Msg: "the disk is full", Cause: "guest.no-space", Fix: "make room"}
+	p.mu.Unlock()
+	s.tap("Build")
+	s.until("the disk is full – make room")
+}
+
+// Credentials go to the backend and stay in no field.
+func TestCredentials(t *testing.T) {
+	p, news := acted()
+	p.settings = Settings{Endpoint: "https://s3.example.org", Bucket: "images", Keys: "the keychain"}
+	s := shown(t, p, "settings", news)
+	s.until("https://s3.example.org")
+	s.on(func() {
+		s.walk(func(o fyne.CanvasObject) {
+			if e, ok := o.(*widget.Entry); ok {
+				test.Type(e, map[bool]string{false: "access", true: "secret"}[e.Password])
+			}
+		})
+	})
+	s.tap("Keep in the keychain")
+	s.asked(p, "credentials https://s3.example.org access 6")
+	s.on(func() {
+		s.walk(func(o fyne.CanvasObject) {
+			if e, ok := o.(*widget.Entry); ok && e.Text == "secret" {
+				t.Error("the secret key is still in its field")
+			}
+		})
+	})
+}
+
+// A card that is dragged hands the artifact to the desktop, once a drag.
+func TestDragOut(t *testing.T) {
+	p, news := acted()
+	s := shown(t, p, "artifacts", news)
+	s.until("good.qcow2")
+	var c *card
+	s.on(func() {
+		s.walk(func(o fyne.CanvasObject) {
+			if found, ok := o.(*card); ok {
+				c = found
+			}
+		})
+		if c == nil {
+			t.Fatal("there is no card")
+		}
+		c.Dragged(&fyne.DragEvent{Dragged: fyne.NewDelta(2, 1)})
+	})
+	if len(p.notes()) > 0 {
+		t.Errorf("a press that hardly moved: %q", p.notes())
+	}
+	s.on(func() {
+		for range 5 {
+			c.Dragged(&fyne.DragEvent{Dragged: fyne.NewDelta(-4, 0)})
+		}
+		c.DragEnd()
+	})
+	s.asked(p, "drag good.qcow2")
+	s.until("good.qcow2 was handed out")
+	if got := strings.Join(p.notes(), "; "); got != "hand out good.qcow2; drag good.qcow2" {
+		t.Error(got)
+	}
+}
+
+// An image that is dropped is booted, a log explained.
+func TestDropIn(t *testing.T) {
+	dir := t.TempDir()
+	image, log := dir+"/some.qcow2", dir+"/serial.log"
+	write(t, image, "QFI\xfb\x00\x00\x00\x03"+strings.Repeat("\x00", 100))
+	panicked, err := os.ReadFile("../../backend/cause/testdata/panic-no-root.serial.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, log, string(panicked))
+	p, news := acted()
+	s := shown(t, p, "reality", news)
+	s.on(func() {
+		s.dropped([]fyne.URI{storage.NewFileURI(image), storage.NewFileURI(log), storage.NewFileURI(dir + "/none"), storage.NewFileURI(dir)})
+	})
+	s.asked(p, "prove some.qcow2")
+	s.until("some.qcow2: it boots")
+	s.until("serial.log: kernel.")
+	s.until("no such file")
+	s.until("is a directory")
+	if s.Route().Page != pageNotary {
+		t.Errorf("the window is at %s", s.Route())
+	}
+	p.mu.Lock()
+	p.fail = errors.New("no boot loader")
+	p.mu.Unlock()
+	s.on(func() { s.dropped([]fyne.URI{storage.NewFileURI(image)}) })
+	s.until("some.qcow2: no boot loader")
+}
+
+// An owner that goes away and comes back is told; the rows stay.
+func TestOwnerGone(t *testing.T) {
+	p, news := acted()
+	s := shown(t, p, "reality", news)
+	s.until("0 building · 1 proven · 1 failed · 2 targets")
+	p.tell(func(w backend.Watcher) { w.Gone(errors.New("version 2, not 1\x1b[31m")) })
+	s.until("No connection: version 2, not 1")
+	if !strings.Contains(s.texts(), "good") {
+		t.Error("the rows are gone")
+	}
+	p.tell(func(w backend.Watcher) { w.Snapshot(news) })
+	s.until("0 building · 1 proven · 1 failed · 2 targets")
+}
+
+func TestRoutes(t *testing.T) {
+	for in, want := range map[string]string{"": "reality", "builds/a/b": "builds/a/b", "/evidence/proof-1/": "evidence/proof-1"} {
+		if r, err := ParseRoute(in); err != nil || r.String() != want {
+			t.Errorf("%q: %v, %v", in, r, err)
+		}
+	}
+	for _, in := range []string{"nothing", "builds//x", "builds/a/b/c"} {
+		if r, err := ParseRoute(in); err == nil || !strings.Contains(err.Error(), "accepted are artifacts, builds") {
+			t.Errorf("%q: %v, %v", in, r, err)
+		}
+	}
+}

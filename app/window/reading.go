@@ -1,0 +1,39 @@
+package window
+
+import "context"
+
+// reading reads something for a view in the background, once at a time: what is
+// asked for meanwhile is read once more at the end. Its methods run on the main
+// goroutine.
+type reading[T any] struct {
+	w           *Window
+	read        func(ctx context.Context) (T, error)
+	show        func(T, error)
+	busy, again bool
+	over        bool
+}
+
+func (r *reading[T]) start() {
+	if r.busy || r.over {
+		r.again = true
+		return
+	}
+	r.busy, r.again = true, false
+	var got T
+	r.w.do(func(ctx context.Context) (err error) {
+		got, err = r.read(ctx)
+		return err
+	}, func(err error) {
+		r.busy = false
+		if r.over {
+			return
+		}
+		r.show(got, err)
+		if r.again {
+			r.start()
+		}
+	})
+}
+
+// leave drops what is still read.
+func (r *reading[T]) leave() { r.over = true }

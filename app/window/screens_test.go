@@ -1,0 +1,214 @@
+package window
+
+import (
+	"encoding/json"
+	"flag"
+	"image"
+	"image/png"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/container"
+
+	"ingot/backend"
+)
+
+var update = flag.Bool("update", false, "write the pictures anew")
+
+// recorded is a home with the ledger of a real build (testdata/README.md), and
+// the rows that were derived from it then: its artifacts are too large to keep.
+func recorded(t *testing.T) (*played, backend.Snapshot) {
+	t.Helper()
+	root := t.TempDir()
+	if err := os.CopyFS(root, os.DirFS("testdata/home")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(root, "data/keys/retired-keys"), 0o600); err != nil { // git keeps no such modes
+		t.Fatal(err)
+	}
+	logs, err := filepath.Glob(filepath.Join(root, "data/builds/*/*/logs/serial-unseeded-*.log"))
+	if err != nil || len(logs) != 1 {
+		t.Fatal(logs, err)
+	}
+	if err := os.Chtimes(logs[0], time.Time{}, time.Now().Add(time.Hour)); err != nil { // nor times: written last
+		t.Fatal(err)
+	}
+	t.Setenv("INGOT_HOME", root)
+	t.Setenv("INGOT_KEYCHAIN", "off")
+	t.Setenv("TZ", "UTC")
+	b, err := backend.Open(backend.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile("testdata/rows.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows []backend.Row
+	if err := json.Unmarshal(data, &rows); err != nil {
+		t.Fatal(err)
+	}
+	p := &played{news: make(chan func(backend.Watcher)), ledger: &ledger{rows: rows, real: b}}
+	return p, backend.Snapshot{Rows: rows}
+}
+
+// TestScreens compares every view with its picture: a real home, an empty one,
+// one at work, long and hostile texts.
+func TestScreens(t *testing.T) {
+	zone := time.Local
+	time.Local = time.UTC
+	defer func() { time.Local = zone }()
+	for name, c := range map[string]struct {
+		route   string
+		prepare func(*played, *backend.Snapshot)
+		shows   string
+	}{
+		"reality":   {"reality/debian-12-arm64-lean", nil, "debian-12-arm64-lean · published: passed, local only"},
+		"builds":    {"builds/debian-12-arm64-lean", nil, "Passed in"},
+		"targets":   {"targets/debian-12-arm64", nil, "apiVersion: ingot/v1"},
+		"artifacts": {"artifacts", nil, "debian-12-lean"},
+		"notary":    {"notary", nil, "made by anyone"},
+		"settings":  {"settings", nil, "qemu-system-aarch64"},
+		"proof":     {"evidence/PROOF", nil, "signed by key"},
+		"serial":    {"evidence/PROOF", nil, "signed by key"},
+		"empty":     {"reality", empty, "Nothing was seen to boot here yet"},
+		"no-build":  {"builds", empty, "No build is shown"},
+		"busy":      {"builds", busy, "kernel 30 %, about 5m0s left"},
+		"failed":    {"reality/debian-12-amd64", failed, "kernel.hang"},
+		"long":      {"reality/" + strings.Repeat("long-", 40), long, "long-"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, news := recorded(t)
+			if c.prepare != nil {
+				c.prepare(p, &news)
+			}
+			route := c.route
+			for _, r := range news.Rows {
+				if r.Target == "debian-12-arm64-lean" {
+					route = strings.ReplaceAll(route, "PROOF", r.Boots.Evidence)
+				}
+			}
+			s := shown(t, p, route, news)
+			s.until(c.shows)
+			if name == "serial" {
+				s.on(func() {
+					s.walk(func(o fyne.CanvasObject) {
+						if tabs, ok := o.(*container.AppTabs); ok && tabs.Items[0].Text == "What it says" {
+							tabs.SelectIndex(1)
+						}
+					})
+				})
+				s.until("▶ loader")
+			}
+			same(t, name, s.settled())
+		})
+	}
+}
+
+func empty(p *played, s *backend.Snapshot) {
+	p.rows, p.real = []backend.Row{{Target: "debian-12-arm64", Title: "Debian 12 (bookworm), arm64"}}, nil
+	s.Rows = p.rows
+}
+
+func busy(p *played, s *backend.Snapshot) {
+	empty(p, s)
+	s.Owner.Builds = []backend.ActiveBuild{{ID: buildID, Target: "debian-12-arm64", Lane: "interactive", Started: time.Unix(1.8e9, 0), Step: "kernel"}}
+	p.journal = []backend.Event{{Kind: backend.EventBuildStarted}, {Kind: backend.EventStepSkipped, Step: "rootfs", Msg: "unchanged since build 20260101-000000-aaaa"},
+		{Kind: backend.EventStepStarted, Step: "kernel", Msg: "the configuration has changed"}}
+	p.progress = &backend.Event{Kind: backend.EventProgress, Build: buildID, Target: "debian-12-arm64", Step: "kernel", Done: 30, Total: 100, ETA: 300}
+}
+
+func failed(p *played, s *backend.Snapshot) {
+	c := cell(backend.Failed, "kernel.hang")
+	c.Message = "the kernel wrote nothing for 120 s after the loader started it"
+	p.rows = []backend.Row{{Target: "debian-12-amd64", Title: "Debian 12", Configured: cell(backend.Passed, ""), Guest: cell(backend.Passed, ""), Kernel: cell(backend.Passed, ""), Exported: cell(backend.Stale, "config.changed"), Boots: c, Published: cell(backend.Cancelled, "")}}
+	s.Rows = p.rows
+	p.real = nil
+}
+
+func long(p *played, s *backend.Snapshot) {
+	name := strings.Repeat("long-", 40)
+	c := cell(backend.Failed, "config.invalid")
+	c.Message = "/home/me/.config/ingot/targets/" + name + ".yaml:3: key os: \u202e\"" + strings.Repeat("debian", 60) + "\" is not known"
+	p.rows = []backend.Row{{Target: name, Title: strings.Repeat("A long title ", 30), Configured: c}}
+	s.Rows = p.rows
+	p.real = nil
+}
+
+// same compares a picture with the one kept, and keeps what differs.
+func same(t *testing.T, name string, got *image.NRGBA) {
+	t.Helper()
+	file := filepath.Join("testdata", "screens", name+".png")
+	if *update {
+		save(t, file, got)
+		return
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	want, err := png.Decode(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := differing(got, want); n > got.Rect.Dx()*got.Rect.Dy()/500 {
+		bad := filepath.Join(os.TempDir(), "ingot-screen-"+name+".png")
+		save(t, bad, got)
+		t.Errorf("%s: %d pixels differ; the picture is %s (go test ./app/window -run Screens -update keeps it)", name, n, bad)
+	}
+}
+
+// differing counts the pixels that differ by more than rounding does.
+func differing(a *image.NRGBA, b image.Image) int {
+	if a.Rect != b.Bounds() {
+		return a.Rect.Dx() * a.Rect.Dy()
+	}
+	n := 0
+	for y := a.Rect.Min.Y; y < a.Rect.Max.Y; y++ {
+		for x := a.Rect.Min.X; x < a.Rect.Max.X; x++ {
+			r, g, bl, _ := a.At(x, y).RGBA()
+			r2, g2, b2, _ := b.At(x, y).RGBA()
+			if far(r, r2) || far(g, g2) || far(bl, b2) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func far(a, b uint32) bool { return max(a, b)-min(a, b) > 24<<8 }
+
+func save(t *testing.T, file string, img image.Image) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := png.Encode(f, img); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The comparison must be able to fail.
+func TestDiffering(t *testing.T) {
+	a, b := image.NewNRGBA(image.Rect(0, 0, 10, 10)), image.NewNRGBA(image.Rect(0, 0, 10, 10))
+	if n := differing(a, b); n != 0 {
+		t.Error(n)
+	}
+	b.Pix[0], b.Pix[3], a.Pix[3] = 200, 255, 255
+	if n := differing(a, b); n != 1 {
+		t.Error(n)
+	}
+	if n := differing(a, image.NewNRGBA(image.Rect(0, 0, 9, 10))); n != 100 {
+		t.Error(n)
+	}
+}
