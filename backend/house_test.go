@@ -17,7 +17,7 @@ var floors = map[string]int{
 	"ingot/backend/image": 3, "ingot/backend/publish": 3, "ingot/backend/proof": 3, "ingot/backend/reality": 3,
 	"ingot/backend/build": 4,
 	"ingot/backend":       5,
-	"ingot/app":           6, "ingot/app/feed": 6,
+	"ingot/app":           6, "ingot/app/feed": 6, "ingot/app/window": 6,
 	"ingot/cmd/ingot":       7,
 	"ingot/scripts/notices": 7, "ingot/test/e2e": 7, "ingot/test/chaos": 7,
 }
