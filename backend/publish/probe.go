@@ -59,14 +59,15 @@ func (p *probe) run(ctx context.Context) error {
 	err := p.replace(ctx, p.name, second, "text/plain", "")
 	p.saw("create only", "a published file is never overwritten (If-None-Match)", errors.Is(err, errMoved), overwritten(err))
 
-	data, etag, ok, err := p.get(ctx, p.name)
+	data, _, ok, err := p.get(ctx, p.name)
 	p.saw("read back", "what was written is read and hashed", ok && bytes.Equal(data, first), err)
 	if !ok {
 		return err
 	}
 	err = p.replace(ctx, p.name, second, "text/plain", `"0123456789abcdef0123456789abcdef"`)
 	p.saw("refuse a lost update", "two publishers at once both end in the index (If-Match)", errors.Is(err, errMoved), overwritten(err))
-	if _, etag, _, err = p.get(ctx, p.name); err != nil {
+	_, etag, _, err := p.get(ctx, p.name)
+	if err != nil {
 		return err
 	}
 	err = p.replace(ctx, p.name, second, "text/plain", etag)
