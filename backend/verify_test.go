@@ -43,7 +43,12 @@ func digestOf(text string) string {
 // proofOf is a signed proof of a file's bytes.
 func proofOf(t *testing.T, s *secret.Signer, name, text string) evidence.Document {
 	t.Helper()
-	head := evidence.Head{APIVersion: "ingot/v1", Kind: evidence.KindProof, Target: "t", Build: "b", Verdict: evidence.Passed}
+	return judgedProof(t, s, name, text, evidence.Passed)
+}
+
+func judgedProof(t *testing.T, s *secret.Signer, name, text string, verdict evidence.Verdict) evidence.Document {
+	t.Helper()
+	head := evidence.Head{APIVersion: "ingot/v1", Kind: evidence.KindProof, Target: "t", Build: "b", Verdict: verdict}
 	d, err := evidence.Seal(context.Background(), s, evidence.Subject{Name: name, Digest: map[string]string{"sha256": digestOf(text)}}, head, evidence.Proof{Head: head, Artifact: name})
 	if err != nil {
 		t.Fatal(err)
@@ -114,6 +119,11 @@ func TestVerifySeveralFormats(t *testing.T) {
 				t.Errorf("%+v, cause %q", got, cause)
 			}
 		})
+	}
+	// what was published without a passed proof holds the failed one
+	failure := map[string]string{"d.qcow2": "qcow2 bytes"}
+	if _, cause := verify(t, b, VerifyOptions{Subject: published(t, b.signer, failure, judgedProof(t, b.signer, "d.qcow2", "qcow2 bytes", evidence.Failed))}); cause != "publish.unproven" {
+		t.Errorf("a failed proof: cause %q", cause)
 	}
 	files := map[string]string{"d.qcow2": "qcow2 bytes", "d.raw": "raw bytes"}
 	address := published(t, b.signer, files, proofOf(t, b.signer, "d.qcow2", "qcow2 bytes"))
