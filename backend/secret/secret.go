@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/zalando/go-keyring"
+	"golang.org/x/sys/unix"
 )
 
 // ErrNotFound says that the store has no such secret.
@@ -36,7 +37,7 @@ type Store interface {
 // INGOT_KEYCHAIN=off chooses the files.
 func Open(dir string, getenv func(string) string) Store {
 	if getenv("INGOT_KEYCHAIN") != "off" && keychainAnswers() {
-		return keychain{}
+		return keychain{dir}
 	}
 	return Files{dir}
 }
@@ -63,8 +64,9 @@ func keychainAnswers() bool {
 
 // keychain is the OS keychain. Values are kept in base64, being binary; one that
 // is no base64 was put there by hand, as plain text, and is taken as it is: no
-// "ACCESS:SECRET" can be mistaken, since base64 has no colon.
-type keychain struct{}
+// "ACCESS:SECRET" can be mistaken, since base64 has no colon. dir is a folder of
+// the home, for a lock.
+type keychain struct{ dir string }
 
 func (keychain) Where() string { return "the OS keychain" }
 
@@ -89,9 +91,20 @@ func (keychain) Put(name string, value []byte) error {
 	return nil
 }
 
-// Create is not atomic: keychains have no create-only write. Callers hold the
-// home's lock.
-func (k keychain) Create(name string, value []byte) ([]byte, error) {
+// Create holds a lock over its look and its write: keychains have no create-only
+// write, and two first starts at once must come to one key.
+func (k keychain) Create(name string, value []byte) (got []byte, err error) {
+	if err := os.MkdirAll(k.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("keychain: %w", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(k.dir, "keychain.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("keychain: %w", err)
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }() // the lock ends with the file
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return nil, fmt.Errorf("keychain: %w", err)
+	}
 	if old, err := k.Get(name); !errors.Is(err, ErrNotFound) {
 		return old, err
 	}

@@ -35,7 +35,7 @@ func TestFiles(t *testing.T) {
 // there comes back byte by byte.
 func TestKeychain(t *testing.T) {
 	keyring.MockInit()
-	k := keychain{}
+	k := keychain{t.TempDir()}
 	if _, err := k.Get("a"); !errors.Is(err, ErrNotFound) {
 		t.Fatal(err)
 	}
@@ -54,6 +54,30 @@ func TestKeychain(t *testing.T) {
 	}
 	if v, err := k.Create("s3:host", []byte("other")); err != nil || string(v) == "other" {
 		t.Errorf("an entry was replaced: %q, %v", v, err)
+	}
+}
+
+// The keychain itself has no create-only write, and its stand-in for tests no
+// locks: what keeps these apart is Create's own lock.
+func TestKeychainCreatesOnce(t *testing.T) {
+	keyring.MockInit()
+	dir := t.TempDir()
+	got := make([]string, 16)
+	var wg sync.WaitGroup
+	for i := range got {
+		wg.Go(func() {
+			v, err := keychain{dir}.Create("key", []byte{byte('a' + i)})
+			if err != nil {
+				t.Error(err)
+			}
+			got[i] = string(v)
+		})
+	}
+	wg.Wait()
+	for _, v := range got {
+		if v != got[0] || v == "" {
+			t.Fatalf("several keys: %q", got)
+		}
 	}
 }
 
