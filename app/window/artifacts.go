@@ -2,7 +2,6 @@ package window
 
 import (
 	"context"
-	"path/filepath"
 	"slices"
 
 	"fyne.io/fyne/v2"
@@ -124,16 +123,21 @@ func (c *card) Dragged(e *fyne.DragEvent) {
 		return
 	}
 	c.dragging = true
-	var file string
-	c.w.do(func(context.Context) (err error) {
-		if file, err = c.w.backend.HandOut(c.info); err != nil {
-			return err
-		}
-		return c.w.desktop.Drag(c.w.Window, file)
-	}, func(err error) {
-		c.dragging = false
-		c.w.say(err, filepath.Base(file)+" was handed out")
-	})
+	ended := func(taken bool, err error) {
+		c.w.main(func() {
+			c.dragging = false
+			if taken || err != nil {
+				c.w.say(err, c.info.Name+" was handed out")
+			}
+		})
+	}
+	file, err := c.w.backend.HandOut(c.info)
+	if err == nil {
+		err = c.w.desktop.StartDrag(c.w.Window, file, ended)
+	}
+	if err != nil {
+		ended(false, err)
+	}
 }
 
 // DragEnd is called when the button is released.

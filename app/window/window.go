@@ -36,7 +36,7 @@ type Backend interface {
 	Journal(target, id string) ([]backend.Event, error)
 	LogFiles(target, id string) ([]string, error)
 	Artifacts(ctx context.Context) ([]backend.ArtifactInfo, error)
-	HandOut(a backend.ArtifactInfo) (string, error)
+	HandOut(a backend.ArtifactInfo) (string, error) // cheap: the digest is known since the artifact was listed
 	Export(ctx context.Context, target, format, dst string, progress func(done, total int64)) error
 	RecipeText(target string) (file, text string, err error)
 	Validate(target string) error
@@ -62,9 +62,12 @@ type Settings struct {
 
 // Desktop is what the window needs of the desktop around it.
 type Desktop interface {
-	Drag(w fyne.Window, file string) error // from a press on the window; returns when it is dropped or given up
-	Reveal(file string) error              // in the file manager
-	Open(file string) error                // with the program that the user has for it
+	// StartDrag begins to drag a file out of the window. It is called while the
+	// pointer's event is handled, and returns at once; ended is called once, from
+	// any goroutine, when the file was taken by what it was dropped on, or not.
+	StartDrag(w fyne.Window, file string, ended func(taken bool, err error)) error
+	Reveal(file string) error // in the file manager
+	Open(file string) error   // with the program that the user has for it
 	Autostart() (on bool, err error)
 	SetAutostart(on bool) error
 }
