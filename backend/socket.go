@@ -17,15 +17,22 @@ import (
 // zero on macOS, 108 on Linux (unix(4), unix(7)).
 const socketLimit = 103
 
-// socketPath is where a home's owner listens: in the data folder, or where that
-// path is too long, in a folder of this user under /tmp.
-func socketPath(h home.Home) string {
-	path := filepath.Join(h.Data, "owner.sock")
+// socketPath is where a home's owner listens.
+func socketPath(h home.Home) string { return socketNamed(h, "owner") }
+
+// socketNamed is where one of a home's processes listens: in the data folder,
+// or where that path is too long, in a folder of this user under /tmp.
+func socketNamed(h home.Home, name string) string {
+	path := filepath.Join(h.Data, name+".sock")
 	if len(path) <= socketLimit {
 		return path
 	}
 	sum := sha256.Sum256([]byte(h.Data))
-	return filepath.Join("/tmp", fmt.Sprintf("ingot-%d", os.Getuid()), hex.EncodeToString(sum[:8])+".sock")
+	file := hex.EncodeToString(sum[:8])
+	if name != "owner" {
+		file += "-" + name
+	}
+	return filepath.Join("/tmp", fmt.Sprintf("ingot-%d", os.Getuid()), file+".sock")
 }
 
 // listen makes the socket, mode 0600, in place of one that an owner left. The
