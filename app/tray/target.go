@@ -1,0 +1,78 @@
+package tray
+
+import (
+	"ingot/app"
+	"ingot/app/feed"
+	"ingot/backend"
+)
+
+// targetItem is a target with its reality and what can be done with it. What
+// needs an owner stays enabled without one: a submission starts it.
+func targetItem(r backend.Row, s feed.State) Item {
+	id := "target/" + r.Target
+	it := Item{ID: id, Label: app.Line(join(r.Target, app.Verdict(r)))}
+	if r.Title != "" {
+		it.Items = append(it.Items, Item{ID: id + "/title", Label: app.Line(r.Title), Disabled: true})
+	}
+	ready := true
+	for _, c := range r.Cells() {
+		it.Items = append(it.Items, Item{ID: id + "/" + c.Name, Label: app.Line(cellLine(c.Name, c.Cell)), Disabled: true})
+		ready = ready && c.Cell.State == backend.Passed
+	}
+	broken := r.Configured.State == backend.Failed && !staleLock(r)
+	exported := r.Exported.State == backend.Passed
+	act := func(name, label string, enabled bool, do Action) {
+		it.Items = append(it.Items, Item{ID: id + "/" + name, Label: label, Disabled: !enabled, Do: do})
+	}
+	it.Items = append(it.Items, Item{ID: id + "/-", Separator: true})
+	if b, ok := activeOf(s, r.Target); ok {
+		act("cancel", "Cancel Build", s.Live, Action{Verb: Cancel, Target: r.Target, Arg: b.ID})
+	} else {
+		act("build", "Build", !broken, Action{Verb: Build, Target: r.Target})
+	}
+	act("boot", "Boot Test", exported, Action{Verb: BootTest, Target: r.Target})
+	export := Item{ID: id + "/export", Label: "Export", Disabled: !exported}
+	for _, f := range formats {
+		export.Items = append(export.Items, Item{ID: id + "/export/" + f, Label: f, Disabled: !exported, Do: Action{Verb: Export, Target: r.Target, Arg: f}})
+	}
+	it.Items = append(it.Items, export)
+	act("publish", "Publish", exported && r.Boots.State == backend.Passed, Action{Verb: Publish, Target: r.Target})
+	act("show", "Show Artifact", exported, Action{Verb: Window, Target: r.Target, Arg: app.RouteArtifact(r.Target)})
+	if !ready {
+		act("why", "Why Not Ready…", true, Action{Verb: Window, Target: r.Target, Arg: app.RouteRow(r.Target)})
+	}
+	return it
+}
+
+// staleLock tells whether the recipe is well and only its lock is to be
+// renewed, which a build does by itself.
+func staleLock(r backend.Row) bool { return r.Configured.Cause == "config.lock-stale" }
+
+func activeOf(s feed.State, target string) (feed.Build, bool) {
+	for _, b := range s.Builds {
+		if b.Target == target {
+			return b, true
+		}
+	}
+	return feed.Build{}, false
+}
+
+// marks stand before a cell's name.
+var marks = map[backend.State]string{backend.Unknown: "–", backend.Running: "…", backend.Passed: "✓", backend.Failed: "✗", backend.Cancelled: "⊘", backend.Stale: "≠"}
+
+// cellLine is a cell as text.
+func cellLine(name string, c backend.Cell) string {
+	head := marks[c.State] + " " + name
+	switch c.State {
+	case backend.Passed:
+		if c.Note != "" {
+			return head + " (" + c.Note + ")"
+		}
+		return head
+	case backend.Unknown:
+		return head + ": not yet"
+	case backend.Running:
+		return head + ": running"
+	}
+	return head + ": " + or(app.Place(c.Message), or(c.Cause, c.State.String()))
+}
