@@ -1,0 +1,61 @@
+package desktop
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// autostart is the entry that desktops start at login (Desktop Application
+// Autostart Specification: $XDG_CONFIG_HOME/autostart).
+func autostart() (string, error) {
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return "", fmt.Errorf("start at login: %w", err)
+	}
+	return filepath.Join(dir, "autostart", entryName+".desktop"), nil
+}
+
+// AtLogin tells whether Ingot starts at login. An entry with Hidden=true is one
+// that somebody took out.
+func AtLogin() bool {
+	file, err := autostart()
+	if err != nil {
+		return false
+	}
+	text, err := os.ReadFile(file)
+	return err == nil && !strings.Contains(string(text), "\nHidden=true")
+}
+
+// SetAtLogin makes program start at login, or not.
+func SetAtLogin(on bool, program string) error {
+	file, err := autostart()
+	if err != nil {
+		return err
+	}
+	if !on {
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("start at login: %w", err)
+		}
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return fmt.Errorf("start at login: %w", err)
+	}
+	if err := os.WriteFile(file, []byte(entry(program)), 0o644); err != nil {
+		return fmt.Errorf("start at login: %w", err)
+	}
+	return nil
+}
+
+// entry is the file's text. In Exec a path is quoted, with backslash before
+// what the shell would read, the whole again as a string of the file format
+// (Desktop Entry Specification 1.5, The Exec key).
+func entry(program string) string {
+	r := strings.NewReplacer(`\`, `\\\\`, `"`, `\\"`, "`", "\\\\`", "$", `\\$`, "%", "%%")
+	return "[Desktop Entry]\nType=Application\nName=Ingot\nComment=Forge VM images, boot them, publish them, and prove it\nExec=\"" +
+		r.Replace(program) + "\"\nIcon=ingot\nTerminal=false\nCategories=Development;\n"
+}

@@ -1,0 +1,38 @@
+package desktop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// Reveal shows a file in the file manager, selected: over
+// org.freedesktop.FileManager1, or where no file manager has that, its folder
+// with xdg-open.
+func Reveal(ctx context.Context, file string) error {
+	file, err := filepath.Abs(file)
+	if err != nil {
+		return fmt.Errorf("show %s: %w", file, err)
+	}
+	conn, err := dbus.ConnectSessionBus(dbus.WithContext(ctx))
+	if err == nil {
+		defer conn.Close()
+		err = conn.Object("org.freedesktop.FileManager1", "/org/freedesktop/FileManager1").
+			CallWithContext(ctx, "org.freedesktop.FileManager1.ShowItems", 0, []string{fileURI(file)}, "").Err
+	}
+	if err == nil {
+		return nil
+	}
+	if xerr := exec.CommandContext(ctx, "xdg-open", filepath.Dir(file)).Run(); xerr != nil {
+		return fmt.Errorf("show %s in a file manager: %w", file, errors.Join(err, xerr))
+	}
+	return nil
+}
+
+// fileURI is an absolute path as a URI (RFC 8089).
+func fileURI(path string) string { return (&url.URL{Scheme: "file", Path: path}).String() }

@@ -1,0 +1,121 @@
+package desktop
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"ingot/app"
+	"ingot/backend"
+)
+
+// windowPoll is how often a started window is asked whether it is there, and
+// windowLimit for how long.
+const (
+	windowPoll  = 50 * time.Millisecond
+	windowLimit = 60 * time.Second
+)
+
+// OpenWindow makes the window show a route: one that is open goes there, else
+// a window process is started, in a session of its own, so that neither end
+// takes the other along. It returns when the window is there. ended gets one
+// value when a window that was started here ends; it is nil for one that was
+// open before.
+func OpenWindow(ctx context.Context, route string) (ended <-chan error, err error) {
+	request := RequestShow + " " + route
+	if _, err := Ask(ctx, WindowRole, request); err == nil {
+		return nil, nil
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	p, err := backend.FindPlace(WindowRole)
+	if err != nil {
+		return nil, err
+	}
+	program, args, err := windowProgram()
+	if err != nil {
+		return nil, fmt.Errorf("window: %w", err)
+	}
+	logFile := filepath.Join(p.Data(), "window.log")
+	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("window: %w", err)
+	}
+	cmd := exec.Command(program, append(args, route)...)
+	cmd.Stdout, cmd.Stderr = log, log // a file: a pipe's end would end the window with us
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return nil, errors.Join(fmt.Errorf("window: %w", err), log.Close())
+	}
+	end := make(chan error, 1)
+	go func() { // ends with the window, or with this process
+		defer log.Close()
+		err := cmd.Wait()
+		if err != nil {
+			err = fmt.Errorf("window: %w: %s (%s)", err, lastLine(log), logFile)
+		}
+		end <- err
+	}()
+	return end, appear(ctx, end)
+}
+
+// appear waits until the window answers.
+func appear(ctx context.Context, end chan error) error {
+	ctx, cancel := context.WithTimeout(ctx, windowLimit)
+	defer cancel()
+	for {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("window: it did not come up: %w", ctx.Err())
+		case err := <-end:
+			end <- err // for the caller of OpenWindow
+			return err
+		case <-time.After(windowPoll):
+		}
+		if _, err := Ask(ctx, WindowRole, RequestFocused); err == nil {
+			return nil
+		}
+	}
+}
+
+func lastLine(f *os.File) string {
+	data := make([]byte, 4096)
+	info, err := f.Stat()
+	if err != nil {
+		return ""
+	}
+	n, _ := f.ReadAt(data, max(0, info.Size()-int64(len(data)))) // its end is no fault
+	lines := bytes.Split(bytes.TrimSpace(data[:n]), []byte("\n"))
+	return app.Line(string(lines[len(lines)-1]))
+}
+
+// windowProgram is how the window's role is started. On macOS it is a bundle
+// of its own inside this one, with its own id: two processes of one bundle
+// would share Dock icon and clicks.
+func windowProgram() (string, []string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", nil, err
+	}
+	if runtime.GOOS == "darwin" {
+		nested := filepath.Join(filepath.Dir(self), "..", "Helpers", "Ingot Window.app", "Contents", "MacOS", "ingot-app")
+		if _, err := os.Stat(nested); err == nil {
+			return nested, []string{"window"}, nil
+		}
+	}
+	return self, []string{"window"}, nil
+}
+
+// Focused asks whether the window has the focus; without a window it has not.
+func Focused(ctx context.Context) bool {
+	answer, err := Ask(ctx, WindowRole, RequestFocused)
+	return err == nil && answer == "yes"
+}
