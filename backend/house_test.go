@@ -17,9 +17,9 @@ var floors = map[string]int{
 	"ingot/backend/image": 3, "ingot/backend/publish": 3, "ingot/backend/proof": 3, "ingot/backend/reality": 3,
 	"ingot/backend/build": 4,
 	"ingot/backend":       5,
-	"ingot/app":           6, "ingot/app/feed": 6, "ingot/app/window": 6,
-	"ingot/cmd/ingot":       7,
-	"ingot/scripts/notices": 7, "ingot/test/e2e": 7, "ingot/test/chaos": 7,
+	"ingot/app":           6, "ingot/app/feed": 6, "ingot/app/window": 6, "ingot/app/desktop": 6, "ingot/app/tray": 6, "ingot/app/tray/native": 6,
+	"ingot/cmd/ingot": 7, "ingot/cmd/ingot-app": 7, "ingot/scripts/icons": 7,
+	"ingot/scripts/notices": 7, "ingot/test/app": 7, "ingot/test/e2e": 7, "ingot/test/chaos": 7,
 }
 
 // noExec may start no process of their own: everything goes through a guest or

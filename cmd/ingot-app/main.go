@@ -1,0 +1,39 @@
+// Command ingot-app is Ingot in the menu bar. Without arguments it is the menu:
+// an icon, clicks, notifications, and no window in its process. `ingot-app
+// window [ROUTE]` is the window, which the menu starts and which is gone when
+// it is closed. Both are clients of the owner, `ingot`, which lies beside this
+// program; main wires and holds no logic.
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"ingot/app"
+	"ingot/backend"
+)
+
+const usage = `usage: ingot-app                 the icon in the menu bar; a second one opens the window
+       ingot-app window [ROUTE]  the window: reality, builds, targets, artifacts, settings
+       ingot-app --version
+`
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	switch {
+	case len(args) == 0, strings.HasPrefix(args[0], "-psn_"): // how Finder started programs before macOS 10.9
+		return runMenu()
+	case args[0] == "window" && len(args) <= 2:
+		return runWindow(append(args[1:], app.RouteReality)[0])
+	case args[0] == "--version":
+		fmt.Println("ingot-app " + backend.Version)
+		return 0
+	case args[0] == "--help" || args[0] == "-h":
+		fmt.Print(usage)
+		return 0
+	}
+	fmt.Fprintf(os.Stderr, "ingot-app: %q is no call of it\n%s", strings.Join(args, " "), usage)
+	return 2
+}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"ingot/app"
+	"ingot/app/desktop"
+	"ingot/app/feed"
+	"ingot/app/tray"
+	"ingot/app/tray/native"
+	"ingot/backend"
+)
+
+// hostWait is how long a panel that shows icons may come after us.
+const hostWait = 3 * time.Second
+
+// menu is what the menu's role holds.
+type menu struct {
+	log    *slog.Logger
+	feed   *feed.Feed
+	herald *desktop.Herald
+	desk   *tray.Desk
+	icon   *native.Tray
+	ctx    context.Context
+	stop   context.CancelFunc
+	notes  sync.Map       // backend.Event of a build by its note
+	work   sync.WaitGroup // goroutines that end with ctx
+}
+
+// runMenu is the menu's role.
+func runMenu() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	m := &menu{log: slog.New(slog.NewTextHandler(os.Stderr, nil)), ctx: ctx, stop: stop}
+	if err := m.run(); err != nil {
+		fmt.Fprintln(os.Stderr, "ingot-app:", err)
+		return 1
+	}
+	return 0
+}
+
+func (m *menu) run() (err error) {
+	one, answer, err := desktop.Become(m.ctx, desktop.MenuRole, desktop.RequestShow+" "+app.RouteReality, m.serve)
+	if err != nil {
+		return err
+	}
+	if one == nil {
+		fmt.Println("Ingot runs already; its window opens: " + answer)
+		return nil
+	}
+	defer func() { err = errors.Join(err, one.Close()) }()
+	place, err := backend.FindPlace(desktop.MenuRole)
+	if err != nil {
+		return err
+	}
+	crash, last, err := desktop.StartCrashLog(place.Data(), desktop.MenuRole)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, crash.Close()) }()
+	if last != "" {
+		m.log.Warn("the menu ended by a crash last time", "log", last)
+	}
+	return m.show()
+}
+
+// show runs the menu until it is to end.
+func (m *menu) show() error {
+	m.wire()
+	defer func() {
+		m.stop()
+		m.work.Wait()
+		if err := m.herald.Notifier.Close(); err != nil {
+			m.log.Warn("notifications", "err", err)
+		}
+	}()
+	m.work.Go(func() { m.feed.Run(m.ctx) })
+	changed, done := m.feed.Changed()
+	defer done()
+	m.work.Go(func() {
+		m.herald.Attention(m.ctx, changed, func() string { return m.feed.State().Problem })
+	})
+	host, err := desktop.TrayHost(m.ctx, 0)
+	if err != nil {
+		return m.withoutIcon(err)
+	}
+	var failed error
+	if !host {
+		m.work.Go(func() { failed = m.awaitHost() })
+	}
+	m.icon.Run(func() {
+		first := make(chan struct{})
+		m.work.Go(func() {
+			m.controller(first).Run(m.ctx)
+			m.icon.Quit()
+		})
+		<-first
+	})
+	m.stop()
+	m.work.Wait()
+	return failed
+}
+
+// controller closes first when the first menu is made.
+func (m *menu) controller(first chan struct{}) *tray.Controller {
+	return &tray.Controller{Feed: m.feed, View: &firstView{View: m.icon, first: first}, Actor: m.desk, Ended: m.stop, AtLogin: desktop.AtLogin,
+		Failed: func(a tray.Action, err error) {
+			m.log.Error("action failed", "target", a.Target, "err", err)
+			m.tell(desktop.Note{ID: "action", Title: "Ingot could not do it", Body: app.Line(err.Error()), Actions: []desktop.NoteAction{{Key: desktop.ActDefault, Label: "Show"}}})
+		}}
+}
+
+// firstView tells when its view has a menu.
+type firstView struct {
+	tray.View
+	first chan struct{}
+	once  sync.Once
+}
+
+func (v *firstView) Build(m tray.Menu) {
+	v.View.Build(m)
+	v.once.Do(func() { close(v.first) })
+}
+
+// awaitHost opens the window where nothing shows icons, and ends the menu with
+// it unless something does by then: a process that nobody sees is no use.
+func (m *menu) awaitHost() error {
+	host, err := desktop.TrayHost(m.ctx, hostWait)
+	if host || m.ctx.Err() != nil {
+		return nil
+	}
+	m.log.Warn("nothing on this desktop shows tray icons (org.kde.StatusNotifierWatcher): the window opens instead; a panel with a status notifier plugin shows the menu", "err", err)
+	defer func() {
+		if host, _ := desktop.TrayHost(m.ctx, 0); !host { // no bus is no host
+			m.stop()
+		}
+	}()
+	return m.stay(app.RouteReality)
+}
+
+// stay shows the window until it is closed.
+func (m *menu) stay(route string) error {
+	ended, err := desktop.OpenWindow(m.ctx, route)
+	if err != nil || ended == nil {
+		return err
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-m.ctx.Done():
+		return nil
+	}
+}
+
+// withoutIcon is the menu where there cannot be one.
+func (m *menu) withoutIcon(why error) error {
+	m.log.Warn("the window opens instead of the menu", "why", why)
+	return m.stay(app.RouteReality)
+}
+
+// serve answers other processes of this home: a second launch, `ingot-app`.
+func (m *menu) serve(request string) string {
+	verb, route, _ := strings.Cut(request, " ")
+	if verb != desktop.RequestShow {
+		return "unknown request " + verb
+	}
+	m.work.Go(func() { m.open(route) })
+	return "ok"
+}
+
+// open shows the window and tells where it cannot.
+func (m *menu) open(route string) {
+	if m.ctx.Err() != nil {
+		return
+	}
+	m.log.Info("window", "route", route)
+	if _, err := desktop.OpenWindow(m.ctx, route); err != nil && m.ctx.Err() == nil {
+		m.log.Error("no window", "err", err)
+	}
+}

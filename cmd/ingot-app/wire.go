@@ -1,0 +1,129 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"ingot/app"
+	"ingot/app/desktop"
+	"ingot/app/feed"
+	"ingot/app/tray"
+	"ingot/app/tray/native"
+	"ingot/backend"
+)
+
+func openHome() (*backend.Backend, error) { return backend.Open(backend.Options{}) }
+
+// wire puts the menu's parts together.
+func (m *menu) wire() {
+	m.feed = feed.New(&feed.Home{Open: openHome})
+	m.feed.OnFinished(func(e backend.Event) { m.work.Go(func() { m.finished(e) }) })
+	m.icon = native.New()
+	notifier, err := desktop.OpenNotifier(m.invoked)
+	if err != nil {
+		m.log.Warn("no notifications; this log has them", "err", err)
+		notifier = logNotifier{m}
+	}
+	m.herald = &desktop.Herald{Notifier: notifier, Focused: desktop.Focused, Failed: func(err error) { m.log.Warn("not shown", "err", err) }}
+	m.desk = &tray.Desk{Open: openHome, State: m.feed.State, AtLogin: desktop.AtLogin, Export: m.export,
+		Window: func(ctx context.Context, route string) error {
+			m.log.Info("window", "route", route)
+			_, err := desktop.OpenWindow(ctx, route)
+			return err
+		},
+		SetAtLogin: func(on bool) error {
+			self, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			return desktop.SetAtLogin(on, self)
+		}}
+}
+
+// logNotifier stands in where there is no notification server.
+type logNotifier struct{ m *menu }
+
+func (l logNotifier) Show(n desktop.Note) error {
+	l.m.log.Info("notification", "title", n.Title, "body", n.Body)
+	return nil
+}
+
+func (logNotifier) Close() error { return nil }
+
+// tell shows a note without holding up its caller.
+func (m *menu) tell(n desktop.Note) { m.work.Go(func() { m.herald.Tell(m.ctx, n) }) }
+
+// rowLimit bounds the question for a row after a build.
+const rowLimit = 5 * time.Second
+
+// finished tells of a build that ended, with what holds then.
+func (m *menu) finished(e backend.Event) {
+	ctx, cancel := context.WithTimeout(m.ctx, rowLimit)
+	defer cancel()
+	row := backend.Row{Target: e.Target}
+	if b, err := openHome(); err == nil {
+		if rows, err := b.Client().Status(ctx, e.Target); err == nil && len(rows) == 1 { // else the note has less to say
+			row = rows[0]
+		}
+	}
+	if n, ok := desktop.OfBuild(e, row); ok {
+		m.notes.Store(n.ID, e)
+		m.herald.Tell(m.ctx, n)
+	}
+}
+
+// invoked does what a note's action means.
+func (m *menu) invoked(id, action string) {
+	m.log.Info("notification action", "note", id, "action", action)
+	m.work.Go(func() {
+		if err := m.act(id, action); err != nil && m.ctx.Err() == nil {
+			m.log.Error("notification action", "err", err)
+			m.tell(desktop.Note{ID: "action", Title: "Ingot could not do it", Body: app.Line(err.Error())})
+		}
+	})
+}
+
+func (m *menu) act(id, action string) error {
+	if file, ok := strings.CutPrefix(id, "file/"); ok {
+		return desktop.Reveal(m.ctx, file)
+	}
+	v, ok := m.notes.Load(id)
+	if !ok {
+		return m.desk.Do(m.ctx, tray.Action{Verb: tray.Window, Arg: app.RouteReality})
+	}
+	e := v.(backend.Event)
+	a := tray.Action{Verb: tray.Window, Target: e.Target, Arg: app.RouteBuild(e.Target, e.Build)}
+	switch {
+	case action == desktop.ActPublish:
+		a = tray.Action{Verb: tray.Publish, Target: e.Target}
+	case e.Outcome == backend.OutcomePassed && action != desktop.ActLog:
+		a.Arg = app.RouteArtifact(e.Target)
+	}
+	return m.desk.Do(m.ctx, a)
+}
+
+// export lets `ingot export` write the file, so that its memory and its crash
+// are not ours.
+func (m *menu) export(ctx context.Context, target, format string) error {
+	program, err := backend.Program()
+	if err != nil {
+		return err
+	}
+	file, err := desktop.FreeName(target, format)
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, program, "export", target, "--format", format, "--output", file)
+	var says bytes.Buffer
+	cmd.Stderr = &says
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("export: %s", strings.TrimPrefix(app.Line(says.String()+" "+err.Error()), "ingot: "))
+	}
+	m.tell(desktop.Note{ID: "file/" + file, Title: target + " as " + format, Body: app.Line(file), Actions: []desktop.NoteAction{{Key: desktop.ActDefault, Label: "Show"}, {Key: desktop.ActReveal, Label: "Show"}}})
+	return nil
+}
