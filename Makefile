@@ -8,13 +8,16 @@ GO := $(shell scripts/go.sh --path)
 export PATH := $(dir $(GO)):$(PATH)
 TARGET ?= debian-12-arm64
 
-.PHONY: help soak chaos bench check demo demo-check test unit e2e dist build clean
+.PHONY: help soak chaos bench bench-app check demo demo-check test unit e2e e2e-app dist build app clean
 
 help: ## list the verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/ingot
 	@$(GO) build -ldflags '$(LDFLAGS)' -o bin/ingot ./cmd/ingot
+
+app: build ## build bin/ingot-app
+	@$(GO) build -ldflags '$(LDFLAGS)' -o bin/ingot-app ./cmd/ingot-app
 
 demo: build ## the main job: install what is missing, build, boot, publish, show the reality table
 	@scripts/demo.sh $(TARGET)
@@ -31,6 +34,9 @@ unit: ## unit tests alone
 e2e: build ## the whole line on a small real target, with negative controls
 	@$(GO) test -count=1 -timeout 60m -tags e2e -v ./test/e2e
 
+e2e-app: app ## the menu, notifications and drag-out on a real desktop, from Debian packages
+	@scripts/e2e-app.sh
+
 check: ## format, vet, staticcheck, dependency direction, darwin, unit tests
 	@scripts/check.sh
 
@@ -42,6 +48,9 @@ chaos: ## kill submitter, workers and server of a queue at random: SEED=n, JOBS=
 
 bench: build ## what Ingot itself costs, against its limits (a built target is needed: make demo)
 	@bench/noop.sh $(TARGET) && bench/overhead.sh $(TARGET) && bench/status.sh && bench/engine.sh && bench/lines.sh
+
+bench-app: app ## what the menu costs, against its limits
+	@bench/app.sh
 
 dist: ## static ingot for linux and darwin, amd64 and arm64, with THIRD_PARTY_NOTICES
 	@scripts/dist.sh '$(LDFLAGS)'

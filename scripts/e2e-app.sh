@@ -1,0 +1,19 @@
+#!/bin/bash
+# The menu, notifications and drag-out on a real desktop: an X server, a session
+# bus of its own, a notification daemon, a window manager and a file manager.
+# Installs those that are missing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+missing=()
+for t in Xvfb:xvfb openbox:openbox xdotool:xdotool dbus-run-session:dbus pcmanfm:pcmanfm dunst:dunst; do
+	command -v "${t%%:*}" >/dev/null || missing+=("${t##*:}")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+	command -v apt-get >/dev/null || { echo "e2e-app: install ${missing[*]}" >&2; exit 1; }
+	sudo=; [ "$(id -u)" -eq 0 ] || sudo=sudo
+	$sudo apt-get update -q
+	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
+fi
+export INGOT_E2E_BUS=own
+unset INGOT_HOME INGOT_CONFIG INGOT_CACHE DISPLAY WAYLAND_DISPLAY
+exec dbus-run-session -- go test -count=1 -timeout 10m -tags e2e -v ./test/app "$@"

@@ -1,0 +1,144 @@
+//go:build e2e
+
+package app
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// nowhere fails at once: no guest has its compiler.
+const nowhere = "apiVersion: ingot/v1\nkind: Target\nextends: debian-12-arm64\nlock: debian-12-arm64\nname: nowhere\nkernel: {crossCompile: nosuch-}\n"
+
+// The whole way of a click: the menu shows reality, Build builds, the labels
+// change in place, the failure is told with its cause, and a click on the note
+// opens the window there.
+func TestMenu(t *testing.T) {
+	h := newHome(t)
+	h.write(t, "config/targets/nowhere.yaml", nowhere)
+	h.write(t, "config/targets/broken.yaml", "apiVersion: ingot/v1\nkind: Target\nname: broken\nnonsense: 1\n")
+	d := startDaemon(t)
+	panel := startHost(t)
+	app := start(t, h.env(), filepath.Join(h.bin, "ingot-app"))
+	icon := panel.icon(t)
+	t.Logf("registered %d ms after the start", icon.at.Sub(app.start).Milliseconds())
+
+	panel.await(t, icon, "1 failed") // the broken one
+	target := panel.await(t, icon, "nowhere · not built")
+	build := panel.await(t, icon, "nowhere", "Build")
+	t.Logf("the menu:\n%s", show(t, panel.menu(t, icon), "  "))
+	if _, ok := find(t, panel.menu(t, icon), "nowhere", "Bild"); ok {
+		t.Error("an item that is not there was found")
+	}
+	// a recipe that does not parse says where, and can't be built
+	panel.await(t, icon, "broken · broken.yaml:4: ")
+	if b := panel.await(t, icon, "broken", "Build"); b.enabled() {
+		t.Error("a broken recipe can be built")
+	}
+	// what is off does nothing, though a host may send the click
+	panel.click(t, icon, panel.await(t, icon, "nowhere", "Publish"))
+
+	panel.click(t, icon, build)
+	n := d.next(t)
+	if n.title != "nowhere failed" || !strings.Contains(n.body, "guest.tool-missing") || !strings.Contains(n.body, "nosuch-gcc") || n.replaces != 0 {
+		t.Errorf("notification: %+v", n)
+	}
+	panel.await(t, icon, "nowhere · failed: ")
+	if !panel.updated(target.ID, "nowhere · failed") {
+		t.Errorf("the label was not changed in place: %+v", panel.updates)
+	}
+	panel.await(t, icon, "2 failed")
+
+	// only one build was begun: the click on Publish did nothing
+	builds, err := filepath.Glob(filepath.Join(h.dir, "data", "builds", "nowhere", "*"))
+	if err != nil || len(builds) != 1 {
+		t.Fatalf("builds: %v, %v", builds, err)
+	}
+	d.click(t)
+	route := "route=builds/nowhere/" + filepath.Base(builds[0])
+	until(t, "the window's route", func() bool { return strings.Contains(app.says.String(), route) })
+	until(t, "the window's process", func() bool { _, err := os.Stat(filepath.Join(h.dir, "data", "window.log")); return err == nil })
+}
+
+// A second launch hands over to the first and ends.
+func TestSecondLaunch(t *testing.T) {
+	h := newHome(t)
+	panel := startHost(t)
+	app := start(t, h.env(), filepath.Join(h.bin, "ingot-app"))
+	panel.icon(t)
+	second := start(t, h.env(), filepath.Join(h.bin, "ingot-app"))
+	if err := second.end(t); err != nil || !strings.Contains(second.says.String(), "runs already") {
+		t.Errorf("%v: %s", err, second.says)
+	}
+	until(t, "the window", func() bool { return strings.Contains(app.says.String(), "route=reality") })
+}
+
+// Without an owner the menu stays and says so; when there is one again it goes
+// on. Quit ends the process and leaves nothing.
+func TestOwnerGone(t *testing.T) {
+	h := newHome(t)
+	panel := startHost(t)
+	app := start(t, h.env(), filepath.Join(h.bin, "ingot-app"))
+	icon := panel.icon(t)
+	panel.await(t, icon, "nothing proven yet")
+	program := filepath.Join(h.bin, "ingot")
+	if err := os.Rename(program, program+".away"); err != nil {
+		t.Fatal(err)
+	}
+	h.write(t, "bin/ingot", "#!/bin/sh\nexit 1\n")
+	if err := os.Chmod(program, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	kill(t, h)
+	panel.await(t, icon, "Not connected: ")
+	panel.await(t, icon, "debian-12-arm64")
+	panel.await(t, icon, "last known: ")
+	if err := os.Rename(program+".away", program); err != nil {
+		t.Fatal(err)
+	}
+	panel.await(t, icon, "nothing proven yet")
+	// as a panel that shows the menu: it is not built anew under the pointer
+	panel.event(t, icon, 0, "opened")
+	panel.click(t, icon, panel.await(t, icon, "Quit Ingot"))
+	if err := app.end(t); err != nil {
+		t.Errorf("%v: %s", err, app.says)
+	}
+	left, err := filepath.Glob(filepath.Join(h.dir, "data", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range left {
+		if strings.Contains(f, "crash-menu") || strings.HasSuffix(f, "menu.sock") {
+			t.Errorf("%s is left", f)
+		}
+	}
+}
+
+// kill ends a home's owner as a crash does.
+func kill(t *testing.T, h home) {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(bin, "ingot"), "owner", "--json")
+	cmd.Env = h.env()
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := regexp.MustCompile(`"pid":(\d+)`).FindSubmatch(out)
+	if pid == nil {
+		t.Fatalf("no owner: %s", out)
+	}
+	run(t, "kill", "-9", string(pid[1]))
+}
+
+// Where nothing shows icons the window opens instead, and the program says why.
+func TestNoHost(t *testing.T) {
+	h := newHome(t)
+	app := start(t, h.env(), filepath.Join(h.bin, "ingot-app"))
+	until(t, "the word", func() bool { return strings.Contains(app.says.String(), "the window opens instead") })
+	until(t, "the window's process", func() bool { _, err := os.Stat(filepath.Join(h.dir, "data", "window.log")); return err == nil })
+	t.Logf("%s", app.says)
+}
