@@ -15,3 +15,6 @@ func SetAtLogin(bool, string) error { return ErrNoDesktop }
 
 // Reveal says that it cannot.
 func Reveal(context.Context, string) error { return ErrNoDesktop }
+
+// StartDrag says that it cannot.
+func StartDrag(context.Context, uintptr, []string, func(Drop, error)) error { return ErrNoDesktop }

@@ -98,6 +98,9 @@ func (m *menu) show() error {
 		m.work.Go(func() { failed = m.awaitHost() })
 	}
 	m.icon.Run(func() {
+		if err := desktop.WatchApp(func() { m.work.Go(func() { m.open(app.RouteReality) }) }, m.icon.MenuClosed); err != nil {
+			m.log.Warn("a second launch does not open the window", "err", err)
+		}
 		first := make(chan struct{})
 		m.work.Go(func() {
 			m.controller(first).Run(m.ctx)

@@ -21,6 +21,13 @@ import (
 var bin string
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == dragSource {
+		if err := runDragSource(os.Args[2]); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	os.Exit(func() int {
 		var err error
 		if bin, err = filepath.Abs("../../bin"); err != nil {

@@ -1,0 +1,57 @@
+package desktop
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/ebitengine/purego/objc"
+)
+
+// Four-character codes of the event that Finder sends to a program that is
+// launched again while it runs (kCoreEventClass, kAEReopenApplication).
+const (
+	coreEvents = 'a'<<24 | 'e'<<16 | 'v'<<8 | 't'
+	reopen     = 'r'<<24 | 'a'<<16 | 'p'<<8 | 'p'
+)
+
+var appEvents struct {
+	mu                 sync.Mutex
+	reopened, menuDone func()
+}
+
+// WatchApp calls reopened when the program is launched again, which starts no
+// second process on macOS, and menuDone when its menu is closed. Both are
+// called by the main thread and may not block. To be called once, when
+// launching has ended.
+func WatchApp(reopened, menuDone func()) error {
+	if err := loadFrameworks(); err != nil {
+		return err
+	}
+	class, err := objc.RegisterClass("IngotAppEvents", objc.GetClass("NSObject"), nil, nil, []objc.MethodDef{
+		{Cmd: sel("ingotReopened:withReply:"), Fn: func(objc.ID, objc.SEL, objc.ID, objc.ID) { call(func() func() { return appEvents.reopened }) }},
+		{Cmd: sel("ingotMenuDone:"), Fn: func(objc.ID, objc.SEL, objc.ID) { call(func() func() { return appEvents.menuDone }) }},
+	})
+	if err != nil {
+		return fmt.Errorf("watch the application's events: %w", err)
+	}
+	appEvents.mu.Lock()
+	appEvents.reopened, appEvents.menuDone = reopened, menuDone
+	appEvents.mu.Unlock()
+	pooled(func() {
+		o := objc.ID(class).Send(sel("new")) // for as long as the process lives
+		cls("NSAppleEventManager").Send(sel("sharedAppleEventManager")).
+			Send(sel("setEventHandler:andSelector:forEventClass:andEventID:"), o, sel("ingotReopened:withReply:"), uint32(coreEvents), uint32(reopen))
+		cls("NSNotificationCenter").Send(sel("defaultCenter")).
+			Send(sel("addObserver:selector:name:object:"), o, sel("ingotMenuDone:"), str("NSMenuDidEndTrackingNotification"), objc.ID(0))
+	})
+	return nil
+}
+
+func call(which func() func()) {
+	appEvents.mu.Lock()
+	f := which()
+	appEvents.mu.Unlock()
+	if f != nil {
+		f()
+	}
+}

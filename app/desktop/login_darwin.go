@@ -1,0 +1,52 @@
+package desktop
+
+import (
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"github.com/ebitengine/purego/objc"
+)
+
+// smEnabled is SMAppServiceStatusEnabled.
+const smEnabled = 1
+
+// service is the bundle itself as a login item (SMAppService, macOS 13).
+func service() (objc.ID, error) {
+	if err := loadFrameworks(); err != nil {
+		return 0, err
+	}
+	if bundleID() == "" {
+		return 0, errors.New("this program runs outside its bundle Ingot.app")
+	}
+	return cls("SMAppService").Send(sel("mainAppService")), nil
+}
+
+// AtLogin tells whether Ingot starts at login.
+func AtLogin() (on bool) {
+	pooled(func() {
+		s, err := service()
+		on = err == nil && objc.Send[int](s, sel("status")) == smEnabled
+	})
+	return on
+}
+
+// SetAtLogin makes the bundle start at login, or not. The program's path is not
+// needed.
+func SetAtLogin(on bool, _ string) (err error) {
+	pooled(func() {
+		var s, why objc.ID
+		if s, err = service(); err != nil {
+			err = fmt.Errorf("start at login: %w", err)
+			return
+		}
+		change := sel("unregisterAndReturnError:")
+		if on {
+			change = sel("registerAndReturnError:")
+		}
+		if !objc.Send[bool](s, change, unsafe.Pointer(&why)) {
+			err = fmt.Errorf("start at login: %s: see System Settings > General > Login Items", errorText(why))
+		}
+	})
+	return err
+}

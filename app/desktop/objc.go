@@ -1,0 +1,47 @@
+package desktop
+
+// objcUse is a class of Apple's and what we send to it or to its instances.
+// The tests hold the source, docs/macos-checklist.md and, on a Mac, the system
+// against this list.
+type objcUse struct {
+	class    string
+	of       []string // selectors of the class itself
+	instance []string // selectors of its instances
+}
+
+// objcUses are all of them; Apple's documentation has each class by its name.
+var objcUses = []objcUse{
+	{"NSObject", []string{"new", "alloc"}, []string{"retain", "release"}},
+	{"NSAutoreleasePool", []string{"new"}, []string{"drain"}},
+	{"NSString", []string{"stringWithUTF8String:"}, []string{"UTF8String"}},
+	{"NSMutableArray", []string{"array"}, []string{"addObject:"}},
+	{"NSSet", []string{"setWithArray:"}, nil},
+	{"NSError", nil, []string{"localizedDescription"}},
+	{"NSBundle", []string{"mainBundle"}, []string{"bundleIdentifier"}},
+	{"NSURL", []string{"fileURLWithPath:"}, nil},
+	{"NSWorkspace", []string{"sharedWorkspace"}, []string{"activateFileViewerSelectingURLs:", "iconForFile:"}},
+	{"NSApplication", []string{"sharedApplication"}, []string{"currentEvent", "postEvent:atStart:"}},
+	{"NSEvent", []string{"mouseEventWithType:location:modifierFlags:timestamp:windowNumber:context:eventNumber:clickCount:pressure:"}, []string{"type", "locationInWindow"}},
+	{"NSWindow", nil, []string{"contentView", "windowNumber"}},
+	{"NSView", nil, []string{"beginDraggingSessionWithItems:event:source:"}},
+	{"NSDraggingItem", []string{"alloc"}, []string{"initWithPasteboardWriter:", "setDraggingFrame:contents:"}},
+	{"NSAppleEventManager", []string{"sharedAppleEventManager"}, []string{"setEventHandler:andSelector:forEventClass:andEventID:"}},
+	{"NSNotificationCenter", []string{"defaultCenter"}, []string{"addObserver:selector:name:object:"}},
+	{"SMAppService", []string{"mainAppService"}, []string{"status", "registerAndReturnError:", "unregisterAndReturnError:"}},
+	{"UNUserNotificationCenter", []string{"currentNotificationCenter"}, []string{"setDelegate:", "requestAuthorizationWithOptions:completionHandler:", "addNotificationRequest:withCompletionHandler:", "setNotificationCategories:"}},
+	{"UNMutableNotificationContent", []string{"new"}, []string{"setTitle:", "setBody:", "setCategoryIdentifier:"}},
+	{"UNNotificationRequest", []string{"requestWithIdentifier:content:trigger:"}, []string{"identifier"}},
+	{"UNNotificationResponse", nil, []string{"actionIdentifier", "notification"}},
+	{"UNNotification", nil, []string{"request"}},
+	{"UNNotificationAction", []string{"actionWithIdentifier:title:options:"}, nil},
+	{"UNNotificationCategory", []string{"categoryWithIdentifier:actions:intentIdentifiers:options:"}, nil},
+}
+
+// objcProtocols are those whose methods our own classes have.
+var objcProtocols = map[string][]string{
+	"NSDraggingSource":                 {"draggingSession:sourceOperationMaskForDraggingContext:", "draggingSession:endedAtPoint:operation:"},
+	"UNUserNotificationCenterDelegate": {"userNotificationCenter:didReceiveNotificationResponse:withCompletionHandler:", "userNotificationCenter:willPresentNotification:withCompletionHandler:"},
+}
+
+// objcOwn are the selectors of our own classes that no protocol has.
+var objcOwn = []string{"ingotReopened:withReply:", "ingotMenuDone:"}

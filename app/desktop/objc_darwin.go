@@ -1,0 +1,72 @@
+package desktop
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+
+	"github.com/ebitengine/purego"
+	"github.com/ebitengine/purego/objc"
+)
+
+// frameworks are those whose classes are used; AppKit is there in any program
+// with a window or a menu, the others are loaded here.
+var frameworks = []string{"Foundation", "AppKit", "UserNotifications", "ServiceManagement"}
+
+var loadFrameworks = sync.OnceValue(func() error {
+	for _, f := range frameworks {
+		path := "/System/Library/Frameworks/" + f + ".framework/" + f
+		if _, err := purego.Dlopen(path, purego.RTLD_LAZY|purego.RTLD_GLOBAL); err != nil {
+			return fmt.Errorf("load %s: %w", path, err)
+		}
+	}
+	return nil
+})
+
+// sel and cls are the only ways to a selector or class, so that a test finds
+// all of them by reading the source. Each stands in objcUses.
+func sel(name string) objc.SEL { return objc.RegisterName(name) }
+func cls(name string) objc.ID  { return objc.ID(objc.GetClass(name)) }
+
+// str is an autoreleased NSString.
+func str(s string) objc.ID { return cls("NSString").Send(sel("stringWithUTF8String:"), s+"\x00") }
+
+// text is an NSString's text.
+func text(s objc.ID) string {
+	if s == 0 {
+		return ""
+	}
+	return objc.Send[string](s, sel("UTF8String"))
+}
+
+// pooled runs fn on one thread with an autorelease pool: Go's threads have
+// none.
+func pooled(fn func()) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	pool := cls("NSAutoreleasePool").Send(sel("new"))
+	defer pool.Send(sel("drain"))
+	fn()
+}
+
+// errorText is what an NSError says.
+func errorText(e objc.ID) string {
+	if e == 0 {
+		return "no reason given"
+	}
+	return text(e.Send(sel("localizedDescription")))
+}
+
+// array is an autoreleased NSMutableArray.
+func array(items ...objc.ID) objc.ID {
+	a := cls("NSMutableArray").Send(sel("array"))
+	for _, i := range items {
+		a.Send(sel("addObject:"), i)
+	}
+	return a
+}
+
+// bundleID is this program's bundle identifier, "" outside a bundle.
+func bundleID() string {
+	return text(cls("NSBundle").Send(sel("mainBundle")).Send(sel("bundleIdentifier")))
+}

@@ -1,0 +1,53 @@
+package app
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"ingot/backend"
+)
+
+func TestLine(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain":                        "plain",
+		"two\nlines\t and  more ":      "two lines and more",
+		"bell\a esc\x1b[31mred":        "bell esc[31mred",
+		"right\u202eot-left\u2066x":    "rightot-leftx",
+		"mark\u200e \u061c end":        "mark end",
+		"bad \xff byte":                "bad byte",
+		"übel – ✓":                     "übel – ✓",
+		"":                             "",
+		"\u0000\u0001":                 "",
+		strings.Repeat("ä", 10<<20>>1): strings.Repeat("ä", lineLimit-1) + "…",
+	} {
+		got := Line(in)
+		if got != want {
+			t.Errorf("%.40q: %q, want %q", in, got, want)
+		}
+		if utf8.RuneCountInString(got) > lineLimit {
+			t.Errorf("%d characters", utf8.RuneCountInString(got))
+		}
+	}
+}
+
+func TestVerdict(t *testing.T) {
+	ok := backend.Cell{State: backend.Passed}
+	for want, row := range map[string]backend.Row{
+		"not built":                      {},
+		"proven":                         {Boots: ok, Exported: ok},
+		"not proven":                     {Exported: ok},
+		"proven, published":              {Boots: ok, Published: ok},
+		"proven, published (local only)": {Boots: ok, Published: backend.Cell{State: backend.Passed, Note: "local only"}},
+		"failed: boots":                  {Exported: ok, Boots: backend.Cell{State: backend.Failed}},
+		"building: kernel":               {Boots: backend.Cell{State: backend.Failed}, Kernel: backend.Cell{State: backend.Running}},
+		"stale: exported":                {Exported: backend.Cell{State: backend.Stale}, Boots: ok},
+		"cancelled: kernel":              {Kernel: backend.Cell{State: backend.Cancelled}},
+		"x.yaml:3: key: wrong":           {Configured: backend.Cell{State: backend.Failed, Message: "/home/a/x.yaml:3: key: wrong"}},
+		"no file: here":                  {Configured: backend.Cell{State: backend.Failed, Message: "no file: here"}},
+	} {
+		if got := Verdict(row); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -1,0 +1,184 @@
+//go:build e2e
+
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/jezek/xgb"
+	"github.com/jezek/xgb/xproto"
+
+	"ingot/app/desktop"
+)
+
+// dragSource is the role of this test's program in which it is a window whose
+// every point drags a file out: the window of the app stands in its place later.
+const dragSource = "drag-source"
+
+// runDragSource shows a window and lets the first press of a button drag file.
+func runDragSource(file string) error {
+	conn, err := xgb.NewConn()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	screen := xproto.Setup(conn).DefaultScreen(conn)
+	w, err := xproto.NewWindowId(conn)
+	if err != nil {
+		return err
+	}
+	events := uint32(xproto.EventMaskButtonPress | xproto.EventMaskButtonMotion | xproto.EventMaskButtonRelease)
+	if err := xproto.CreateWindowChecked(conn, screen.RootDepth, w, screen.Root, 0, 0, 200, 120, 0, xproto.WindowClassInputOutput, screen.RootVisual, xproto.CwBackPixel|xproto.CwEventMask, []uint32{screen.WhitePixel, events}).Check(); err != nil {
+		return err
+	}
+	xproto.ChangeProperty(conn, xproto.PropModeReplace, w, xproto.AtomWmName, xproto.AtomString, 8, uint32(len(dragSource)), []byte(dragSource))
+	xproto.MapWindow(conn, w)
+	ended := make(chan error, 1)
+	for {
+		e, err := conn.WaitForEvent()
+		if e == nil && err == nil {
+			return errors.New("the X server is gone")
+		}
+		if _, moved := e.(xproto.MotionNotifyEvent); !moved {
+			continue
+		}
+		if err := desktop.StartDrag(context.Background(), 0, []string{file}, func(d desktop.Drop, err error) {
+			fmt.Printf("drop accepted=%v copied=%v\n", d.Accepted, d.Copied)
+			ended <- err
+		}); err != nil {
+			return err
+		}
+		return <-ended
+	}
+}
+
+// xdo runs xdotool and returns its lines.
+func xdo(t *testing.T, args ...string) []string {
+	t.Helper()
+	return strings.Fields(run(t, append([]string{"xdotool"}, args...)...))
+}
+
+// place puts the one window of a search somewhere and returns its middle.
+func place(t *testing.T, x, y, w, h int, search ...string) (int, int) {
+	t.Helper()
+	ids := xdo(t, append([]string{"search", "--sync", "--onlyvisible"}, search...)...)
+	id := ids[len(ids)-1]
+	xdo(t, "windowsize", "--sync", id, strconv.Itoa(w), strconv.Itoa(h))
+	xdo(t, "windowmove", id, strconv.Itoa(x), strconv.Itoa(y))
+	until(t, "the window's place", func() bool {
+		out := run(t, "xdotool", "getwindowgeometry", "--shell", id)
+		return strings.Contains(out, "X="+strconv.Itoa(x)+"\n") || !strings.Contains(out, "X=0\n")
+	})
+	return x + w/2, y + h/2
+}
+
+// drag holds the button from one point of the screen to another, in steps as a
+// hand does.
+func drag(t *testing.T, x0, y0, x1, y1 int) {
+	t.Helper()
+	at := func(x, y int) { xdo(t, "mousemove", "--sync", strconv.Itoa(x), strconv.Itoa(y)) }
+	at(x0, y0)
+	xdo(t, "mousedown", "1")
+	const steps = 20
+	for i := 1; i <= steps; i++ {
+		at(x0+(x1-x0)*i/steps, y0+(y1-y0)*i/steps)
+		xdo(t, "sleep", "0.03")
+	}
+	at(x1+3, y1+3) // the target's answer to the first position may be no
+	xdo(t, "sleep", "0.4")
+	at(x1, y1)
+	xdo(t, "sleep", "0.4")
+	xdo(t, "mouseup", "1")
+}
+
+// sameBytes compares two files by their digests.
+func sameBytes(a, b string) error {
+	sums := [2]string{}
+	for i, f := range []string{a, b} {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			return err
+		}
+		sum := sha256.Sum256(data)
+		sums[i] = hex.EncodeToString(sum[:])
+	}
+	if sums[0] != sums[1] {
+		return fmt.Errorf("%s has sha256 %s, %s has %s", a, sums[0], b, sums[1])
+	}
+	return nil
+}
+
+// dragOut drags file from a window of ours into the file manager, and returns
+// what arrived there.
+func dragOut(t *testing.T, file string) string {
+	t.Helper()
+	into := t.TempDir()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := start(t, os.Environ(), self, dragSource, file)
+	start(t, newHome(t).env(), "pcmanfm", "--no-desktop", into)
+	x1, y1 := place(t, 500, 200, 600, 450, "--class", "pcmanfm")
+	x0, y0 := place(t, 60, 80, 200, 120, "--name", dragSource)
+	drag(t, x0, y0, x1+120, y1+60)
+	arrived := filepath.Join(into, filepath.Base(file))
+	until(t, "the file", func() bool {
+		a, aerr := os.Stat(arrived)
+		b, berr := os.Stat(file)
+		return aerr == nil && berr == nil && a.Size() == b.Size()
+	})
+	if err := source.end(t); err != nil || !strings.Contains(source.says.String(), "accepted=true") {
+		t.Errorf("%v: %s", err, source.says)
+	}
+	return arrived
+}
+
+// A file dragged into a real file manager is there, byte for byte; a source
+// that was given another file is found out.
+func TestDragOut(t *testing.T) {
+	dir := t.TempDir()
+	artifact, other := filepath.Join(dir, "debian 12_ä.qcow2"), filepath.Join(dir, "other.qcow2")
+	for i, f := range []string{artifact, other} {
+		if err := os.WriteFile(f, []byte(strings.Repeat(strconv.Itoa(i), 1<<20)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Run("the artifact", func(t *testing.T) {
+		if err := sameBytes(artifact, dragOut(t, artifact)); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("another file", func(t *testing.T) { // the file manager is one process a display: one test after the other
+		if err := sameBytes(artifact, dragOut(t, other)); err == nil {
+			t.Error("the wrong file passed")
+		}
+	})
+}
+
+// A file dropped on nothing goes nowhere, and the source says so.
+func TestDragOntoNothing(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "a.qcow2")
+	if err := os.WriteFile(file, []byte("a"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := start(t, os.Environ(), self, dragSource, file)
+	x, y := place(t, 60, 80, 200, 120, "--name", dragSource)
+	drag(t, x, y, 900, 700)
+	if err := source.end(t); err != nil || !strings.Contains(source.says.String(), "accepted=false") {
+		t.Errorf("%v: %s", err, source.says)
+	}
+}
