@@ -4,6 +4,7 @@ package app
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -75,7 +76,15 @@ func startX() (stop func(), err error) {
 		end()
 		return nil, err
 	}
-	return func() { _ = wm.Process.Kill(); _ = wm.Wait(); end() }, nil
+	stop = func() { _ = wm.Process.Kill(); _ = wm.Wait(); end() }
+	for range 200 { // until the window manager is there: it tells by a property of the root window
+		if out, err := exec.Command("xprop", "-root", "_NET_SUPPORTING_WM_CHECK").Output(); err == nil && bytes.Contains(out, []byte("window id")) {
+			return stop, nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	stop()
+	return nil, errors.New("openbox did not come up")
 }
 
 // output collects what a program says.
@@ -100,31 +109,31 @@ func (o *output) String() string {
 type program struct {
 	cmd   *exec.Cmd
 	says  *output
-	ended chan error
+	ended chan struct{} // closed
+	err   error         // of its end
 	start time.Time
 }
 
 // start runs a program until the test's end.
 func start(t *testing.T, env []string, argv ...string) *program {
 	t.Helper()
-	p := &program{cmd: exec.Command(argv[0], argv[1:]...), says: &output{}, ended: make(chan error, 1), start: time.Now()}
+	p := &program{cmd: exec.Command(argv[0], argv[1:]...), says: &output{}, ended: make(chan struct{}), start: time.Now()}
 	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = env, p.says, io.MultiWriter(p.says)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	gone := make(chan struct{})
 	go func() {
-		p.ended <- p.cmd.Wait()
-		close(gone)
+		p.err = p.cmd.Wait()
+		close(p.ended)
 	}()
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Signal(os.Interrupt) // it may have ended
 		select {
-		case <-gone:
+		case <-p.ended:
 		case <-time.After(limit):
 			t.Errorf("%s does not end", argv[0])
 			_ = p.cmd.Process.Kill()
-			<-gone
+			<-p.ended
 		}
 		if t.Failed() {
 			t.Logf("%s said:\n%s", argv[0], p.says)
@@ -137,8 +146,8 @@ func start(t *testing.T, env []string, argv ...string) *program {
 func (p *program) end(t *testing.T) error {
 	t.Helper()
 	select {
-	case err := <-p.ended:
-		return err
+	case <-p.ended:
+		return p.err
 	case <-time.After(limit):
 		t.Fatalf("%s does not end; it said:\n%s", p.cmd.Path, p.says)
 		return nil

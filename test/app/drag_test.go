@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -70,8 +71,16 @@ func xdo(t *testing.T, args ...string) []string {
 // place puts the one window of a search somewhere and returns its middle.
 func place(t *testing.T, x, y, w, h int, search ...string) (int, int) {
 	t.Helper()
-	ids := xdo(t, append([]string{"search", "--sync", "--onlyvisible"}, search...)...)
-	id := ids[len(ids)-1]
+	id := ""
+	until(t, "a window of "+strings.Join(search, " "), func() bool {
+		out, err := exec.Command("xdotool", append([]string{"search", "--onlyvisible"}, search...)...).Output()
+		ids := strings.Fields(string(out))
+		if err != nil || len(ids) == 0 { // its --sync fails on windows that just come or go
+			return false
+		}
+		id = ids[len(ids)-1]
+		return true
+	})
 	xdo(t, "windowsize", "--sync", id, strconv.Itoa(w), strconv.Itoa(h))
 	xdo(t, "windowmove", id, strconv.Itoa(x), strconv.Itoa(y))
 	until(t, "the window's place", func() bool {

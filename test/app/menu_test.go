@@ -4,9 +4,7 @@ package app
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 )
@@ -116,22 +114,6 @@ func TestOwnerGone(t *testing.T) {
 			t.Errorf("%s is left", f)
 		}
 	}
-}
-
-// kill ends a home's owner as a crash does.
-func kill(t *testing.T, h home) {
-	t.Helper()
-	cmd := exec.Command(filepath.Join(bin, "ingot"), "owner", "--json")
-	cmd.Env = h.env()
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	pid := regexp.MustCompile(`"pid":(\d+)`).FindSubmatch(out)
-	if pid == nil {
-		t.Fatalf("no owner: %s", out)
-	}
-	run(t, "kill", "-9", string(pid[1]))
 }
 
 // Where nothing shows icons the window opens instead, and the program says why.
