@@ -1,3 +1,5 @@
+//go:build !face
+
 package jobs
 
 import (
