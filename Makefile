@@ -16,8 +16,8 @@ help: ## list the verbs
 build: ## build bin/ingot
 	@$(GO) build -ldflags '$(LDFLAGS)' -o bin/ingot ./cmd/ingot
 
-app: build ## build bin/ingot-app
-	@$(GO) build -ldflags '$(LDFLAGS)' -o bin/ingot-app ./cmd/ingot-app
+app: build ## build bin/ingot-app; CGO_ENABLED=1, a C compiler and X11's and OpenGL's headers give it the window
+	@CGO_ENABLED=$${APP_CGO:-1} $(GO) build -tags face -ldflags '$(LDFLAGS)' -o bin/ingot-app ./cmd/ingot-app
 
 demo: build ## the main job: install what is missing, build, boot, publish, show the reality table
 	@scripts/demo.sh $(TARGET)

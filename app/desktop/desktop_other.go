@@ -18,3 +18,6 @@ func Reveal(context.Context, string) error { return ErrNoDesktop }
 
 // StartDrag says that it cannot.
 func StartDrag(context.Context, uintptr, []string, func(Drop, error)) error { return ErrNoDesktop }
+
+// OpenFile says that it cannot.
+func OpenFile(context.Context, string) error { return ErrNoDesktop }

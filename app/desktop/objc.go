@@ -19,7 +19,7 @@ var objcUses = []objcUse{
 	{"NSError", nil, []string{"localizedDescription"}},
 	{"NSBundle", []string{"mainBundle"}, []string{"bundleIdentifier"}},
 	{"NSURL", []string{"fileURLWithPath:"}, nil},
-	{"NSWorkspace", []string{"sharedWorkspace"}, []string{"activateFileViewerSelectingURLs:", "iconForFile:"}},
+	{"NSWorkspace", []string{"sharedWorkspace"}, []string{"activateFileViewerSelectingURLs:", "openURL:", "iconForFile:"}},
 	{"NSApplication", []string{"sharedApplication"}, []string{"currentEvent", "postEvent:atStart:"}},
 	{"NSEvent", []string{"mouseEventWithType:location:modifierFlags:timestamp:windowNumber:context:eventNumber:clickCount:pressure:"}, []string{"type", "locationInWindow"}},
 	{"NSWindow", nil, []string{"contentView", "windowNumber"}},

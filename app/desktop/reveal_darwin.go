@@ -26,3 +26,16 @@ func Reveal(_ context.Context, file string) error {
 func workspace() objc.ID { return cls("NSWorkspace").Send(sel("sharedWorkspace")) }
 
 func fileURL(path string) objc.ID { return cls("NSURL").Send(sel("fileURLWithPath:"), str(path)) }
+
+// OpenFile opens a file with the program that the user has for it.
+func OpenFile(_ context.Context, file string) error {
+	if err := loadFrameworks(); err != nil {
+		return fmt.Errorf("open %s: %w", file, err)
+	}
+	var opened bool
+	pooled(func() { opened = objc.Send[bool](workspace(), sel("openURL:"), fileURL(file)) })
+	if !opened {
+		return fmt.Errorf("open %s: no program takes it", file)
+	}
+	return nil
+}

@@ -36,3 +36,11 @@ func Reveal(ctx context.Context, file string) error {
 
 // fileURI is an absolute path as a URI (RFC 8089).
 func fileURI(path string) string { return (&url.URL{Scheme: "file", Path: path}).String() }
+
+// OpenFile opens a file with the program that the user has for it.
+func OpenFile(ctx context.Context, file string) error {
+	if err := exec.CommandContext(ctx, "xdg-open", file).Run(); err != nil {
+		return fmt.Errorf("open %s: xdg-open: %w", file, err)
+	}
+	return nil
+}

@@ -6,6 +6,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -27,6 +28,8 @@ func run(args []string) int {
 		return runMenu()
 	case args[0] == "window" && len(args) <= 2:
 		return runWindow(append(args[1:], app.RouteReality)[0])
+	case args[0] == "owner":
+		return noOwner()
 	case args[0] == "--version":
 		fmt.Println("ingot-app " + backend.Version)
 		return 0
@@ -36,4 +39,15 @@ func run(args []string) int {
 	}
 	fmt.Fprintf(os.Stderr, "ingot-app: %q is no call of it\n%s", strings.Join(args, " "), usage)
 	return 2
+}
+
+// noOwner answers where this program was started as the owner, because `ingot`
+// does not lie beside it: in the way of backend.ServeOwner, on descriptor 3.
+func noOwner() int {
+	const msg = "`ingot` is missing beside ingot-app: install both into one folder"
+	fmt.Fprintln(os.Stderr, "ingot-app: "+msg)
+	out := os.NewFile(3, "ready")
+	_ = json.NewEncoder(out).Encode(map[string]string{"error": msg, "class": backend.ClassMissing.String()}) // nobody may listen
+	_ = out.Close()
+	return 3
 }
