@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 missing=()
-for t in Xvfb:xvfb openbox:openbox xdotool:xdotool xprop:x11-utils dbus-run-session:dbus pcmanfm:pcmanfm dunst:dunst; do
+for t in Xvfb:xvfb openbox:openbox xdotool:xdotool xprop:x11-utils dbus-run-session:dbus pcmanfm:pcmanfm dunst:dunst import:imagemagick; do
 	command -v "${t%%:*}" >/dev/null || missing+=("${t##*:}")
 done
 if [ ${#missing[@]} -gt 0 ]; then

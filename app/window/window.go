@@ -129,8 +129,12 @@ func (w *Window) end() {
 	}
 }
 
-// Wait returns when all that the window started has ended; after Close.
-func (w *Window) Wait() { w.work.Wait() }
+// Wait ends what the window started, if that has not ended with it – a driver
+// that quits closes no windows –, and returns when all is over.
+func (w *Window) Wait() {
+	w.cancel()
+	w.work.Wait()
+}
 
 // framePause bounds how often news are drawn.
 const framePause = 100 * time.Millisecond

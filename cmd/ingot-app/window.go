@@ -72,13 +72,22 @@ func (s *shown) run(ctx context.Context, r window.Route) {
 	life.SetOnStarted(sync.OnceFunc(func() { close(s.ready) }))
 	life.SetOnEnteredForeground(func() { s.focused.Store(true) })
 	life.SetOnExitedForeground(func() { s.focused.Store(false) })
-	gone := make(chan struct{})
-	ended := context.AfterFunc(ctx, func() { defer close(gone); fyne.Do(a.Quit) })
-	defer func() {
-		if !ended() {
-			<-gone
+	over := make(chan struct{})
+	var quitter sync.WaitGroup
+	defer quitter.Wait()
+	defer close(over)
+	quitter.Go(func() {
+		select {
+		case <-over:
+			return
+		case <-ctx.Done():
 		}
-	}()
+		select { // before it runs, Fyne forgets that it was told to quit
+		case <-over:
+		case <-s.ready:
+			fyne.Do(a.Quit)
+		}
+	})
 	b, err := openHome()
 	if err != nil {
 		s.runWithout(a, err)

@@ -59,7 +59,14 @@ func TestMenu(t *testing.T) {
 	d.click(t)
 	route := "route=builds/nowhere/" + filepath.Base(builds[0])
 	until(t, "the window's route", func() bool { return strings.Contains(app.says.String(), route) })
-	until(t, "the window's process", func() bool { _, err := os.Stat(filepath.Join(h.dir, "data", "window.log")); return err == nil })
+	if w, ok := awaitWindow(t, h); ok {
+		panel.click(t, icon, panel.await(t, icon, "Settings…")) // the same window goes there
+		until(t, "the settings", func() bool { return strings.Contains(app.says.String(), "route=settings") })
+		if got := len(windows()); got != 1 {
+			t.Errorf("%d windows", got)
+		}
+		w.drawn(t, "window-from-note")
+	}
 }
 
 // A second launch hands over to the first and ends.
@@ -73,6 +80,7 @@ func TestSecondLaunch(t *testing.T) {
 		t.Errorf("%v: %s", err, second.says)
 	}
 	until(t, "the window", func() bool { return strings.Contains(app.says.String(), "route=reality") })
+	awaitWindow(t, h)
 }
 
 // Without an owner the menu stays and says so; when there is one again it goes
@@ -121,6 +129,11 @@ func TestNoHost(t *testing.T) {
 	h := newHome(t)
 	app := start(t, h.env(), filepath.Join(h.bin, "ingot-app"))
 	until(t, "the word", func() bool { return strings.Contains(app.says.String(), "the window opens instead") })
-	until(t, "the window's process", func() bool { _, err := os.Stat(filepath.Join(h.dir, "data", "window.log")); return err == nil })
-	t.Logf("%s", app.says)
+	if w, ok := awaitWindow(t, h); ok {
+		w.close(t)
+	}
+	// with the window goes the process that nobody can see
+	if err := app.end(t); err != nil && !strings.Contains(app.says.String(), noWindow) {
+		t.Errorf("%v: %s", err, app.says)
+	}
 }
