@@ -16,28 +16,24 @@ import (
 // with ctx.
 type onDesktop struct{ ctx context.Context }
 
-// Drag drags a file out of the window and returns when it is dropped.
-func (d onDesktop) Drag(w fyne.Window, file string) error {
-	ended := make(chan error, 1)
-	begin := func(window uintptr) {
-		if err := desktop.StartDrag(d.ctx, window, []string{file}, func(_ desktop.Drop, err error) { ended <- err }); err != nil {
-			ended <- err
+// StartDrag begins to drag a file out of the window, on the main goroutine.
+func (d onDesktop) StartDrag(w fyne.Window, file string, ended func(taken bool, err error)) error {
+	begin := func(window uintptr) error {
+		return desktop.StartDrag(d.ctx, window, []string{file}, func(drop desktop.Drop, err error) { ended(drop.Accepted, err) })
+	}
+	native, ok := w.(driver.NativeWindow)
+	if !ok {
+		return begin(0)
+	}
+	var err error
+	native.RunNative(func(c any) {
+		var window uintptr
+		if mac, ok := c.(driver.MacWindowContext); ok {
+			window = mac.NSWindow
 		}
-	}
-	if native, ok := w.(driver.NativeWindow); ok {
-		fyne.Do(func() {
-			native.RunNative(func(c any) {
-				if mac, ok := c.(driver.MacWindowContext); ok {
-					begin(mac.NSWindow)
-					return
-				}
-				begin(0)
-			})
-		})
-	} else {
-		begin(0)
-	}
-	return <-ended
+		err = begin(window)
+	})
+	return err
 }
 
 func (d onDesktop) Reveal(file string) error { return desktop.Reveal(d.ctx, file) }
