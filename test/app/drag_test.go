@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -82,12 +83,36 @@ func place(t *testing.T, x, y, w, h int, search ...string) (int, int) {
 		return true
 	})
 	xdo(t, "windowsize", "--sync", id, strconv.Itoa(w), strconv.Itoa(h))
-	xdo(t, "windowmove", id, strconv.Itoa(x), strconv.Itoa(y))
-	until(t, "the window's place", func() bool {
-		out := run(t, "xdotool", "getwindowgeometry", "--shell", id)
-		return strings.Contains(out, "X="+strconv.Itoa(x)+"\n") || !strings.Contains(out, "X=0\n")
+	var at corner
+	until(t, "the window's place", func() bool { // the window manager's frame moves it a little
+		xdo(t, "windowmove", id, strconv.Itoa(x), strconv.Itoa(y))
+		now := cornerOf(t, id)
+		t.Logf("%v: wanted %d,%d, is %v", search, x, y, now)
+		still := now == at
+		at = now
+		return still && max(at.x-x, x-at.x) < 60 && max(at.y-y, y-at.y) < 60
 	})
-	return x + w/2, y + h/2
+	return at.x + w/2, at.y + h/2
+}
+
+// corner is a window's upper left one on the screen.
+type corner struct{ x, y int }
+
+func cornerOf(t *testing.T, id string) corner {
+	t.Helper()
+	var c corner
+	for line := range strings.Lines(run(t, "xdotool", "getwindowgeometry", "--shell", id)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		n, err := strconv.Atoi(value)
+		switch {
+		case err != nil:
+		case name == "X":
+			c.x = n
+		case name == "Y":
+			c.y = n
+		}
+	}
+	return c
 }
 
 // drag holds the button from one point of the screen to another, in steps as a
@@ -190,4 +215,57 @@ func TestDragOntoNothing(t *testing.T) {
 	if err := source.end(t); err != nil || !strings.Contains(source.says.String(), "accepted=false") {
 		t.Errorf("%v: %s", err, source.says)
 	}
+}
+
+// The card of an artifact, dragged out of the app's own window: the file
+// manager has the file, under a name that says that it is not what was proven.
+func TestDragCard(t *testing.T) {
+	h := newHome(t)
+	if err := os.CopyFS(h.dir, os.DirFS("../../app/window/testdata/home")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(h.dir, "data/keys/retired-keys"), 0o600); err != nil { // git keeps no such modes
+		t.Fatal(err)
+	}
+	file := recordedArtifact(t, h)
+	h.write(t, file, strings.Repeat("no disk of ours", 1<<16))
+	app := start(t, h.env(), filepath.Join(h.bin, "ingot-app"), "window", "artifacts")
+	until(t, "the window", func() bool { return len(windows()) == 1 || strings.Contains(app.says.String(), noWindow) })
+	if strings.Contains(app.says.String(), noWindow) {
+		t.Skip("this ingot-app was built without cgo")
+	}
+	place(t, 20, 40, 900, 330, "--name", "^Ingot$")
+	w := appWindow{id: windows()[0]}
+	w.drawn(t, "artifacts-to-drag")
+	into := t.TempDir()
+	start(t, h.env(), "pcmanfm", "--no-desktop", into)
+	x1, y1 := place(t, 20, 440, 900, 300, "--class", "pcmanfm")
+	at := cornerOf(t, w.id)
+	drag(t, at.x+300, at.y+32, x1+200, y1+60)
+	var arrived []string
+	until(t, "the file", func() bool {
+		var err error
+		arrived, err = filepath.Glob(filepath.Join(into, "*-CHANGED.qcow2"))
+		return err == nil && len(arrived) == 1 && sameBytes(filepath.Join(h.dir, file), arrived[0]) == nil
+	})
+	t.Logf("arrived: %s", filepath.Base(arrived[0]))
+}
+
+// recordedArtifact is where the recorded home's artifact would lie.
+func recordedArtifact(t *testing.T, h home) string {
+	t.Helper()
+	docs, err := filepath.Glob(filepath.Join(h.dir, "data/builds/*/*/evidence/artifact-*.json"))
+	if err != nil || len(docs) != 1 {
+		t.Fatalf("%v %v", docs, err)
+	}
+	text, err := os.ReadFile(docs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var envelope struct{ Payload []byte }
+	var statement struct{ Predicate struct{ File string } }
+	if err := errors.Join(json.Unmarshal(text, &envelope), json.Unmarshal(envelope.Payload, &statement)); err != nil || statement.Predicate.File == "" {
+		t.Fatalf("%v: %s", err, text)
+	}
+	return filepath.Join("data", filepath.FromSlash(statement.Predicate.File))
 }
