@@ -34,7 +34,7 @@ unit: ## unit tests alone
 e2e: build ## the whole line on a small real target, with negative controls
 	@$(GO) test -count=1 -timeout 60m -tags e2e -v ./test/e2e
 
-e2e-app: app ## the menu, notifications and drag-out on a real desktop, from Debian packages
+e2e-app: ## the menu, notifications and drag-out on a real desktop, from Debian packages
 	@scripts/e2e-app.sh
 
 check: ## format, vet, staticcheck, dependency direction, darwin, unit tests
@@ -49,7 +49,7 @@ chaos: ## kill submitter, workers and server of a queue at random: SEED=n, JOBS=
 bench: build ## what Ingot itself costs, against its limits (a built target is needed: make demo)
 	@bench/noop.sh $(TARGET) && bench/overhead.sh $(TARGET) && bench/status.sh && bench/engine.sh && bench/lines.sh
 
-bench-app: app ## what the menu costs, against its limits
+bench-app: ## what the menu costs, against its limits
 	@bench/app.sh
 
 dist: ## static ingot for linux and darwin, amd64 and arm64, with THIRD_PARTY_NOTICES

@@ -5,6 +5,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 missing=()
+command -v gcc >/dev/null || missing+=(gcc libc6-dev)
+command -v pkg-config >/dev/null || missing+=(pkg-config)
+[ -e /usr/include/GL/gl.h ] || missing+=(libgl1-mesa-dev libgl1-mesa-dri)
+[ -e /usr/include/X11/extensions/Xrandr.h ] && [ -e /usr/include/X11/Xcursor/Xcursor.h ] || missing+=(xorg-dev)
 for t in Xvfb:xvfb openbox:openbox xdotool:xdotool xprop:x11-utils dbus-run-session:dbus pcmanfm:pcmanfm dunst:dunst import:imagemagick; do
 	command -v "${t%%:*}" >/dev/null || missing+=("${t##*:}")
 done
@@ -14,6 +18,7 @@ if [ ${#missing[@]} -gt 0 ]; then
 	$sudo apt-get update -q
 	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
 fi
+make app
 export INGOT_E2E_BUS=own
 unset INGOT_HOME INGOT_CONFIG INGOT_CACHE DISPLAY WAYLAND_DISPLAY
 exec dbus-run-session -- go test -count=1 -timeout 10m -tags e2e -v ./test/app "$@"

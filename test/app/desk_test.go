@@ -77,8 +77,8 @@ func startX() (stop func(), err error) {
 		return nil, err
 	}
 	stop = func() { _ = wm.Process.Kill(); _ = wm.Wait(); end() }
-	for range 200 { // until the window manager is there: it tells by a property of the root window
-		if out, err := exec.Command("xprop", "-root", "_NET_SUPPORTING_WM_CHECK").Output(); err == nil && bytes.Contains(out, []byte("window id")) {
+	for range 200 { // until the window manager takes windows: it tells by properties of the root window
+		if out, err := exec.Command("xprop", "-root", "_NET_SUPPORTING_WM_CHECK", "_NET_CLIENT_LIST").Output(); err == nil && bytes.Count(out, []byte("window id")) == 2 {
 			return stop, nil
 		}
 		time.Sleep(50 * time.Millisecond)
