@@ -7,6 +7,8 @@ LDFLAGS := -s -w -X ingot/backend.Version=$(VERSION)
 GO := $(shell scripts/go.sh --path)
 export PATH := $(dir $(GO)):$(PATH)
 TARGET ?= debian-12-arm64
+# the menu is a static program where systray needs no cgo
+MENU_CGO := $(if $(filter Darwin,$(shell uname -s)),1,0)
 
 .PHONY: help soak chaos bench bench-app check demo demo-check test unit e2e e2e-app dist build app clean
 
@@ -16,8 +18,9 @@ help: ## list the verbs
 build: ## build bin/ingot
 	@$(GO) build -ldflags '$(LDFLAGS)' -o bin/ingot ./cmd/ingot
 
-app: build ## build bin/ingot-app; CGO_ENABLED=1, a C compiler and X11's and OpenGL's headers give it the window
-	@CGO_ENABLED=$${APP_CGO:-1} $(GO) build -tags face -ldflags '$(LDFLAGS)' -o bin/ingot-app ./cmd/ingot-app
+app: build ## build bin/ingot-app, the menu, and bin/ingot-window (needs a C compiler and X11's and OpenGL's headers)
+	@CGO_ENABLED=$(MENU_CGO) $(GO) build -tags face -ldflags '$(LDFLAGS)' -o bin/ingot-app ./cmd/ingot-app
+	@CGO_ENABLED=1 $(GO) build -tags face,window -ldflags '$(LDFLAGS)' -o bin/ingot-window ./cmd/ingot-app
 
 demo: build ## the main job: install what is missing, build, boot, publish, show the reality table
 	@scripts/demo.sh $(TARGET)

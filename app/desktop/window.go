@@ -40,7 +40,7 @@ func OpenWindow(ctx context.Context, route string) (ended <-chan error, err erro
 	if err != nil {
 		return nil, err
 	}
-	program, args, err := windowProgram()
+	program, args, err := WindowProgram()
 	if err != nil {
 		return nil, fmt.Errorf("window: %w", err)
 	}
@@ -97,21 +97,30 @@ func lastLine(f *os.File) string {
 	return app.Line(string(lines[len(lines)-1]))
 }
 
-// windowProgram is how the window's role is started. On macOS it is a bundle
-// of its own inside this one, with its own id: two processes of one bundle
-// would share Dock icon and clicks.
-func windowProgram() (string, []string, error) {
+// WindowProgram is how the window's role is started: ingot-window beside this
+// program, else this program itself. On macOS it is a bundle of its own inside
+// this one, with its own id: two processes of one bundle would share Dock icon
+// and clicks.
+func WindowProgram() (string, []string, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", nil, err
 	}
 	if runtime.GOOS == "darwin" {
-		nested := filepath.Join(filepath.Dir(self), "..", "Helpers", "Ingot Window.app", "Contents", "MacOS", "ingot-app")
-		if _, err := os.Stat(nested); err == nil {
+		nested := filepath.Join(filepath.Dir(self), "..", "Helpers", "Ingot Window.app", "Contents", "MacOS", "ingot-window")
+		if isFile(nested) {
 			return nested, []string{"window"}, nil
 		}
 	}
+	if beside := filepath.Join(filepath.Dir(self), "ingot-window"); isFile(beside) {
+		return beside, []string{"window"}, nil
+	}
 	return self, []string{"window"}, nil
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // Focused asks whether the window has the focus; without a window it has not.

@@ -75,8 +75,10 @@ func TestCost(t *testing.T) {
 	mine := rss(t, pid)
 	within(t, "memory of the menu", mine, bound(t, "LIMIT_RSS", 40), "MB")
 	within(t, "memory of menu and idle owner", mine+rss(t, owner(t, h)), bound(t, "LIMIT_BOTH", 100), "MB")
-	if info, err := os.Stat(filepath.Join(bin, "ingot-app")); err == nil {
-		t.Logf("ingot-app: %.1f MB on disk", float64(info.Size())/1e6)
+	for _, name := range []string{"ingot", "ingot-app", "ingot-window"} {
+		if info, err := os.Stat(filepath.Join(bin, name)); err == nil {
+			t.Logf("%s: %.1f MB on disk", name, float64(info.Size())/1e6)
+		}
 	}
 }
 

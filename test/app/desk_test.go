@@ -175,7 +175,7 @@ func newHome(t *testing.T) home {
 	}
 	h := home{dir, filepath.Join(dir, "bin")}
 	h.write(t, "bin/.keep", "")
-	for _, name := range []string{"ingot", "ingot-app"} {
+	for _, name := range []string{"ingot", "ingot-app", "ingot-window"} {
 		if err := os.Link(filepath.Join(bin, name), filepath.Join(h.bin, name)); err != nil {
 			run(t, "cp", filepath.Join(bin, name), filepath.Join(h.bin, name))
 		}

@@ -232,7 +232,7 @@ func TestDragCard(t *testing.T) {
 	app := start(t, h.env(), filepath.Join(h.bin, "ingot-app"), "window", "artifacts")
 	until(t, "the window", func() bool { return len(windows()) == 1 || strings.Contains(app.says.String(), noWindow) })
 	if strings.Contains(app.says.String(), noWindow) {
-		t.Skip("this ingot-app was built without cgo")
+		t.Skip("this ingot-app was built without its window")
 	}
 	place(t, 20, 40, 900, 330, "--name", "^Ingot$")
 	w := appWindow{id: windows()[0]}

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// noWindow is what a program built without cgo says in the window's stead.
+// noWindow is what a program built without the window says in the window's stead.
 const noWindow = "no window in this build"
 
 // appWindow is the app's window on the X server.
@@ -50,7 +50,7 @@ func awaitWindow(t *testing.T, h home) (appWindow, bool) {
 		return err == nil
 	})
 	if w.pid == 0 {
-		t.Log("this ingot-app was built without cgo: its window is not tested")
+		t.Log("this ingot-app was built without its window, which is not tested")
 		return w, false
 	}
 	t.Cleanup(func() { w.close(t) })
