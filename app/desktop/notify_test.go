@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -110,16 +111,18 @@ func TestHeraldMerges(t *testing.T) {
 // A problem is told when it lasts, once, and again only after it was gone.
 func TestAttention(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, changed, problem := &shown{}, make(chan struct{}), ""
+		s, changed := &shown{}, make(chan struct{})
+		var problem atomic.Value
+		problem.Store("")
 		h := &Herald{Notifier: s}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			h.Attention(ctx, changed, func() string { return problem })
+			h.Attention(ctx, changed, func() string { return problem.Load().(string) })
 		}()
 		set := func(p string) {
-			problem = p
+			problem.Store(p)
 			changed <- struct{}{}
 			synctest.Wait()
 		}
@@ -127,6 +130,7 @@ func TestAttention(t *testing.T) {
 		time.Sleep(attentionAfter / 2)
 		set("")
 		time.Sleep(2 * attentionAfter)
+		synctest.Wait()
 		if len(s.notes) != 0 {
 			t.Errorf("a short gap was told: %+v", s.notes)
 		}
