@@ -68,6 +68,7 @@ type Event struct {
 	ChildMS  int64     `json:"childMs,omitempty"` // of that, while a child process ran
 	PID      int       `json:"pid,omitempty"`
 	PIDStart string    `json:"pidStart,omitempty"`
+	Origin   uint64    `json:"origin,omitempty"` // of an event of another computer: its number in the team's stream
 }
 
 // Journal appends events of one build to a file. Its methods may be called
@@ -116,11 +117,15 @@ func cutTail(f *os.File, path string) error {
 	return nil
 }
 
-// Add writes e with the next id and the current time. Progress is not written.
+// Add writes e with the next id and the current time; an event with an origin
+// keeps its time. Progress is not written.
 func (j *Journal) Add(e Event) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	e.Target, e.Build, e.At = j.base.Target, j.base.Build, time.Now().UTC()
+	e.Target, e.Build = j.base.Target, j.base.Build
+	if e.Origin == 0 || e.At.IsZero() {
+		e.At = time.Now().UTC()
+	}
 	if e.Kind == Progress {
 		j.bus.Publish(e)
 		return nil

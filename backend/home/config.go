@@ -22,6 +22,18 @@ type Config struct {
 	Guests  []GuestConfig     `yaml:"guests"`
 	Publish PublishConfig     `yaml:"publish"`
 	Workers int               `yaml:"workers"`
+	Team    TeamConfig        `yaml:"team"`
+}
+
+// TeamConfig names what several computers build with: a NATS server, a bucket
+// that inputs and artifacts travel through, and the keys of the workers whose
+// evidence is believed.
+type TeamConfig struct {
+	NATS    string        `yaml:"nats"`   // nats:// or tls://host[:port]
+	Creds   string        `yaml:"creds"`  // credentials file
+	CAFile  string        `yaml:"caFile"` // for the server's certificate
+	Store   PublishConfig `yaml:"store"`
+	Workers []string      `yaml:"workers"` // public keys, as `ingot evidence key` prints them: the second line
 }
 
 // GuestConfig names a place where builds may run.
@@ -112,7 +124,7 @@ func (c Config) check(file string) error {
 	if c.Publish.Endpoint != "" && c.Publish.Bucket == "" {
 		return &ConfigError{file, "key publish.bucket: is required with publish.endpoint"}
 	}
-	return nil
+	return c.Team.check(file)
 }
 
 // checkAddresses refuses addresses with a user or password in them: addresses
@@ -122,6 +134,8 @@ func (c Config) checkAddresses(file string) error {
 	addresses := []struct{ key, address, instead string }{
 		{"publish.endpoint", c.Publish.Endpoint, "publish.credentials says where they are read from"},
 		{"publish.publicURL", c.Publish.PublicURL, "it is the address for readers without credentials"},
+		{"team.nats", c.Team.NATS, "team.creds names a credentials file"},
+		{"team.store.endpoint", c.Team.Store.Endpoint, "team.store.credentials says where they are read from"},
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Mirrors)) {
 		addresses = append(addresses, struct{ key, address, instead string }{"mirrors." + name, c.Mirrors[name], "name a mirror that asks for none"})

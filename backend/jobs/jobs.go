@@ -13,7 +13,9 @@
 // matter, and so is the record of how it ended.
 //
 // The server is embedded and listens nowhere (Embedded), or a team's (Connect);
-// the rest is the same code.
+// the rest is the same code. A team's jobs have a class, which says what a
+// worker must be to run them: a worker looks only at the classes that it named,
+// so that a job which nobody can run waits, and is not handed around.
 //
 // External facts: work-queue streams and consumers with disjoint filters,
 // AckWait, MaxDeliver and its advisory, Nats-Msg-Id (docs.nats.io, JetStream);
@@ -48,6 +50,7 @@ type Job struct {
 	ID     string          `json:"id"`     // unique; submitting it twice queues it once
 	Target string          `json:"target"` // one job a target runs at a time
 	Lane   Lane            `json:"lane"`
+	Class  string          `json:"class,omitempty"`  // which workers can run it; "" in a queue of one machine
 	Weight int             `json:"weight,omitempty"` // slots that it takes; 0 counts as 1
 	Data   json.RawMessage `json:"data,omitempty"`
 }
@@ -93,6 +96,7 @@ type Options struct {
 	AckWait    time.Duration // 30 s: how long a silent worker keeps its job and its lease
 	MaxDeliver int           // 5 deliveries
 	NoLeases   bool          // chaos tests only: shows what happens without
+	Classes    []string      // whose jobs a worker of this queue takes; none is the class ""
 }
 
 func (o Options) withDefaults() Options {
@@ -101,6 +105,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxDeliver == 0 {
 		o.MaxDeliver = 5
+	}
+	if len(o.Classes) == 0 {
+		o.Classes = []string{""}
 	}
 	return o
 }
@@ -120,13 +127,15 @@ type Queue struct {
 	js     jetstream.JetStream
 	stream jetstream.Stream
 	leases jetstream.KeyValue
-	stop   func() // of the embedded server
+	stop   func()    // of the embedded server
+	back   comebacks // of a server that was away
 }
 
 // open makes sure of stream, consumers and bucket. fresh forgets which jobs
 // were being run and by whom: right where nobody else can be.
 func open(ctx context.Context, conn *nats.Conn, opt Options, fresh bool) (*Queue, error) {
 	q := &Queue{opt: opt.withDefaults(), conn: conn, stop: func() {}}
+	conn.SetReconnectHandler(func(*nats.Conn) { q.back.tell() })
 	var err error
 	if q.js, err = jetstream.New(conn); err != nil {
 		return nil, err
@@ -141,14 +150,10 @@ func open(ctx context.Context, conn *nats.Conn, opt Options, fresh bool) (*Queue
 		}
 	}
 	for _, l := range lanes {
-		if fresh {
-			if err := q.stream.DeleteConsumer(ctx, string(l)); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		for _, c := range q.opt.Classes {
+			if err := q.openLane(ctx, l, c, fresh); err != nil {
 				return nil, fmt.Errorf("queue: lane %s: %w", l, err)
 			}
-		}
-		if _, err := q.stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{Durable: string(l), FilterSubject: "jobs." + string(l) + ".>",
-			AckPolicy: jetstream.AckExplicitPolicy, AckWait: q.opt.AckWait, MaxDeliver: q.opt.MaxDeliver}); err != nil {
-			return nil, fmt.Errorf("queue: lane %s: %w", l, err)
 		}
 	}
 	if q.leases, err = q.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: leaseBucket, TTL: q.opt.AckWait, Storage: jetstream.FileStorage}); err != nil {
@@ -157,15 +162,53 @@ func open(ctx context.Context, conn *nats.Conn, opt Options, fresh bool) (*Queue
 	return q, nil
 }
 
-// Connect joins a team's server. creds is a credentials file, "" for none.
-func Connect(ctx context.Context, url, creds string, opt Options) (*Queue, error) {
-	o := []nats.Option{nats.Name("ingot"), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(false), nats.ReconnectWait(time.Second)}
-	if creds != "" {
-		o = append(o, nats.UserCredentials(creds))
+// classUnused is when the consumer of a class that no worker asks for any more
+// goes: that of an old version. Its jobs stay.
+const classUnused = 24 * time.Hour
+
+// openLane makes sure of the consumer of a lane and class.
+func (q *Queue) openLane(ctx context.Context, l Lane, class string, fresh bool) error {
+	cfg := jetstream.ConsumerConfig{Durable: laneName(l, class), FilterSubject: Job{Lane: l, Class: class}.under() + "*",
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: q.opt.AckWait, MaxDeliver: q.opt.MaxDeliver}
+	if class != "" {
+		cfg.InactiveThreshold = classUnused
 	}
-	conn, err := nats.Connect(url, o...)
+	if fresh {
+		if err := q.stream.DeleteConsumer(ctx, cfg.Durable); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+			return err
+		}
+	}
+	_, err := q.stream.CreateOrUpdateConsumer(ctx, cfg)
+	return err
+}
+
+func laneName(l Lane, class string) string {
+	if class == "" {
+		return string(l)
+	}
+	return string(l) + "-" + token(class)
+}
+
+// Server is where a team's queue is.
+type Server struct {
+	URL   string // nats:// or tls://host[:port]
+	Creds string // credentials file; "" for none
+	CA    string // file with the certificates that the server's is checked with; "" is the system's
+}
+
+// Connect joins a team's server. While it is away calls fail at once, and the
+// connection comes back by itself.
+func Connect(ctx context.Context, s Server, opt Options) (*Queue, error) {
+	o := []nats.Option{nats.Name("ingot"), nats.MaxReconnects(-1), nats.ReconnectWait(time.Second), nats.ReconnectBufSize(-1), nats.IgnoreAuthErrorAbort()}
+	if s.Creds != "" {
+		o = append(o, nats.UserCredentials(s.Creds))
+	}
+	if s.CA != "" {
+		o = append(o, nats.RootCAs(s.CA))
+	}
+	conn, err := nats.Connect(s.URL, o...)
 	if err != nil {
-		return nil, fmt.Errorf("queue %s: %w", url, err)
+		return nil, fmt.Errorf("queue %s: %w", s.URL, err)
 	}
 	q, err := open(ctx, conn, opt, false)
 	if err != nil {
@@ -174,6 +217,9 @@ func Connect(ctx context.Context, url, creds string, opt Options) (*Queue, error
 	}
 	return q, nil
 }
+
+// JetStream is the connection, for what else a team keeps on its server.
+func (q *Queue) JetStream() jetstream.JetStream { return q.js }
 
 // Close leaves the queue; an embedded server is shut down.
 func (q *Queue) Close() {
@@ -185,8 +231,8 @@ var word = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9_.-]*$`)
 
 // Submit queues a job. When it returns nil the job is on disk.
 func (q *Queue) Submit(ctx context.Context, j Job) error {
-	if !word.MatchString(j.ID) || !word.MatchString(j.Target) || j.Lane != Interactive && j.Lane != Batch {
-		return fmt.Errorf("queue: %q of target %q in lane %q is no job", j.ID, j.Target, j.Lane)
+	if !word.MatchString(j.ID) || !word.MatchString(j.Target) || j.Lane != Interactive && j.Lane != Batch || j.Class != "" && !word.MatchString(j.Class) {
+		return fmt.Errorf("queue: %q of target %q, class %q, in lane %q is no job", j.ID, j.Target, j.Class, j.Lane)
 	}
 	data, err := json.Marshal(j)
 	if err != nil {
@@ -198,7 +244,17 @@ func (q *Queue) Submit(ctx context.Context, j Job) error {
 	return q.conn.Publish(wakeSubject, nil)
 }
 
-func (j Job) subject() string { return "jobs." + string(j.Lane) + "." + token(j.Target) }
+func (j Job) subject() string { return j.under() + token(j.Target) }
+
+// under is the subject of the job's lane and class, with a dot at its end.
+// Subjects with a class have a token more, so that no two consumers get the
+// same job.
+func (j Job) under() string {
+	if j.Class == "" {
+		return "jobs." + string(j.Lane) + "."
+	}
+	return "jobs." + string(j.Lane) + "." + token(j.Class) + "."
+}
 
 // token makes a name one token of a subject: dots would split it. Names hold no
 // equals sign, so that no two become the same.

@@ -31,7 +31,7 @@ func served(t *testing.T) string {
 
 func connect(t *testing.T, url string, opt Options) *Queue {
 	t.Helper()
-	q, err := Connect(t.Context(), url, "", opt)
+	q, err := Connect(t.Context(), Server{URL: url}, opt)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,11 @@ type Worker struct {
 	// Rests tells that no job of the lane is to be begun now; may be nil. It is
 	// asked before each look, so it must be quick.
 	Rests func(Lane) bool
-	Log   *slog.Logger // may be nil
+	// Outlives lets a job go on while the server is away, beyond the end of its
+	// lease: for handlers that can bear another run of the job elsewhere. It is
+	// stopped only when the server says that another worker has the lease.
+	Outlives bool
+	Log      *slog.Logger // may be nil
 }
 
 // held is how many jobs a worker may hold that wait for a lease.
@@ -44,11 +48,13 @@ func (w Worker) Run(ctx context.Context, q *Queue) error {
 	r := &worker{Worker: w, q: q, slots: semaphore.NewWeighted(int64(max(1, w.Slots))), hold: semaphore.NewWeighted(int64(max(1, w.Slots)) + held)}
 	var consumers []consumer
 	for _, l := range lanes {
-		c, err := q.stream.Consumer(ctx, string(l))
-		if err != nil {
-			return fmt.Errorf("worker: lane %s: %w", l, err)
+		for _, class := range q.opt.Classes {
+			c, err := q.stream.Consumer(ctx, laneName(l, class))
+			if err != nil {
+				return fmt.Errorf("worker: lane %s: %w", l, err)
+			}
+			consumers = append(consumers, consumer{c, l})
 		}
-		consumers = append(consumers, consumer{c, l})
 	}
 	wake := make(chan *nats.Msg, 64)
 	subscription, err := q.conn.ChanSubscribe(wakeSubject, wake)
@@ -95,6 +101,37 @@ type worker struct {
 	running sync.WaitGroup
 	mu      sync.Mutex
 	free    chan struct{}
+	mine    map[string]chan struct{} // jobs that this worker runs, until closed
+}
+
+// alone waits until this worker runs no other delivery of the job: a server that
+// was away delivers again what is still being run.
+func (w *worker) alone(ctx context.Context, id string, contested func()) (leave func(), err error) {
+	for {
+		w.mu.Lock()
+		busy, taken := w.mine[id]
+		if !taken {
+			done := make(chan struct{})
+			if w.mine == nil {
+				w.mine = map[string]chan struct{}{}
+			}
+			w.mine[id] = done
+			w.mu.Unlock()
+			return func() {
+				w.mu.Lock()
+				delete(w.mine, id)
+				w.mu.Unlock()
+				close(done)
+			}, nil
+		}
+		w.mu.Unlock()
+		contested()
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-busy:
+		}
+	}
 }
 
 // freed is closed when slots were given back since the last call.
@@ -118,6 +155,9 @@ func (w *worker) signalFree() {
 
 // take starts what the free slots allow, interactive jobs first.
 func (w *worker) take(ctx context.Context, consumers []consumer) error {
+	if w.q.back.within(w.q.opt.AckWait / 6) {
+		return nil // first come those who ran a job while the server was away: they take their leases again
+	}
 	for ctx.Err() == nil {
 		if !w.slots.TryAcquire(1) { // all busy
 			return nil
@@ -215,7 +255,14 @@ func withStopping(ctx context.Context) context.Context {
 
 // handle waits for lease and slots and calls the handler.
 func (w *worker) handle(ctx context.Context, j Job, beat *heart, p placed, a Attempt) error {
-	l, err := w.q.acquire(ctx, j, p.set)
+	leave, err := w.alone(ctx, j.ID, p.set)
+	if err == nil {
+		defer leave()
+	}
+	var l *lease
+	if err == nil {
+		l, err = w.q.acquire(ctx, j, p.set)
+	}
 	if err == nil {
 		a.Fence = l.rev
 		beat.hold(l) // from here on the heart's
@@ -301,8 +348,13 @@ func (h *heart) run(ctx context.Context, cancel context.CancelCauseFunc) {
 		case <-h.stop:
 			return
 		case <-ends.C:
+			if h.w.Outlives {
+				h.w.Log.Warn("worker: the server is away, the job goes on", "job", h.j.ID)
+				continue
+			}
 			cancel(ErrLeaseLost)
 			return
+		case <-h.w.q.back.told():
 		case <-ticker.C:
 		}
 		began := time.Now()

@@ -63,7 +63,7 @@ func (s setting) store() (*minio.Client, error) {
 // connect waits for a server: it may be the one that was just killed.
 func (s setting) connect(ctx context.Context) (*jobs.Queue, error) {
 	for {
-		q, err := jobs.Connect(ctx, s.nats, "", jobs.Options{AckWait: ackWait, MaxDeliver: 100, NoLeases: !s.leases})
+		q, err := jobs.Connect(ctx, jobs.Server{URL: s.nats}, jobs.Options{AckWait: ackWait, MaxDeliver: 100, NoLeases: !s.leases})
 		if err == nil {
 			return q, nil
 		}
