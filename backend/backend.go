@@ -42,7 +42,9 @@ type Backend struct {
 	digests *evidence.Digests
 	secrets secret.Store
 	signer  *secret.Signer
-	keys    evidence.Keys // accepted: the signer's and those before it
+	own     evidence.Keys // the signer's and those before it: those of a publisher
+	workers evidence.Keys // of the team
+	keys    evidence.Keys // accepted for evidence: all of them
 	pack    *cause.Pack
 	bus     *event.Bus
 	making  *build.Making // shared in an owner; nil alone
@@ -85,13 +87,31 @@ func Open(opt Options) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.keys = evidence.KeyOf(b.signer)
-	maps.Copy(b.keys, retired)
+	b.own = evidence.KeyOf(b.signer)
+	maps.Copy(b.own, retired)
+	if b.workers, err = workerKeys(b.config.Team, h.ConfigFile()); err != nil {
+		return nil, err
+	}
+	b.keys = maps.Clone(b.own)
+	maps.Copy(b.keys, b.workers)
 	return b, nil
 }
 
-// Keys are the public keys that this home accepts: its own, and those that were
-// its own before.
+// workerKeys are the keys of the team's workers.
+func workerKeys(t home.TeamConfig, file string) (evidence.Keys, error) {
+	keys := evidence.Keys{}
+	for i, text := range t.Workers {
+		id, key, err := secret.ParsePublic(text)
+		if err != nil {
+			return nil, &home.ConfigError{File: file, Msg: fmt.Sprintf("key team.workers[%d]: %v", i, err)}
+		}
+		keys[id] = key
+	}
+	return keys, nil
+}
+
+// Keys are the public keys whose evidence this home accepts: its own, those that
+// were its own before, and those of the team's workers.
 func (b *Backend) Keys() evidence.Keys { return b.keys }
 
 // PublicKey is the home's public key as a minisign key file.
@@ -102,10 +122,10 @@ func (b *Backend) Follow() (<-chan event.Event, func()) { return b.bus.Follow() 
 
 // line wires the rooms for builds.
 func (b *Backend) line() *build.Line {
-	return &build.Line{Home: b.Home, Config: b.config, Targets: b.targets, Ledger: b.ledger, Digests: b.digests, Signer: b.signer, Keys: b.keys, Pack: b.pack,
+	return &build.Line{Home: b.Home, Config: b.config, Targets: b.targets, Ledger: b.ledger, Digests: b.digests, Signer: b.signer, Keys: b.keys, Workers: b.workers, Pack: b.pack,
 		Bus: b.bus, Making: b.making, Classify: func(err error) string { return ClassOf(err).String() }, Log: b.log, Children: b.children(), Version: Version, Guest: b.openGuest, Endpoint: b.openEndpoint,
 		Publish: func(ctx context.Context, e publish.Endpoint, r publish.Release, o publish.Options) (publish.Receipt, error) {
-			o.Signer, o.Keys = b.signer, b.keys
+			o.Signer, o.Keys = b.signer, b.own
 			return publish.Publish(ctx, e, r, o)
 		}}
 }
@@ -136,8 +156,7 @@ func (b *Backend) openGuest(ctx context.Context) (guest.Guest, error) {
 
 // openEndpoint opens the configured endpoint, or the local store.
 func (b *Backend) openEndpoint(ctx context.Context) (publish.Endpoint, func(), error) {
-	c := b.config.Publish
-	if c.Endpoint == "" {
+	if b.config.Publish.Endpoint == "" {
 		s, err := b.OpenStore(ctx, 0)
 		if err != nil {
 			return publish.Endpoint{}, nil, err
@@ -148,12 +167,18 @@ func (b *Backend) openEndpoint(ctx context.Context) (publish.Endpoint, func(), e
 			}
 		}, nil
 	}
+	e, err := b.endpoint(b.config.Publish)
+	return e, func() {}, err
+}
+
+// endpoint is a configured endpoint with its credentials.
+func (b *Backend) endpoint(c home.PublishConfig) (publish.Endpoint, error) {
 	creds, err := publish.FromConfig(c.Credentials, c.Profile, c.Endpoint, b.secrets)
 	if err != nil {
-		return publish.Endpoint{}, nil, err
+		return publish.Endpoint{}, err
 	}
 	pathStyle := c.PathStyle == nil || *c.PathStyle
-	return publish.Endpoint{URL: c.Endpoint, Region: c.Region, Bucket: c.Bucket, Prefix: c.Prefix, PathStyle: pathStyle, CAFile: c.CAFile, PublicURL: c.PublicURL, Credentials: creds}, func() {}, nil
+	return publish.Endpoint{URL: c.Endpoint, Region: c.Region, Bucket: c.Bucket, Prefix: c.Prefix, PathStyle: pathStyle, CAFile: c.CAFile, PublicURL: c.PublicURL, Credentials: creds}, nil
 }
 
 // OpenStore serves the local store until it is closed.

@@ -57,9 +57,13 @@ func (o *Owner) handle(ctx context.Context, j jobs.Job, a jobs.Attempt) error {
 	opt.ID = j.ID
 	opt.Again = func(err error) bool {
 		cause := context.Cause(ctx)
-		return errors.Is(cause, jobs.ErrStopping) || errors.Is(cause, jobs.ErrLeaseLost) || b.renews(ctx, opt, err) || !a.Last && build.CanPass(err)
+		return errors.Is(cause, jobs.ErrStopping) || errors.Is(cause, jobs.ErrLeaseLost) || b.renews(ctx, opt, err) || !a.Last && (build.CanPass(err) || s.Team && passesAfar(err))
 	}
-	err = b.run(ctx, opt)
+	if s.Team {
+		err = b.receive(ctx, j, s, opt.Again)
+	} else {
+		err = b.run(ctx, opt)
+	}
 	switch {
 	case err == nil || !opt.Again(err):
 		o.ended(j.ID)
@@ -138,8 +142,12 @@ func (b *Backend) end(target, id string, err error) {
 func (o *Owner) cancel(ctx context.Context, id string) error {
 	o.mu.Lock()
 	j, ok := o.open[id]
-	q := o.queue
+	q, far := o.queue, o.afar[id]
 	o.mu.Unlock()
+	if far != nil {
+		o.cancelAfar(ctx, far)
+		return nil
+	}
 	if !ok || q == nil {
 		return &NoSuchBuildError{id}
 	}

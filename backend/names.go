@@ -130,6 +130,7 @@ func ClassOf(err error) Class {
 		skewed  *SkewError
 		stopped *CancelledError
 		ledger  *LedgerError
+		cannot  *CannotBuildError
 	)
 	if errors.As(err, &remote) {
 		return remote.Class
@@ -138,12 +139,16 @@ func ClassOf(err error) Class {
 	switch {
 	case id == "guest.no-space" || id == "qemu.firmware-missing" && !errors.As(err, &proof):
 		return ClassMissing
+	case id == "team.digest-differs" || id == "team.worker-unknown" || id == "team.result-invalid":
+		return ClassVerify
+	case id == "team.unreachable" || id == "team.credentials" || id == "team.tls":
+		return ClassOther
 	case id == "config.invalid" || errors.As(err, &file):
 		return ClassInput
 	case errors.As(err, &unknown), errors.As(err, &bad), errors.As(err, &stale), errors.As(err, &option), errors.As(err, &conf),
 		errors.As(err, &symbol), errors.As(err, &guest), errors.As(err, &none), errors.As(err, &nothing), errors.As(err, &noBuild), errors.As(err, &keyFile), errors.As(err, &absent):
 		return ClassInput
-	case errors.As(err, &tool), errors.As(err, &tools), errors.As(err, &space):
+	case errors.As(err, &tool), errors.As(err, &tools), errors.As(err, &space), errors.As(err, &cannot):
 		return ClassMissing
 	case errors.As(err, &proof), errors.Is(err, disk.ErrUnreadable), errors.Is(err, disk.ErrTruncated), errors.Is(err, disk.ErrHostile):
 		return ClassUnproven

@@ -43,6 +43,8 @@ type Owner struct {
 	changed  chan struct{}
 	queue    *jobs.Queue
 	stopWork func()
+	afar     map[string]*afar // of open, those that the team builds
+	abroad   sync.WaitGroup   // their goroutines
 }
 
 // OwnerIdle is how long an owner stays without work and clients, and its queue
@@ -61,7 +63,7 @@ func RunOwner(ctx context.Context, opt Options, ready func()) error {
 	if err != nil {
 		return err
 	}
-	o := &Owner{opt: opt, home: b.Home, ledger: b.ledger, log: b.log, idle: OwnerIdle, started: time.Now(), open: map[string]jobs.Job{}, changed: make(chan struct{}, 1)}
+	o := &Owner{opt: opt, home: b.Home, ledger: b.ledger, log: b.log, idle: OwnerIdle, started: time.Now(), open: map[string]jobs.Job{}, afar: map[string]*afar{}, changed: make(chan struct{}, 1)}
 	if d, err := time.ParseDuration(os.Getenv("INGOT_OWNER_IDLE")); err == nil && d > 0 {
 		o.idle = d
 	}
@@ -97,6 +99,7 @@ func (o *Owner) run(ctx context.Context, b *Backend, ready func()) error {
 		}
 	}
 	o.untilIdle(ctx)
+	o.stopAfar()
 	o.closeQueue(true)
 	return nil
 }

@@ -30,6 +30,7 @@ type Submission struct {
 	Guest    string   `json:"guest,omitempty"`
 	Batch    bool     `json:"batch,omitempty"`  // behind all interactive builds
 	NoWait   bool     `json:"noWait,omitempty"` // refuse when a build of the target has not ended
+	Team     bool     `json:"team,omitempty"`   // a worker of the team builds and proves, this home publishes
 }
 
 func (s Submission) options() build.Options {
@@ -69,6 +70,9 @@ func (o *Owner) submit(ctx context.Context, s Submission) (string, error) {
 	if s.Batch {
 		j.Lane = jobs.Batch
 	}
+	if s.Team {
+		j.Weight = 1 // it waits, fetches and publishes
+	}
 	if err := o.record(j); err != nil {
 		return "", err
 	}
@@ -86,6 +90,9 @@ func (b *Backend) CheckSubmission(s Submission) error {
 	}
 	if _, err := b.targets.Get(s.Target); err != nil {
 		return err
+	}
+	if s.Team {
+		return b.checkTeam(s)
 	}
 	if s.Guest == "" || s.Guest == "local" {
 		return nil
@@ -132,13 +139,23 @@ func (o *Owner) record(j jobs.Job) error {
 // up. A job that the queue holds already is left there.
 func (o *Owner) enqueue(ctx context.Context, j jobs.Job) error {
 	o.mu.Lock()
-	if o.leaving {
+	_, known := o.open[j.ID]
+	if o.leaving && !known {
 		o.mu.Unlock()
 		return &LeavingError{}
 	}
 	o.open[j.ID] = j
 	o.mu.Unlock()
-	o.bus.Publish(event.Event{At: time.Now().UTC(), Kind: event.BuildQueued, Target: j.Target, Build: j.ID})
+	if !known {
+		o.bus.Publish(event.Event{At: time.Now().UTC(), Kind: event.BuildQueued, Target: j.Target, Build: j.ID})
+	}
+	if s, away := o.ofTeam(j); away {
+		err := o.goAfar(j, s)
+		if err != nil {
+			o.ended(j.ID)
+		}
+		return err
+	}
 	q, err := o.startQueue(ctx)
 	if err == nil {
 		var held []jobs.Job

@@ -70,6 +70,8 @@ type Line struct {
 	Guest    func(ctx context.Context) (guest.Guest, error)
 	Endpoint func(ctx context.Context) (publish.Endpoint, func(), error) // where to publish; the func frees it
 	Publish  Publisher
+	Workers  evidence.Keys // of a team: whose evidence Receive takes over
+	Logged   func()        // called when a step's log has grown; may be nil
 }
 
 // Publisher puts a release onto an endpoint; publish.Publish with the signer.
@@ -135,20 +137,31 @@ type run struct {
 	records *records
 	inputs  map[string]string // SHA-256 of locked inputs → verified file
 
-	exported output   // of the export step
-	scratch  string   // folder for the outputs of a check; "" in a build
-	rebuild  []string // steps that the check makes again
+	exported output    // of the export step
+	arts     artifacts // what it holds
+	scratch  string    // folder for the outputs of a check; "" in a build
+	rebuild  []string  // steps that the check makes again
 }
 
 // Run runs a build to its end and returns its id. The error says why it
 // stopped; what was proved until then is in the ledger.
 func (l *Line) Run(ctx context.Context, opt Options) (string, error) {
-	if err := opt.Validate(); err != nil {
+	r, err := l.begin(ctx, opt)
+	if err != nil {
 		return "", err
+	}
+	return r.folder.ID, r.end(r.all(ctx))
+}
+
+// begin opens the journal of a build and says in it that it was started; end
+// must be called.
+func (l *Line) begin(ctx context.Context, opt Options) (*run, error) {
+	if err := opt.Validate(); err != nil {
+		return nil, err
 	}
 	recipe, err := l.Targets.Get(opt.Target)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	r := &run{Line: l, opt: opt, recipe: recipe}
 	id := opt.ID
@@ -156,22 +169,25 @@ func (l *Line) Run(ctx context.Context, opt Options) (string, error) {
 		id = NewID(time.Now())
 	}
 	if r.folder, err = l.Ledger.Build(recipe.Name, id); err != nil {
-		return "", err
+		return nil, err
 	}
 	known, err := l.ledger(ctx, recipe.Name)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	r.records = newRecords(known)
 	if r.journal, err = event.OpenJournal(r.folder.JournalPath(), recipe.Name, id, l.Bus); err != nil {
-		return "", err
+		return nil, err
 	}
-	defer r.journal.Close()
 	pid, start := event.Self()
 	r.emit(event.Event{Kind: event.BuildStarted, PID: pid, PIDStart: start})
-	err = r.all(ctx)
+	return r, nil
+}
+
+// end writes the build's end and closes what it used; the error is err.
+func (r *run) end(err error) error {
 	r.finish(err)
-	return id, errors.Join(err, l.Digests.Save())
+	return errors.Join(err, r.Digests.Save(), r.journal.Close())
 }
 
 // VersionOf is the version under which a build's artifacts are exported and

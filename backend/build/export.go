@@ -55,7 +55,7 @@ func (r *run) export(ctx context.Context, img, kernel output) (artifacts, error)
 	if err := kernel.meta(&k); err != nil {
 		return artifacts{}, err
 	}
-	in := Inputs{"step": "export/2", "image": img.Key, "disk.raw": img.Files["disk.raw"], "formats": strings.Join(r.recipe.Export.Formats, " "), "variant": r.recipe.Variant}
+	in := r.exportInputs(img.Key, img.Files["disk.raw"])
 	out, err := r.step(ctx, StepExport, in, evidence.KindArtifact, exportSpace, func(ctx context.Context, _ *clock, dir string) (any, error) {
 		version := VersionOf(r.folder.ID)
 		arts := artifacts{Version: version, Kernel: k}
@@ -79,12 +79,29 @@ func (r *run) export(ctx context.Context, img, kernel output) (artifacts, error)
 	var arts artifacts
 	err = out.meta(&arts)
 	arts.dir, r.exported = out.Dir, out
+	r.arts = arts
 	return arts, err
+}
+
+// exportInputs are those of the export of a disk, by its step's key and digest.
+func (r *run) exportInputs(imageKey, disk string) Inputs {
+	return Inputs{"step": "export/2", "image": imageKey, "disk.raw": disk, "formats": strings.Join(r.recipe.Export.Formats, " "), "variant": r.recipe.Variant}
+}
+
+// artifactName is the name of the file of a format.
+func (r *run) artifactName(version, format string) string {
+	return fmt.Sprintf("%s-%s-%s-%s-%s.%s", r.recipe.OS, r.recipe.Release, r.recipe.Variant, r.recipe.Arch, version, format)
+}
+
+// artifactPath is where it lies, relative to the data folder, with slashes.
+func (r *run) artifactPath(key, name string) (string, error) {
+	rel, err := filepath.Rel(r.Home.Data, filepath.Join(r.store(evidence.KindArtifact).path(StepExport, key), name))
+	return filepath.ToSlash(rel), err
 }
 
 // exportOne writes one format and takes its digests.
 func (r *run) exportOne(ctx context.Context, img output, dir, version, format string) (artifact, error) {
-	name := fmt.Sprintf("%s-%s-%s-%s-%s.%s", r.recipe.OS, r.recipe.Release, r.recipe.Variant, r.recipe.Arch, version, format)
+	name := r.artifactName(version, format)
 	dst := filepath.Join(dir, name)
 	if err := Export(ctx, format, img.file("disk.raw"), img.file("root.tar"), dst, r.progress(StepExport)); err != nil {
 		return artifact{}, err
@@ -132,8 +149,7 @@ func Export(ctx context.Context, format, rawDisk, rootTar, dst string, progress 
 }
 
 func (r *run) keepArtifact(ctx context.Context, in Inputs, img output, a artifact, k image.Kernel) error {
-	final := r.store(evidence.KindArtifact).path(StepExport, in.Key())
-	rel, err := filepath.Rel(r.Home.Data, filepath.Join(final, a.Name))
+	rel, err := r.artifactPath(in.Key(), a.Name)
 	if err != nil {
 		return err
 	}
@@ -141,7 +157,7 @@ func (r *run) keepArtifact(ctx context.Context, in Inputs, img output, a artifac
 	if a.Format == "tar.zst" { // the row shows the bootable disk; other formats have documents of their own
 		head.InputKey += "/" + a.Format
 	}
-	doc := evidence.Artifact{Head: head, Name: a.Name, Format: a.Format, File: filepath.ToSlash(rel), Size: a.Size, VirtualSize: int64(r.recipe.Disk.Size),
+	doc := evidence.Artifact{Head: head, Name: a.Name, Format: a.Format, File: rel, Size: a.Size, VirtualSize: int64(r.recipe.Disk.Size),
 		SHA512: a.SHA512, ImageDigest: img.Files["disk.raw"], KernelRelease: k.Release, KernelBuildID: k.BuildID}
 	_, err = r.keep(ctx, evidence.Subject{Name: a.Name, Digest: map[string]string{"sha256": a.SHA256, "sha512": a.SHA512}}, doc.Head, doc)
 	return err

@@ -40,13 +40,19 @@ func (r *records) of(k evidence.Kind) (evidence.Document, bool) {
 // choose looks for a signed pass of the key, the newest first, and lets later
 // steps refer to it.
 func (r *records) choose(k evidence.Kind, key string) bool {
-	d, ok := r.pass(k, func(d evidence.Document) bool { return d.Head.InputKey == key })
+	_, ok := r.refer(k, func(d evidence.Document) bool { return d.Head.InputKey == key })
+	return ok
+}
+
+// refer lets later steps refer to the newest signed pass of a kind that fits.
+func (r *records) refer(k evidence.Kind, fits func(evidence.Document) bool) (evidence.Document, bool) {
+	d, ok := r.pass(k, fits)
 	if ok {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.chosen[k] = d
 	}
-	return ok
+	return d, ok
 }
 
 // pass is the newest signed pass of a kind that fits.

@@ -261,7 +261,23 @@ func (r *run) log(step string) (io.WriteCloser, error) {
 	if err := os.MkdirAll(filepath.Dir(p), 0o700); err != nil {
 		return nil, fmt.Errorf("log: %w", err)
 	}
-	return os.OpenFile(p, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	f, err := os.OpenFile(p, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil || r.Logged == nil {
+		return f, err
+	}
+	return logFile{f, r.Logged}, nil
+}
+
+// logFile says when it has grown.
+type logFile struct {
+	*os.File
+	grown func()
+}
+
+func (l logFile) Write(p []byte) (int, error) {
+	n, err := l.File.Write(p)
+	l.grown()
+	return n, err
 }
 
 // work gives an image work with the step's log; the caller closes the log.

@@ -39,6 +39,3 @@ func (c *comebacks) within(d time.Duration) bool {
 	defer c.mu.Unlock()
 	return !c.last.IsZero() && time.Since(c.last) < d
 }
-
-// Returned is closed when the server is there again after it was away.
-func (q *Queue) Returned() <-chan struct{} { return q.back.told() }

@@ -55,13 +55,17 @@ func (o *Objects) Put(ctx context.Context, folder string, f File) (Published, er
 	return want, nil
 }
 
-// OtherBytesError says that an object does not hold what its name says.
+// OtherBytesError says that an object does not hold what its name says. Got ""
+// is one that is not there.
 type OtherBytesError struct {
 	Name      string
 	Got, Want string // SHA-256
 }
 
 func (e *OtherBytesError) Error() string {
+	if e.Got == "" {
+		return fmt.Sprintf("the object %s is not there", e.Name)
+	}
 	return fmt.Sprintf("the object %s has SHA-256 %s", e.Name, e.Got)
 }
 
@@ -79,6 +83,9 @@ func (o *Objects) Get(ctx context.Context, folder, digest string, size int64, w 
 	defer obj.Close()
 	sum := sha256.New()
 	n, err := io.Copy(io.MultiWriter(w, sum), io.LimitReader(obj, size))
+	if isMissing(err) {
+		return &OtherBytesError{Name: name, Want: digest}
+	}
 	if err != nil {
 		return classify(err)
 	}

@@ -35,6 +35,7 @@ func newBuild(g *global) *cobra.Command {
 	f.BoolVar(&o.why, "why", false, "say why each step runs: which input changed")
 	f.BoolVar(&o.NoWait, "no-wait", false, "fail when the home is in use or the target is being built")
 	f.BoolVar(&o.Batch, "batch", false, "build behind all that is not")
+	f.BoolVar(&o.Team, "team", false, "let a worker of the team build and prove, and publish from here")
 	f.BoolVar(&o.Keep, "keep", false, "keep the work directories")
 	f.BoolVar(&g.json, "json", false, "print events as NDJSON")
 	return c
