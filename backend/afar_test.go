@@ -19,7 +19,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
-	"github.com/nats-io/nats-server/v2/server"
+	natsserver "github.com/nats-io/nats-server/v2/server"
 
 	"ingot/backend/build"
 	"ingot/backend/event"
@@ -38,8 +38,8 @@ type aTeam struct {
 	t      *testing.T
 	b      *Backend // the submitter's
 	worker *worker
-	nats   *server.Server
-	opt    server.Options
+	nats   *natsserver.Server
+	opt    natsserver.Options
 	s3     *minio.Client
 	bucket string
 	prefix string
@@ -52,7 +52,7 @@ type aTeam struct {
 // few bytes, and the evidence that a build would make of them.
 func newTeam(t *testing.T) *aTeam {
 	t.Helper()
-	m := &aTeam{t: t, begun: make(chan string, 8), goOn: make(chan struct{}), opt: server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), SyncAlways: true, NoSigs: true, NoLog: true}}
+	m := &aTeam{t: t, begun: make(chan string, 8), goOn: make(chan struct{}), opt: natsserver.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), SyncAlways: true, NoSigs: true, NoLog: true}}
 	m.startNATS()
 	t.Cleanup(m.stopNATS)
 	t.Setenv("INGOT_KEYCHAIN", "off")
@@ -108,7 +108,7 @@ func (m *aTeam) configure(b *Backend, text string) {
 func (m *aTeam) startNATS() {
 	m.t.Helper()
 	opt := m.opt
-	s, err := server.NewServer(&opt)
+	s, err := natsserver.NewServer(&opt)
 	if err != nil {
 		m.t.Fatal(err)
 	}

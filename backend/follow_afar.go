@@ -106,7 +106,7 @@ func (a *afar) Away(err error) error {
 		a.note("the team's server is there again")
 		return nil
 	}
-	a.note("the team's server is away, a worker goes on without it: %v", err)
+	a.note("%v; it is away, a worker goes on without it", err)
 	return nil
 }
 

@@ -139,7 +139,7 @@ func ClassOf(err error) Class {
 	switch {
 	case id == "guest.no-space" || id == "qemu.firmware-missing" && !errors.As(err, &proof):
 		return ClassMissing
-	case id == "team.digest-differs" || id == "team.worker-unknown" || id == "team.result-invalid":
+	case slices.Contains([]string{"team.digest-differs", "team.worker-unknown", "team.result-invalid", "evidence.changed", "evidence.signature-invalid", "evidence.unreadable"}, id):
 		return ClassVerify
 	case id == "team.unreachable" || id == "team.credentials" || id == "team.tls":
 		return ClassOther

@@ -147,10 +147,10 @@ func (w *following) catchUp(ctx context.Context) (r Result, done bool, err error
 	case errors.As(err, &bad):
 		return r, true, err
 	case err != nil && ctx.Err() == nil:
-		return r, false, w.tellAway(err)
+		return r, false, w.tellAway(w.Explain(err))
 	}
 	if w.away && err == nil {
-		return r, done, errors.Join(w.tellAway(nil))
+		return r, done, w.tellAway(nil)
 	}
 	return r, done && err == nil, nil
 }

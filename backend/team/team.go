@@ -74,16 +74,18 @@ func classify(url string, err error) error {
 	if err == nil || errors.As(err, &known) || errors.Is(err, context.Canceled) {
 		return err
 	}
-	id := "team.unreachable"
+	id, said := "team.unreachable", err.Error()
 	var ca x509.UnknownAuthorityError
 	var host x509.HostnameError
-	switch text := err.Error(); {
+	switch text := said; {
+	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
+		said = "it does not answer"
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), strings.Contains(text, "Authorization Violation"), strings.Contains(text, "credentials"):
 		id = "team.credentials"
 	case errors.As(err, &ca), errors.As(err, &host), strings.Contains(text, "tls: "), strings.Contains(text, "secure connection"):
 		id = "team.tls"
 	}
-	return &Error{id, fmt.Sprintf("the team's server %s: %v", url, err), err}
+	return &Error{id, fmt.Sprintf("the team's server %s: %s", url, said), err}
 }
 
 // Explain names the cause of an error of the station's queue; errors that have

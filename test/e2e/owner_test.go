@@ -32,8 +32,13 @@ type client struct {
 
 func startClient(t *testing.T, args ...string) *client {
 	t.Helper()
+	return startClientIn(t, filepath.Join(work, "home"), args...)
+}
+
+func startClientIn(t *testing.T, home string, args ...string) *client {
+	t.Helper()
 	c := &client{cmd: exec.Command(filepath.Join(root, "bin", "ingot"), args...), events: make(chan event, 4096)}
-	c.cmd.Env = environment(filepath.Join(work, "home"))
+	c.cmd.Env = environment(home)
 	c.cmd.Stderr = &c.errs
 	out, err := c.cmd.StdoutPipe()
 	if err != nil {
