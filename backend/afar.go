@@ -34,20 +34,20 @@ const (
 
 // afar is one build at the team.
 type afar struct {
-	o        *Owner
-	b        *Backend
-	job      jobs.Job
-	s        Submission
-	folder   evidence.Build
-	journal  *event.Journal
-	sent     []byte // inputs.json
-	order    team.Order
-	stop     context.CancelCauseFunc
-	waits    waiting
-	followed func(team.Chunk) // told of each part of a log; tests only
+	o       *Owner
+	b       *Backend
+	job     jobs.Job
+	s       Submission
+	folder  evidence.Build
+	journal *event.Journal
+	sent    []byte // inputs.json
+	order   team.Order
+	stop    context.CancelCauseFunc
+	waits   waiting
 
-	mu      sync.Mutex
-	station *team.Station // nil until it is joined
+	mu        sync.Mutex
+	station   *team.Station // nil until it is joined
+	cancelled bool
 }
 
 // ofTeam tells whether the job is one that the team still has to build.
@@ -131,7 +131,15 @@ func (a *afar) fixInputs() error {
 	if err != nil {
 		return fmt.Errorf("inputs of build %s: %w", a.job.ID, err)
 	}
-	r, err := a.b.targets.Get(a.s.Target)
+	var in inputs
+	if err := json.Unmarshal(text, &in); err != nil {
+		return fmt.Errorf("inputs of build %s: %w", a.job.ID, err)
+	}
+	set, err := in.Target.Set()
+	if err != nil {
+		return err
+	}
+	r, err := set.Get(a.s.Target)
 	if err != nil {
 		return err
 	}
@@ -170,6 +178,12 @@ func (a *afar) run(ctx context.Context) (err error) {
 	result, err := station.Follow(ctx, a.job.ID, after, a)
 	if err != nil {
 		return a.giveUp(station, err)
+	}
+	a.mu.Lock()
+	late := a.cancelled && result.Outcome == event.Passed // the worker was too quick for the cancel
+	a.mu.Unlock()
+	if late {
+		return jobs.ErrCancelled
 	}
 	text, err := json.Marshal(result)
 	if err != nil {
@@ -242,6 +256,7 @@ const cancelWait = jobsAnswer
 func (o *Owner) cancelAfar(ctx context.Context, a *afar) {
 	a.mu.Lock()
 	station := a.station
+	a.cancelled = true
 	a.mu.Unlock()
 	if station != nil {
 		ctx, cancel := context.WithTimeout(ctx, cancelWait)

@@ -52,6 +52,7 @@ type aTeam struct {
 // few bytes, and the evidence that a build would make of them.
 func newTeam(t *testing.T) *aTeam {
 	t.Helper()
+	t.Chdir(".") // and back here at the end: the store goes to its own folder
 	m := &aTeam{t: t, begun: make(chan string, 8), goOn: make(chan struct{}), opt: natsserver.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), SyncAlways: true, NoSigs: true, NoLog: true}}
 	m.startNATS()
 	t.Cleanup(m.stopNATS)

@@ -79,6 +79,9 @@ func (a *afar) Log(c team.Chunk) error {
 	if err := a.begun(c.Worker); err != nil {
 		return err
 	}
+	if !build.HasLog(c.Step) {
+		return nil // no step of a build
+	}
 	path := a.folder.LogPath(build.WorkerLog(c.Step, c.Worker))
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("log: %w", err)
@@ -93,9 +96,6 @@ func (a *afar) Log(c team.Chunk) error {
 	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
-	}
-	if a.followed != nil {
-		a.followed(c)
 	}
 	return err
 }

@@ -177,7 +177,7 @@ func (r *run) takeRecords(ctx context.Context, d Delivery, docs []evidence.Docum
 	}
 	for _, p := range d.Pieces {
 		step, ok := strings.CutPrefix(strings.TrimSuffix(p.Name, ".log"), "logs/")
-		if p.Kind != team.Record || !ok || !slices.Contains(loggedSteps, step) || p.Size > maxRecord {
+		if p.Kind != team.Record || !ok || !HasLog(step) || p.Size > maxRecord {
 			continue
 		}
 		name := r.folder.LogPath(WorkerLog(step, d.Worker))
@@ -188,8 +188,10 @@ func (r *run) takeRecords(ctx context.Context, d Delivery, docs []evidence.Docum
 	return nil
 }
 
-// loggedSteps are those that have a log.
-var loggedSteps = []string{StepKernel, StepRootfs, StepImage, "tools"}
+// HasLog tells whether the step is one that writes a log.
+func HasLog(step string) bool {
+	return slices.Contains([]string{StepKernel, StepRootfs, StepImage, "tools"}, step)
+}
 
 // WorkerLog is the name of a log that a worker wrote, in the build's folder.
 func WorkerLog(step, worker string) string { return step + "." + worker + ".log" }

@@ -23,6 +23,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"regexp"
 	"strings"
 	"time"
@@ -78,9 +79,11 @@ func classify(url string, err error) error {
 	var ca x509.UnknownAuthorityError
 	var host x509.HostnameError
 	switch text := said; {
+	case strings.Contains(text, "rootCA"):
+		id = "team.tls"
 	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
 		said = "it does not answer"
-	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), strings.Contains(text, "Authorization Violation"), strings.Contains(text, "credentials"):
+	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), strings.Contains(text, "Authorization Violation"), strings.Contains(text, "credentials"):
 		id = "team.credentials"
 	case errors.As(err, &ca), errors.As(err, &host), strings.Contains(text, "tls: "), strings.Contains(text, "secure connection"):
 		id = "team.tls"

@@ -318,8 +318,13 @@ func TestNoTeam(t *testing.T) {
 	if !guarded.ReadyForConnections(30 * time.Second) {
 		t.Fatal("no server")
 	}
-	for url, want := range map[string]string{"nats://" + free: "team.unreachable", guarded.ClientURL(): "team.credentials"} {
-		_, err := Join(t.Context(), jobs.Server{URL: url}, jobs.Options{})
+	none := filepath.Join(t.TempDir(), "none")
+	for s, want := range map[jobs.Server]string{
+		{URL: "nats://" + free}: "team.unreachable", {URL: guarded.ClientURL()}: "team.credentials",
+		{URL: "nats://" + free, Creds: none}: "team.credentials", {URL: "nats://" + free, CA: none}: "team.tls",
+	} {
+		url := s.URL
+		_, err := Join(t.Context(), s, jobs.Options{})
 		var e *Error
 		if !errors.As(err, &e) || e.Cause != want || Passes(err) != (want == "team.unreachable") {
 			t.Errorf("%s: %v", url, err)
