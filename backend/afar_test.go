@@ -74,7 +74,7 @@ func newTeam(t *testing.T) *aTeam {
 	}
 	t.Cleanup(func() { _ = store.Close() })
 	e := store.Endpoint()
-	cred, err := e.Credentials.Get() //nolint:staticcheck // static credentials need no client
+	cred, err := e.Credentials.GetWithContext(&credentials.CredContext{})
 	if err != nil {
 		t.Fatal(err)
 	}
