@@ -348,9 +348,12 @@ func TestTeamBuilds(t *testing.T) {
 	if steps != 1 {
 		t.Errorf("the kernel step ended %d times", steps)
 	}
-	left := 0
-	for range m.s3.ListObjects(t.Context(), m.bucket, minio.ListObjectsOptions{Prefix: m.prefix + "/" + s.id, Recursive: true}) {
-		left++
+	left := 1
+	for end := time.Now().Add(30 * time.Second); left > 0 && time.Now().Before(end); time.Sleep(50 * time.Millisecond) { // it is cleared after the build's end
+		left = 0
+		for range m.s3.ListObjects(t.Context(), m.bucket, minio.ListObjectsOptions{Prefix: m.prefix + "/" + s.id, Recursive: true}) {
+			left++
+		}
 	}
 	if left > 0 {
 		t.Errorf("%d objects are left in the bucket", left)

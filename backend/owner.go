@@ -201,14 +201,14 @@ func (o *Owner) ended(id string) {
 
 // slots are what this machine can run at once: a build takes half of a large
 // machine, and all of a small one. Each slot stands for a core with 2 GiB.
-func (o *Owner) slots() int {
-	if n := max(2, o.capacity()/2); n < o.capacity() {
+func slots() int {
+	if n := max(2, capacity()/2); n < capacity() {
 		return n
 	}
-	return o.capacity()
+	return capacity()
 }
 
-func (o *Owner) capacity() int {
+func capacity() int {
 	cores := runtime.NumCPU()
 	if mem := home.Memory(); mem > 0 {
 		cores = min(cores, int(mem>>31))
@@ -231,7 +231,7 @@ func (o *Owner) startQueue(ctx context.Context) (*jobs.Queue, error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		w := jobs.Worker{Slots: o.capacity(), Handle: o.handle, Dead: o.dead, Rests: batchRests(), Log: o.log}
+		w := jobs.Worker{Slots: capacity(), Handle: o.handle, Dead: o.dead, Rests: batchRests(), Log: o.log}
 		if err := w.Run(wctx, q); err != nil {
 			o.log.Error("worker", "err", err)
 		}

@@ -21,9 +21,8 @@ import (
 // an accelerator that works. cannot says what stands against the others.
 func (b *Backend) probe(ctx context.Context) (w team.Worker, cannot []string) {
 	host, _ := os.Hostname() // for people only
-	o := Owner{}
 	w = team.Worker{ID: b.signer.KeyID(), Key: keyLine(b.PublicKey()), Host: host, Version: Version, OS: runtime.GOOS, Arch: runtime.GOARCH,
-		Builds: []string{}, Tools: []string{}, Accels: []string{}, Slots: o.capacity()}
+		Builds: []string{}, Tools: []string{}, Accels: []string{}, Slots: capacity() / slots()}
 	for _, tool := range []string{"limactl", "docker", "qemu-system-aarch64", "qemu-system-x86_64"} {
 		if _, err := home.LookTool(tool); err == nil {
 			w.Tools = append(w.Tools, tool)

@@ -66,7 +66,7 @@ func (o *Owner) submit(ctx context.Context, s Submission) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	j := jobs.Job{ID: build.NewID(time.Now()), Target: s.Target, Lane: jobs.Interactive, Weight: o.slots(), Data: data}
+	j := jobs.Job{ID: build.NewID(time.Now()), Target: s.Target, Lane: jobs.Interactive, Weight: slots(), Data: data}
 	if s.Batch {
 		j.Lane = jobs.Batch
 	}

@@ -18,12 +18,12 @@ type Worker struct {
 	Key     string    `json:"key"`  // that public key: what a submitter writes under team.workers
 	Host    string    `json:"host"` // its name, for people
 	Version string    `json:"version"`
-	OS      string    `json:"os"`     // as Go names it
-	Arch    string    `json:"arch"`   // of the computer
-	Builds  []string  `json:"builds"` // architectures of targets that it can build and boot
-	Tools   []string  `json:"tools"`  // what it found: limactl, docker, qemu
-	Accels  []string  `json:"accels"` // accelerators that work: kvm, hvf, tcg; arch/name
-	Slots   int       `json:"slots"`
+	OS      string    `json:"os"`      // as Go names it
+	Arch    string    `json:"arch"`    // of the computer
+	Builds  []string  `json:"builds"`  // architectures of targets that it can build and boot
+	Tools   []string  `json:"tools"`   // what it found: limactl, docker, qemu
+	Accels  []string  `json:"accels"`  // accelerators that work: kvm, hvf, tcg; arch/name
+	Slots   int       `json:"slots"`   // builds at once
 	Running []string  `json:"running"` // builds
 	Seen    time.Time `json:"seen"`    // the server's time of the last heartbeat
 }

@@ -32,7 +32,7 @@ func newWorker(g *global) *cobra.Command {
 
 // introduce says what a submitter must know of the worker.
 func introduce(w io.Writer, me backend.WorkerInfo, cannot []string) {
-	fmt.Fprintf(w, "worker %s of ingot %s builds %s, %d slots\n", me.ID, me.Version, strings.Join(me.Builds, ", "), me.Slots)
+	fmt.Fprintf(w, "worker %s of ingot %s builds %s, %d at once\n", me.ID, me.Version, strings.Join(me.Builds, ", "), me.Slots)
 	for _, why := range cannot {
 		fmt.Fprintf(w, "  not %s\n", why)
 	}
@@ -71,7 +71,7 @@ func printWorkers(w io.Writer, all []backend.WorkerInfo, believed func(backend.W
 		if !believed(x) {
 			key = "not under team.workers: " + x.Key
 		}
-		fmt.Fprintf(tw, "%s\t%.64q\t%.32q\t%s/%s\t%s\t%s\t%d of %d slots\t%s ago\t%s\n", x.ID, x.Host, x.Version, x.OS, x.Arch, strings.Join(x.Accels, " "), strings.Join(x.Tools, " "),
+		fmt.Fprintf(tw, "%s\t%.64q\t%.32q\t%s/%s\t%s\t%s\t%d of %d builds\t%s ago\t%s\n", x.ID, x.Host, x.Version, x.OS, x.Arch, strings.Join(x.Accels, " "), strings.Join(x.Tools, " "),
 			len(x.Running), x.Slots, max(0, now.Sub(x.Seen)).Round(time.Second), key)
 	}
 	return tw.Flush()
