@@ -61,8 +61,7 @@ type following struct {
 	progress chan event.Event
 }
 
-// listen lets the server's own messages wake the follower: what they carry is
-// read from the stream, in order.
+// listen lets the sender wake the follower when the stream has something new.
 func (w *following) listen() (stop func(), err error) {
 	conn := w.js.Conn()
 	var subs []*nats.Subscription
@@ -78,8 +77,7 @@ func (w *following) listen() (stop func(), err error) {
 		}
 	}
 	for subj, call := range map[string]nats.MsgHandler{
-		subject("team", "event", w.build) + ".>": nudge, subject("team", "log", w.build) + ".>": nudge,
-		"$KV." + resultBucket + "." + subject(w.build): nudge, progressSubject(w.build): w.takeProgress,
+		storedSubject(w.build): nudge, progressSubject(w.build): w.takeProgress,
 	} {
 		s, err := conn.Subscribe(subj, call)
 		if err != nil {

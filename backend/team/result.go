@@ -57,6 +57,9 @@ func (s *Station) End(ctx context.Context, r Result) (made bool, err error) {
 	if errors.Is(err, jetstream.ErrKeyExists) {
 		return false, nil
 	}
+	if err == nil {
+		s.stored(r.Build)
+	}
 	return err == nil, err
 }
 

@@ -174,8 +174,19 @@ func (x *Sender) publish(ctx context.Context, m *nats.Msg, opt ...jetstream.Publ
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	_, err := x.s.js.PublishMsg(ctx, m, opt...)
+	if err == nil {
+		x.s.stored(x.src.Build)
+	}
 	return err
 }
+
+// stored wakes the build's followers. The message itself would come to them
+// before the stream has it.
+func (s *Station) stored(build string) {
+	_ = s.js.Conn().Publish(storedSubject(build), nil) // they look by themselves, later
+}
+
+func storedSubject(build string) string { return subject("team", "stored", build) }
 
 // Progress tells followers how far a step is: those who listen now, nobody else.
 func (x *Sender) Progress(e event.Event) {
