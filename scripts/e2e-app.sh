@@ -21,4 +21,4 @@ fi
 make app
 export INGOT_E2E_BUS=own
 unset INGOT_HOME INGOT_CONFIG INGOT_CACHE DISPLAY WAYLAND_DISPLAY
-exec dbus-run-session -- go test -count=1 -timeout 10m -tags e2e -v ./test/app "$@"
+exec dbus-run-session -- go test -count=1 -timeout 60m -tags e2e -v ./test/app "$@"

@@ -14,6 +14,8 @@ fi
 bin/ingot doctor debian-12-arm64 >/dev/null 2>&1 || bin/ingot doctor --install debian-12-arm64
 scripts/check.sh
 # needs a C compiler, as the kernel step does; cause is left out: rules alone, and many of them
-CGO_ENABLED=1 go test -race $(go list ./backend/... | grep -v /cause)
+CGO_ENABLED=1 go test -race $(go list ./backend/... | grep -v /cause) ./app/feed ./app/tray ./app/desktop ./app/window
 JOBS=20 go test -count=1 -timeout 10m -tags chaos -v ./test/chaos
 go test -count=1 -timeout 60m -tags e2e -v ./test/e2e
+# after the line above: its kernel is in the cache
+scripts/e2e-app.sh
