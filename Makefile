@@ -7,10 +7,11 @@ LDFLAGS := -s -w -X ingot/backend.Version=$(VERSION)
 GO := $(shell scripts/go.sh --path)
 export PATH := $(dir $(GO)):$(PATH)
 TARGET ?= debian-12-arm64
+APP_VERSION = $(shell sed -n 's/^Version = "\(.*\)"/\1/p' FyneApp.toml)
 # the menu is a static program where systray needs no cgo
 MENU_CGO := $(if $(filter Darwin,$(shell uname -s)),1,0)
 
-.PHONY: help soak chaos bench bench-app check demo demo-check test unit e2e e2e-app dist build app clean
+.PHONY: help package soak chaos bench bench-app check demo demo-check test unit e2e e2e-app dist build app clean
 
 help: ## list the verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +22,9 @@ build: ## build bin/ingot
 app: build ## build bin/ingot-app, the menu, and bin/ingot-window (needs a C compiler and X11's and OpenGL's headers)
 	@CGO_ENABLED=$(MENU_CGO) $(GO) build -tags face -ldflags '$(LDFLAGS)' -o bin/ingot-app ./cmd/ingot-app
 	@CGO_ENABLED=1 $(GO) build -tags face,window -ldflags '$(LDFLAGS)' -o bin/ingot-window ./cmd/ingot-app
+
+package: app ## dist/: the app as a tarball for Linux, or on a Mac as Ingot.app (unsigned)
+	@$(GO) run ./scripts/bundle -from bin -to dist -version $(APP_VERSION) $(if $(filter Darwin,$(shell uname -s)),macos,linux)
 
 demo: build ## the main job: install what is missing, build, boot, publish, show the reality table
 	@scripts/demo.sh $(TARGET)

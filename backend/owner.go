@@ -182,14 +182,13 @@ func (o *Owner) touch() {
 }
 
 // leave asks the owner to go as soon as there is no work, and to take none
-// until then. It tells whether there is none now.
+// until then. It tells whether there is none now. The caller touches the owner
+// when it has said so.
 func (o *Owner) leave() (idle bool) {
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	o.leaving = true
-	idle = len(o.open) == 0
-	o.mu.Unlock()
-	o.touch()
-	return idle
+	return len(o.open) == 0
 }
 
 func (o *Owner) ended(id string) {

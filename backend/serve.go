@@ -52,6 +52,8 @@ func (o *Owner) serve() (*server, error) {
 	mux.HandleFunc("GET /v1/owner", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, o.info()) })
 	mux.HandleFunc("POST /v1/owner/leave", func(w http.ResponseWriter, _ *http.Request) {
 		reply(w, http.StatusOK, map[string]bool{"idle": o.leave()})
+		_ = http.NewResponseController(w).Flush() // said before it goes: an owner that leaves ends its connections
+		o.touch()
 	})
 	mux.HandleFunc("GET /v1/status", o.serveStatus)
 	mux.HandleFunc("POST /v1/builds", o.serveSubmit)
@@ -69,9 +71,15 @@ func (o *Owner) serve() (*server, error) {
 	return s, nil
 }
 
+// answerTime is what answers under way have left when an owner goes.
+const answerTime = 100 * time.Millisecond
+
 // close ends all connections; the socket's file goes with the listener.
 func (s *server) close() {
-	_ = s.http.Close() // its clients are told by the end of their connections
+	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	defer cancel()
+	_ = s.http.Shutdown(ctx) // streams do not end by themselves
+	_ = s.http.Close()       // their clients are told by the end of their connections
 	<-s.ended
 }
 

@@ -74,19 +74,29 @@ func (c *Client) spawn(ctx context.Context) error {
 	}
 }
 
-// executable is the program that is the owner: `ingot`, beside whatever face
-// this is.
+// executable is the program that is the owner: this one when it is `ingot`, else
+// the one beside this face, or, for a window in a bundle of its own, the one of
+// the bundle around it.
 func executable() (string, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", fmt.Errorf("owner: %w", err)
 	}
-	if beside := filepath.Join(filepath.Dir(self), "ingot"); filepath.Base(self) != "ingot" {
-		if _, err := os.Stat(beside); err == nil {
-			return beside, nil
+	return ownerOf(self)
+}
+
+func ownerOf(self string) (string, error) {
+	dir, name := filepath.Split(self)
+	if !strings.HasPrefix(name, "ingot-") {
+		return self, nil
+	}
+	around := filepath.Join(dir, "..", "..", "..", "..", "MacOS", "ingot") // Ingot.app/Contents/Helpers/Ingot Window.app/Contents/MacOS
+	for _, program := range []string{filepath.Join(dir, "ingot"), around} {
+		if info, err := os.Stat(program); err == nil && info.Mode().IsRegular() {
+			return program, nil
 		}
 	}
-	return self, nil
+	return "", fmt.Errorf("owner: there is no program ingot in %s: it belongs beside %s", dir, name)
 }
 
 // ServeOwner runs the owner for a client that started it: one line on w says

@@ -50,6 +50,7 @@ func TestLogLong(t *testing.T) {
 	write(t, file, text.String())
 	s, l := logged(t, file, false)
 	l.waitFor(t, 120000)
+	s.until("120000 lines") // the last drawing
 	s.on(func() {
 		l.find.SetText("[  99999]")
 		l.next()

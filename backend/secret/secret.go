@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/zalando/go-keyring"
@@ -91,12 +92,17 @@ func (keychain) Put(name string, value []byte) error {
 	return nil
 }
 
+// creating keeps apart the goroutines of this process.
+var creating sync.Mutex
+
 // Create holds a lock over its look and its write: keychains have no create-only
 // write, and two first starts at once must come to one key.
 func (k keychain) Create(name string, value []byte) (got []byte, err error) {
 	if err := os.MkdirAll(k.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("keychain: %w", err)
 	}
+	creating.Lock()
+	defer creating.Unlock()
 	lock, err := os.OpenFile(filepath.Join(k.dir, "keychain.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("keychain: %w", err)

@@ -4,7 +4,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
+	"path/filepath"
+	"runtime"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/driver"
@@ -40,12 +43,25 @@ func (d onDesktop) Reveal(file string) error { return desktop.Reveal(d.ctx, file
 
 func (d onDesktop) Open(file string) error { return desktop.OpenFile(d.ctx, file) }
 
-func (onDesktop) Autostart() (bool, error) { return desktop.AtLogin(), nil }
+// errMenuOnly is for macOS, where a bundle can say only of itself that it is to
+// start at login, and the window's is not the menu's.
+var errMenuOnly = errors.New("the menu's own Start at Login is where this is said on a Mac")
 
+func (onDesktop) Autostart() (bool, error) {
+	if runtime.GOOS == "darwin" {
+		return false, errMenuOnly
+	}
+	return desktop.AtLogin(), nil
+}
+
+// SetAutostart makes the menu start at login: the program beside this one.
 func (onDesktop) SetAutostart(on bool) error {
+	if runtime.GOOS == "darwin" {
+		return errMenuOnly
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	return desktop.SetAtLogin(on, self)
+	return desktop.SetAtLogin(on, filepath.Join(filepath.Dir(self), "ingot-app"))
 }

@@ -1,0 +1,183 @@
+// Command bundle lays finished programs out as people install them:
+//
+//	go run ./scripts/bundle -from bin -version 0.1.0 -to dist macos   → dist/Ingot.app
+//	go run ./scripts/bundle -from bin -version 0.1.0 -to dist linux   → dist/ingot-0.1.0-linux-ARCH.tar.gz
+//
+// It compiles nothing. The programs are ingot, ingot-app and ingot-window. The
+// window is a bundle of its own inside Ingot.app: two processes of one bundle
+// would share Dock icon and clicks. Signing comes after (docs/app.md).
+//
+// External facts: LSUIElement keeps an app out of the Dock, LSMinimumSystemVersion
+// (Apple, Information Property List); .icns is a list of typed entries, ic09 a
+// PNG of 512 pixels; the Desktop Entry Specification 1.5.
+package main
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"encoding/binary"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"time"
+
+	"ingot/resources"
+)
+
+// parts is where things come from and go to.
+type parts struct {
+	from, to, version, arch string
+	at                      time.Time // of all files, so that the same input makes the same bytes
+}
+
+func main() {
+	p := parts{at: time.Unix(1e9, 0).UTC()}
+	flag.StringVar(&p.from, "from", "bin", "folder of the programs")
+	flag.StringVar(&p.to, "to", "dist", "folder for the result")
+	flag.StringVar(&p.version, "version", "0.0.0", "three numbers")
+	flag.StringVar(&p.arch, "arch", runtime.GOARCH, "of the programs, in the tarball's name")
+	flag.Parse()
+	made, err := p.make(flag.Arg(0))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bundle:", err)
+		os.Exit(1)
+	}
+	fmt.Println(made)
+}
+
+var threeNumbers = regexp.MustCompile(`^\d+\.\d+\.\d+$`)
+
+func (p parts) make(kind string) (string, error) {
+	if !threeNumbers.MatchString(p.version) {
+		return "", fmt.Errorf("version %q: macOS takes three numbers, like 0.1.0", p.version)
+	}
+	for _, name := range []string{"ingot", "ingot-app", "ingot-window"} {
+		if _, err := os.Stat(filepath.Join(p.from, name)); err != nil {
+			return "", fmt.Errorf("%w: `make app` builds the programs", err)
+		}
+	}
+	switch kind {
+	case "macos":
+		return p.macos()
+	case "linux":
+		return p.linux()
+	}
+	return "", fmt.Errorf("%q is no kind of bundle; accepted: macos, linux", kind)
+}
+
+// macos lays out Ingot.app.
+func (p parts) macos() (string, error) {
+	app := filepath.Join(p.to, "Ingot.app")
+	if err := os.RemoveAll(app); err != nil {
+		return "", err
+	}
+	png, err := resources.FS.ReadFile("icons/ingot.png")
+	if err != nil {
+		return "", err
+	}
+	contents := filepath.Join(app, "Contents")
+	window := filepath.Join(contents, "Helpers", "Ingot Window.app", "Contents")
+	err = errors.Join(
+		write(filepath.Join(contents, "Info.plist"), plist("Ingot", "org.ingot.app", "ingot-app", p.version, true), 0o644),
+		write(filepath.Join(contents, "Resources", "ingot.icns"), icns(png), 0o644),
+		p.program("ingot", filepath.Join(contents, "MacOS")), p.program("ingot-app", filepath.Join(contents, "MacOS")),
+		write(filepath.Join(window, "Info.plist"), plist("Ingot Window", "org.ingot.app.window", "ingot-window", p.version, false), 0o644),
+		write(filepath.Join(window, "Resources", "ingot.icns"), icns(png), 0o644),
+		p.program("ingot-window", filepath.Join(window, "MacOS")))
+	return app, err
+}
+
+func (p parts) program(name, dir string) error {
+	data, err := os.ReadFile(filepath.Join(p.from, name))
+	if err != nil {
+		return err
+	}
+	return write(filepath.Join(dir, name), data, 0o755)
+}
+
+func write(path string, data []byte, mode fs.FileMode) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(path, data, mode)
+}
+
+// plist is an Info.plist; background keeps the app out of the Dock.
+func plist(name, id, program, version string, background bool) []byte {
+	var b strings.Builder
+	b.WriteString(`<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
+<plist version="1.0">
+<dict>
+`)
+	for _, kv := range [][2]string{{"CFBundleName", name}, {"CFBundleDisplayName", name}, {"CFBundleIdentifier", id}, {"CFBundleExecutable", program}, {"CFBundleIconFile", "ingot.icns"},
+		{"CFBundlePackageType", "APPL"}, {"CFBundleInfoDictionaryVersion", "6.0"}, {"CFBundleShortVersionString", version}, {"CFBundleVersion", version}, {"LSMinimumSystemVersion", "13.0"}} {
+		fmt.Fprintf(&b, "\t<key>%s</key><string>%s</string>\n", kv[0], kv[1])
+	}
+	if background {
+		b.WriteString("\t<key>LSUIElement</key><true/>\n")
+	}
+	b.WriteString("\t<key>NSHighResolutionCapable</key><true/>\n</dict>\n</plist>\n")
+	return []byte(b.String())
+}
+
+// icns holds one PNG of 512 pixels.
+func icns(png []byte) []byte {
+	entry := func(kind string, data []byte) []byte {
+		out := append([]byte(kind), 0, 0, 0, 0)
+		binary.BigEndian.PutUint32(out[4:], uint32(8+len(data)))
+		return append(out, data...)
+	}
+	return entry("icns", entry("ic09", png))
+}
+
+// linux packs the programs with an entry for the desktop's menu: unpacked in
+// /usr/local or ~/.local it is installed.
+func (p parts) linux() (string, error) {
+	name := fmt.Sprintf("ingot-%s-linux-%s", p.version, p.arch)
+	if err := os.MkdirAll(p.to, 0o755); err != nil {
+		return "", err
+	}
+	path := filepath.Join(p.to, name+".tar.gz")
+	f, err := os.Create(path)
+	if err != nil {
+		return "", err
+	}
+	err = p.pack(f)
+	return path, errors.Join(err, f.Close())
+}
+
+const entry = "[Desktop Entry]\nType=Application\nName=Ingot\nComment=Forge VM images, boot them, publish them, and prove it\nExec=ingot-app\nIcon=ingot\nTerminal=false\nCategories=Development;\n"
+
+func (p parts) pack(w io.Writer) error {
+	z := gzip.NewWriter(w)
+	t := tar.NewWriter(z)
+	add := func(name string, mode int64, data []byte) error {
+		if err := t.WriteHeader(&tar.Header{Name: name, Mode: mode, Size: int64(len(data)), ModTime: p.at, Format: tar.FormatPAX}); err != nil {
+			return err
+		}
+		_, err := t.Write(data)
+		return err
+	}
+	for _, name := range []string{"ingot", "ingot-app", "ingot-window"} {
+		data, err := os.ReadFile(filepath.Join(p.from, name))
+		if err == nil {
+			err = add("bin/"+name, 0o755, data)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	png, err := resources.FS.ReadFile("icons/ingot.png")
+	if err != nil {
+		return err
+	}
+	return errors.Join(add("share/applications/ingot.desktop", 0o644, []byte(entry)), add("share/icons/hicolor/512x512/apps/ingot.png", 0o644, png), t.Close(), z.Close())
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"encoding/xml"
+	"errors"
+	"image/png"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func programs(t *testing.T) parts {
+	t.Helper()
+	p := parts{from: t.TempDir(), to: t.TempDir(), version: "1.2.3", arch: "arm64", at: time.Unix(1e9, 0)}
+	for _, name := range []string{"ingot", "ingot-app", "ingot-window"} {
+		if err := os.WriteFile(filepath.Join(p.from, name), []byte("program "+name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return p
+}
+
+func TestMacOS(t *testing.T) {
+	p := programs(t)
+	app, err := p.make("macos")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"Contents/MacOS/ingot", "Contents/MacOS/ingot-app", "Contents/Helpers/Ingot Window.app/Contents/MacOS/ingot-window"} {
+		info, err := os.Stat(filepath.Join(app, name))
+		if err != nil || info.Mode().Perm()&0o111 == 0 {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
+	for file, c := range map[string]struct {
+		id         string
+		background bool
+	}{"Contents/Info.plist": {"org.ingot.app", true}, "Contents/Helpers/Ingot Window.app/Contents/Info.plist": {"org.ingot.app.window", false}} {
+		text, err := os.ReadFile(filepath.Join(app, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for d := xml.NewDecoder(bytes.NewReader(text)); ; {
+			if _, err := d.Token(); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+		}
+		if got := string(text); !strings.Contains(got, "<string>"+c.id+"</string>") || strings.Contains(got, "LSUIElement") != c.background || !strings.Contains(got, "<string>1.2.3</string>") {
+			t.Errorf("%s: %s", file, got)
+		}
+	}
+	icon, err := os.ReadFile(filepath.Join(app, "Contents/Resources/ingot.icns"))
+	if err != nil || string(icon[:4]) != "icns" || int(binary.BigEndian.Uint32(icon[4:])) != len(icon) {
+		t.Fatalf("%q, %v", icon[:8], err)
+	}
+	if img, err := png.DecodeConfig(bytes.NewReader(icon[16:])); err != nil || img.Width != 512 {
+		t.Errorf("icon: %+v, %v", img, err)
+	}
+}
+
+// The tarball has what a desktop needs, and the same input makes the same bytes.
+func TestLinux(t *testing.T) {
+	p := programs(t)
+	file, err := p.make("linux")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.make("linux"); err != nil {
+		t.Fatal(err)
+	}
+	if second, err := os.ReadFile(file); err != nil || !bytes.Equal(first, second) {
+		t.Errorf("the second tarball differs, %v", err)
+	}
+	z, err := gzip.NewReader(bytes.NewReader(first))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for r := tar.NewReader(z); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, h.Name)
+	}
+	if want := []string{"bin/ingot", "bin/ingot-app", "bin/ingot-window", "share/applications/ingot.desktop", "share/icons/hicolor/512x512/apps/ingot.png"}; !slices.Equal(names, want) {
+		t.Errorf("%q", names)
+	}
+}
+
+func TestMistakes(t *testing.T) {
+	p := programs(t)
+	if _, err := p.make("windows"); err == nil {
+		t.Error("an unknown kind")
+	}
+	p.version = "v1"
+	if _, err := p.make("linux"); err == nil {
+		t.Error("a version that macOS does not take")
+	}
+	p.version = "1.2.3"
+	if err := os.Remove(filepath.Join(p.from, "ingot-window")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.make("linux"); err == nil || !strings.Contains(err.Error(), "make app") {
+		t.Errorf("a missing program: %v", err)
+	}
+}
