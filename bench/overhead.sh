@@ -7,8 +7,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${1:-debian-12-arm64} limit=${LIMIT:-2}
 data=$(bin/ingot home --data)
-cat "$data/builds/$target"/*/journal.ndjson | jq -rs --argjson limit "$limit" '
+out=$(cat "$data/builds/$target"/*/journal.ndjson | jq -rs --argjson limit "$limit" '
 	[.[] | select(.kind == "step-finished" and .outcome == "passed" and .wallMs != null)]
 	| group_by(.step) | map(last) | if length == 0 then error("no build with measured steps") else . end
-	| .[] | (.wallMs - (.childMs // 0)) / 1000 as $own
-	| "\(.step)\t\(.wallMs / 1000) s, children \((.childMs // 0) / 1000) s, own \($own) s\(if $own > $limit then "  ABOVE \($limit) s" else "" end)"' | tee /dev/stderr 2>&1 | { ! grep -q ABOVE; }
+	| .[] | ((.wallMs - (.childMs // 0)) / 1000) as $own
+	| "\(.step)\t\(.wallMs / 1000) s, children \((.childMs // 0) / 1000) s, own \($own) s\(if $own > $limit then "  ABOVE \($limit) s" else "" end)"')
+echo "$out"
+! grep -q ABOVE <<<"$out"
