@@ -27,10 +27,8 @@ type (
 	Proof   = evidence.Proof
 	Boot    = evidence.Boot
 	Phase   = evidence.Phase
-	Receipt = evidence.Receipt
 	// Document is one document of the ledger; see package evidence.
 	Document = evidence.Document
-	Kind     = evidence.Kind
 	// File names a file that evidence is about; see package evidence.
 	File   = evidence.File
 	Config = home.Config
@@ -61,11 +59,18 @@ const (
 	EventEvidence      = event.EvidenceMade
 )
 
-// Kinds of evidence that a face shows in a way of its own.
+// The outcomes of builds and steps, and Outcome itself, for faces.
+type Outcome = event.Outcome
+
+// Outcomes; see package event.
 const (
-	KindProof   = evidence.KindProof
-	KindReceipt = evidence.KindReceipt
+	OutcomePassed    = event.Passed
+	OutcomeFailed    = event.Failed
+	OutcomeCancelled = event.Cancelled
 )
+
+// KindProof is the kind of evidence that a face shows in a way of its own.
+const KindProof = evidence.KindProof
 
 // Signed tells whether a document is intact and signed by a key that is
 // accepted here: only then it makes a cell Passed.

@@ -6,18 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"time"
-
-	"ingot/backend/event"
-)
-
-// The outcomes of builds and steps, and Outcome itself, for faces.
-type Outcome = event.Outcome
-
-// Outcomes; see package event.
-const (
-	OutcomePassed    = event.Passed
-	OutcomeFailed    = event.Failed
-	OutcomeCancelled = event.Cancelled
 )
 
 // Watcher is told what happens in a home; its functions are called one after

@@ -76,9 +76,6 @@ type Here struct {
 	NoLogin bool // this desktop cannot start programs at login
 }
 
-// formats are those that a disk can be exported in.
-var formats = []string{"qcow2", "raw", "tar.zst"}
-
 // Render makes the menu.
 func Render(s feed.State, h Here) Menu {
 	c := count(s)

@@ -32,7 +32,7 @@ func targetItem(r backend.Row, s feed.State) Item {
 	}
 	act("boot", "Boot Test", exported, Action{Verb: BootTest, Target: r.Target})
 	export := Item{ID: id + "/export", Label: "Export", Disabled: !exported}
-	for _, f := range formats {
+	for _, f := range backend.Formats {
 		export.Items = append(export.Items, Item{ID: id + "/export/" + f, Label: f, Disabled: !exported, Do: Action{Verb: Export, Target: r.Target, Arg: f}})
 	}
 	it.Items = append(it.Items, export)

@@ -9,6 +9,7 @@ import (
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/theme"
 
+	"ingot/app"
 	"ingot/app/feed"
 	"ingot/backend"
 )
@@ -134,11 +135,8 @@ func summary(s feed.State) string {
 		if r.Boots.State == backend.Passed {
 			proven++
 		}
-		for _, c := range r.Cells() {
-			if c.Cell.State == backend.Failed {
-				failed++
-				break
-			}
+		if _, ok := app.CellIn(r, backend.Failed); ok {
+			failed++
 		}
 	}
 	return fmt.Sprintf("%d building · %d proven · %d failed · %d targets", len(s.Builds), proven, failed, len(s.Rows))

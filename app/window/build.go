@@ -1,0 +1,149 @@
+package window
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/container"
+	"fyne.io/fyne/v2/theme"
+	"fyne.io/fyne/v2/widget"
+
+	"ingot/app/feed"
+	"ingot/backend"
+)
+
+// buildView is one build.
+type buildView struct {
+	w          *Window
+	target, id string
+	steps      *fyne.Container
+	result     *widget.Label
+	files      *widget.Select
+	paths      []string
+	log        *logList
+	logs       *fyne.Container
+	cancel     *widget.Button
+	read       *reading[written]
+	top        *fyne.Container
+	all        *fyne.Container
+}
+
+// written is what a build has written so far.
+type written struct {
+	events []backend.Event
+	logs   []string
+	newest int // of logs; -1 for none
+}
+
+func newBuildView(w *Window, target, id string) *buildView {
+	v := &buildView{w: w, target: target, id: id, steps: container.NewVBox(), result: widget.NewLabel(""), logs: container.NewStack()}
+	v.result.Wrapping = fyne.TextWrapWord
+	v.result.Selectable = true
+	v.cancel = widget.NewButtonWithIcon("Cancel", theme.CancelIcon(), func() {
+		w.do(func(ctx context.Context) error { return w.backend.Cancel(ctx, id) }, func(err error) { w.say(err, "build "+id+" is being cancelled") })
+	})
+	again := widget.NewButtonWithIcon("Build again", theme.ViewRefreshIcon(), func() { w.submit(backend.Submission{Target: target}) })
+	head := widget.NewLabel(clean(target) + " · " + id)
+	head.TextStyle.Bold = true
+	v.files = widget.NewSelect(nil, func(string) { v.open(v.files.SelectedIndex()) })
+	v.files.PlaceHolder = "no log yet"
+	v.top = container.NewVBox(container.NewBorder(nil, nil, nil, container.NewHBox(v.cancel, again), head), v.steps, v.result, v.files)
+	v.all = container.NewBorder(v.top, nil, nil, nil, v.logs)
+	v.read = &reading[written]{w: w, read: func(context.Context) (got written, err error) {
+		if got.events, err = w.backend.Journal(target, id); err != nil {
+			return got, err
+		}
+		got.logs, err = w.backend.LogFiles(target, id)
+		got.newest = newestLog(got.logs)
+		return got, err
+	}, show: v.draw}
+	return v
+}
+
+func (v *buildView) leave() {
+	v.read.leave()
+	v.closeLog()
+}
+
+func (v *buildView) closeLog() {
+	if v.log != nil {
+		v.log.leave()
+	}
+}
+
+// open shows a log.
+func (v *buildView) open(i int) {
+	if i < 0 || i >= len(v.paths) || v.log != nil && v.log.file == v.paths[i] {
+		return
+	}
+	v.closeLog()
+	_, live := v.active(v.w.feed.State())
+	v.log = newLogList(v.w, v.paths[i], live)
+	v.logs.Objects = []fyne.CanvasObject{v.log.all}
+	v.logs.Refresh()
+}
+
+func (v *buildView) active(s feed.State) (feed.Build, bool) {
+	for _, b := range s.Builds {
+		if b.ID == v.id {
+			return b, true
+		}
+	}
+	return feed.Build{}, false
+}
+
+func (v *buildView) update(feed.State) { v.read.start() }
+
+func (v *buildView) draw(got written, err error) {
+	now, live := v.active(v.w.feed.State())
+	if live {
+		v.cancel.Enable()
+	} else {
+		v.cancel.Disable()
+	}
+	if err != nil && !live { // of one that waits nothing is written yet
+		v.result.SetText(clean(err.Error()))
+		return
+	}
+	v.steps.Objects = nil
+	for _, st := range timeline(got.events) {
+		v.steps.Add(stepRow(st, now))
+	}
+	v.result.SetText(ending(got.events, live))
+	v.pickLog(got, live)
+	v.top.Refresh()
+	v.all.Refresh() // its parts have other heights now
+}
+
+// pickLog offers the logs there are and shows the one that was written last: at
+// first, and when another comes while the build runs.
+func (v *buildView) pickLog(got written, live bool) {
+	if slices.Equal(got.logs, v.paths) {
+		return
+	}
+	v.paths = got.logs
+	names := make([]string, len(v.paths))
+	for i, p := range v.paths {
+		names[i] = filepath.Base(p)
+	}
+	v.files.SetOptions(names)
+	if got.newest >= 0 && (live || v.log == nil) {
+		v.files.SetSelectedIndex(got.newest)
+	}
+}
+
+// newestLog is the place of the log that was written last, -1 where all are
+// empty.
+func newestLog(paths []string) int {
+	at, when := -1, time.Time{}
+	for i, p := range paths {
+		if info, err := os.Stat(p); err == nil && info.Size() > 0 && info.ModTime().After(when) {
+			at, when = i, info.ModTime()
+		}
+	}
+	return at
+}
