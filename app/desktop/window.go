@@ -1,14 +1,15 @@
 package desktop
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -60,7 +61,7 @@ func OpenWindow(ctx context.Context, route string) (ended <-chan error, err erro
 		defer log.Close()
 		err := cmd.Wait()
 		if err != nil {
-			err = fmt.Errorf("window: %w: %s (%s)", err, lastLine(log), logFile)
+			err = fmt.Errorf("window: %w: %s (%s)", err, lastWord(log), logFile)
 		}
 		end <- err
 	}()
@@ -86,15 +87,23 @@ func appear(ctx context.Context, end chan error) error {
 	}
 }
 
-func lastLine(f *os.File) string {
-	data := make([]byte, 4096)
-	info, err := f.Stat()
-	if err != nil {
-		return ""
+// crashMarks begin the line by which Go's runtime says why a program crashed;
+// what follows is where.
+var crashMarks = []string{"panic: ", "fatal error: ", "SIGSEGV: ", "SIGABRT: ", "SIGBUS: "}
+
+// lastWord is why a program ended, as its log tells: the head of a crash, else
+// the last line.
+func lastWord(f io.ReaderAt) string {
+	data, _ := io.ReadAll(io.NewSectionReader(f, 0, 1<<20)) // what cannot be read says nothing
+	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
+	for _, l := range lines {
+		for _, m := range crashMarks {
+			if strings.HasPrefix(l, m) {
+				return app.Line(l)
+			}
+		}
 	}
-	n, _ := f.ReadAt(data, max(0, info.Size()-int64(len(data)))) // its end is no fault
-	lines := bytes.Split(bytes.TrimSpace(data[:n]), []byte("\n"))
-	return app.Line(string(lines[len(lines)-1]))
+	return app.Line(lines[len(lines)-1])
 }
 
 // WindowProgram is how the window's role is started: ingot-window beside this

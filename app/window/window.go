@@ -99,7 +99,32 @@ type view interface {
 
 // New makes the window in an application. Close it to end what it started.
 func New(app fyne.App, b Backend, d Desktop, f *feed.Feed) *Window {
-	return newWindow(app, b, d, f, fyne.Do)
+	return newWindow(app, b, d, f, OnMain)
+}
+
+// OnMain runs f on the main goroutine, later. Once Fyne's loop has ended it does
+// nothing: Fyne v2.7.1 closes its queue then, and fyne.Do would panic.
+func OnMain(f func()) {
+	defer func() {
+		p := recover()
+		if err, ok := p.(error); p != nil && (!ok || err.Error() != "send on closed channel") {
+			panic(p)
+		}
+	}()
+	fyne.Do(f)
+}
+
+// CloseByQuitting makes a window's close button end Fyne's loop, instead of
+// closing the window first: Fyne v2.7.1 hands a closing window the events that
+// are still on their way, such as a moved mouse, and ends by a nil pointer.
+// before runs first; nil for nothing.
+func CloseByQuitting(app fyne.App, w fyne.Window, before func()) {
+	w.SetCloseIntercept(func() {
+		if before != nil {
+			before()
+		}
+		app.Driver().Quit()
+	})
 }
 
 func newWindow(app fyne.App, b Backend, d Desktop, f *feed.Feed, main func(f func())) *Window {
@@ -116,6 +141,7 @@ func newWindow(app fyne.App, b Backend, d Desktop, f *feed.Feed, main func(f fun
 	w.SetContent(container.NewBorder(nil, container.NewVBox(widget.NewSeparator(), w.status), container.NewHBox(container.NewPadded(side), widget.NewSeparator()), nil, w.body))
 	w.Resize(fyne.NewSize(1100, 700))
 	w.SetOnClosed(w.end)
+	CloseByQuitting(app, w, w.end)
 	w.SetOnDropped(func(_ fyne.Position, uris []fyne.URI) { w.dropped(uris) })
 	w.work.Go(w.follow)
 	w.Go(Route{Page: pageReality})

@@ -85,7 +85,7 @@ func (s *shown) run(ctx context.Context, r window.Route) {
 		select { // before it runs, Fyne forgets that it was told to quit
 		case <-over:
 		case <-s.ready:
-			fyne.Do(a.Quit)
+			window.OnMain(a.Driver().Quit) // not the app's own, which closes windows first
 		}
 	})
 	b, err := openHome()
@@ -119,6 +119,7 @@ func (s *shown) runWithout(a fyne.App, why error) {
 	text.Selectable = true
 	w.SetContent(container.NewPadded(text))
 	w.Resize(fyne.NewSize(600, 300))
+	window.CloseByQuitting(a, w, nil)
 	s.goTo = func(window.Route) { w.RequestFocus() }
 	w.ShowAndRun()
 }
@@ -142,7 +143,7 @@ func (s *shown) serve(request string) string {
 		if err != nil {
 			return err.Error()
 		}
-		fyne.Do(func() { s.goTo(r) })
+		window.OnMain(func() { s.goTo(r) })
 		return "ok"
 	}
 	return "unknown request " + verb

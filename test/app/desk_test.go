@@ -181,6 +181,9 @@ func newHome(t *testing.T) home {
 		}
 	}
 	t.Cleanup(func() {
+		if log, err := os.ReadFile(filepath.Join(dir, "data", "window.log")); err == nil && t.Failed() {
+			t.Logf("the window said:\n%s", log)
+		}
 		stop := exec.Command(filepath.Join(bin, "ingot"), "owner", "stop")
 		stop.Env = h.env()
 		_ = stop.Run() // one that has left is as good

@@ -137,3 +137,21 @@ func TestNoHost(t *testing.T) {
 		t.Errorf("%v: %s", err, app.says)
 	}
 }
+
+// The window's close button ends its process in good order, and with it the
+// menu that nobody can see, also while the mouse moves.
+func TestClose(t *testing.T) {
+	h := newHome(t)
+	app := start(t, h.env(), filepath.Join(h.bin, "ingot-app"))
+	w, ok := awaitWindow(t, h)
+	if !ok {
+		return
+	}
+	w.drawn(t, "close")
+	move := start(t, os.Environ(), "sh", "-c", "while :; do xdotool mousemove 400 300 mousemove 500 400; done")
+	run(t, "xdotool", "windowactivate", "--sync", w.id, "key", "alt+F4")
+	if err := app.end(t); err != nil {
+		t.Errorf("%v: %s", err, app.says)
+	}
+	_ = move.cmd.Process.Kill()
+}
