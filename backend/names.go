@@ -136,6 +136,7 @@ func ClassOf(err error) Class {
 		stopped *CancelledError
 		ledger  *LedgerError
 		cannot  *CannotBuildError
+		silent  *NoAnswerError
 	)
 	if errors.As(err, &remote) {
 		return remote.Class
@@ -155,7 +156,7 @@ func ClassOf(err error) Class {
 		return ClassInput
 	case errors.As(err, &tool), errors.As(err, &tools), errors.As(err, &space), errors.As(err, &cannot):
 		return ClassMissing
-	case errors.As(err, &proof), errors.Is(err, disk.ErrUnreadable), errors.Is(err, disk.ErrTruncated), errors.Is(err, disk.ErrHostile):
+	case errors.As(err, &proof), errors.As(err, &silent), errors.Is(err, disk.ErrUnreadable), errors.Is(err, disk.ErrTruncated), errors.Is(err, disk.ErrHostile):
 		return ClassUnproven
 	case errors.As(err, &pub):
 		return ClassPublish

@@ -355,16 +355,10 @@ func (v *verification) boot(ctx context.Context, file string) error {
 // ProveFile boots any qcow2 or raw image. arch "" is read from its name, else
 // arm64. spec's image, booter and folder are filled in.
 func (b *Backend) ProveFile(ctx context.Context, file, arch string, spec proof.Spec) (evidence.Document, evidence.Proof, error) {
-	if arch == "" {
-		arch = "arm64"
-		if base := filepath.Base(file); strings.Contains(base, "amd64") || strings.Contains(base, "x86_64") {
-			arch = "amd64"
-		}
-	}
 	if spec.Recipe.Memory == 0 {
 		spec.Recipe = b.proofRecipe()
 	}
-	return b.line().ProveFile(ctx, file, arch, spec)
+	return b.line().ProveFile(ctx, file, archOf(file, arch), spec)
 }
 
 // proofRecipe is memory and deadlines for images of no target: those of the

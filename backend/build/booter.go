@@ -20,11 +20,21 @@ type QEMU struct {
 	Cache string // where probe results are kept
 
 	Children event.Children
+	SSHPort  int // see qemu.Machine; proofs have none
 }
 
 // Boot starts a machine: its own firmware variables, an empty overlay over the
 // read-only image, and read-only seed and tools disks.
 func (q QEMU) Boot(ctx context.Context, req proof.Request) (proof.Machine, error) {
+	m, err := q.Start(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Start is Boot, for those who do more with the machine than a proof does.
+func (q QEMU) Start(ctx context.Context, req proof.Request) (*Machine, error) {
 	host, err := qemu.FindHost(ctx, q.Arch)
 	if err != nil {
 		return nil, hostError(err)
@@ -39,8 +49,8 @@ func (q QEMU) Boot(ctx context.Context, req proof.Request) (proof.Machine, error
 	if err != nil {
 		return nil, fmt.Errorf("machine: %w", err)
 	}
-	m := qemu.Machine{Host: host, Accel: accel.Name, CPUs: max(1, req.CPUs), Memory: req.Memory, Dir: dir, LogFile: req.Serial, VarsFD: filepath.Join(dir, "vars.fd")}
-	vm := &machine{dir: dir, record: proof.Record{QEMU: host.Version, Firmware: host.FirmwareDigest, Accelerator: accel.Name, Tried: accel.Tried}}
+	m := qemu.Machine{Host: host, Accel: accel.Name, CPUs: max(1, req.CPUs), Memory: req.Memory, Dir: dir, LogFile: req.Serial, SSHPort: q.SSHPort, VarsFD: filepath.Join(dir, "vars.fd")}
+	vm := &Machine{dir: dir, record: proof.Record{QEMU: host.Version, Firmware: host.FirmwareDigest, Accelerator: accel.Name, Tried: accel.Tried}}
 	if err := prepare(&m, req); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -96,19 +106,22 @@ func prepare(m *qemu.Machine, req proof.Request) error {
 	return nil
 }
 
-// machine is a running QEMU as proof sees it.
-type machine struct {
+// Machine is a running QEMU as proof sees it.
+type Machine struct {
 	*qemu.VM
 	dir    string
 	child  event.Child
 	record proof.Record
 }
 
-func (m *machine) Console() proof.Console { return m.Serial }
-func (m *machine) Record() proof.Record   { return m.record }
+// Console is the serial line.
+func (m *Machine) Console() proof.Console { return m.Serial }
+
+// Record is how the machine was started.
+func (m *Machine) Record() proof.Record { return m.record }
 
 // Kill ends QEMU and removes the machine's files.
-func (m *machine) Kill() {
+func (m *Machine) Kill() {
 	m.VM.Kill()
 	_ = os.RemoveAll(m.dir) // in the temporary folder; nothing depends on it
 	_ = m.child.Forget()    // a record that stays names a process that is gone

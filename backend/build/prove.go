@@ -58,7 +58,7 @@ func (r *run) prove(ctx context.Context, arts artifacts, keys Keys) error {
 	}
 	doc, err := proof.Prove(ctx, proof.Spec{Image: arts.path(a), Format: a.Format, SHA256: a.SHA256, Name: a.Name,
 		Release: arts.Kernel.Release, BuildID: arts.Kernel.BuildID, Tools: tools, Recipe: r.recipe.Proof, Dir: r.folder.Dir,
-		Booter: timedBooter{QEMU{r.recipe.Arch, r.Home.Cache, r.Children}, watch}, Pack: r.Pack, Notify: func(msg string) { r.note(StepProve, "%s", msg) }})
+		Booter: timedBooter{QEMU{Arch: r.recipe.Arch, Cache: r.Home.Cache, Children: r.Children}, watch}, Pack: r.Pack, Notify: func(msg string) { r.note(StepProve, "%s", msg) }})
 	if err != nil {
 		return r.proveFailed(ctx, a, stepKey, err)
 	}
@@ -129,7 +129,7 @@ func (l *Line) ProveFile(ctx context.Context, file, arch string, spec proof.Spec
 		return evidence.Document{}, evidence.Proof{}, err
 	}
 	spec.Image, spec.Name, spec.Dir = abs, filepath.Base(abs), folder.Dir
-	spec.Booter, spec.Pack = QEMU{arch, l.Home.Cache, l.Children}, l.Pack
+	spec.Booter, spec.Pack = QEMU{Arch: arch, Cache: l.Home.Cache, Children: l.Children}, l.Pack
 	doc, err := l.proveInspected(ctx, spec)
 	if err != nil {
 		return evidence.Document{}, doc, err

@@ -9,6 +9,7 @@ import (
 	"github.com/diskfs/go-diskfs/disk"
 	"github.com/diskfs/go-diskfs/filesystem"
 	"github.com/diskfs/go-diskfs/filesystem/iso9660"
+	"github.com/goccy/go-yaml"
 
 	"ingot/backend/target"
 )
@@ -31,6 +32,31 @@ func writeSeed(file string, a account, checks []target.Check) error {
 		files[checkFile(i)] = "set -eu\n" + c.Run
 	}
 	return writeISO(file, "cidata", files)
+}
+
+// Login is who may log in to a machine that is started for a person: with a key,
+// never a password. HostKey is the machine's private ed25519 key in OpenSSH's
+// format, so that a client knows whom it talks to.
+type Login struct {
+	Hostname, User string
+	Keys           []string // lines of authorized_keys
+	HostKey        string
+	HostPublic     string // line of HostKey's public half
+}
+
+// WriteLoginSeed makes a NoCloud seed for it (cloud-init's users and ssh_keys).
+// User and Keys must hold no line ends.
+func WriteLoginSeed(file string, l Login) error {
+	user, err := yaml.Marshal(map[string]any{
+		"hostname": l.Hostname,
+		"users":    []any{map[string]any{"name": l.User, "shell": "/bin/bash", "sudo": "ALL=(ALL) NOPASSWD:ALL", "lock_passwd": true, "ssh_authorized_keys": l.Keys}},
+		"ssh_keys": map[string]string{"ed25519_private": l.HostKey, "ed25519_public": l.HostPublic},
+	})
+	if err != nil {
+		return fmt.Errorf("seed: %w", err)
+	}
+	meta := fmt.Sprintf("instance-id: ingot-%s\nlocal-hostname: %s\n", rand.Text(), l.Hostname)
+	return writeISO(file, "cidata", map[string]string{"meta-data": meta, "user-data": "#cloud-config\n" + string(user)})
 }
 
 // checkFile is a check's file name on the seed; numbers keep it plain.

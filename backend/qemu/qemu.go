@@ -154,6 +154,7 @@ type Machine struct {
 	VarsFD  string // this machine's copy of the firmware variables
 	Dir     string // short path for sockets, ≤ 80 bytes (sun_path is 104 on macOS)
 	LogFile string // serial log, written by QEMU itself
+	SSHPort int    // of 127.0.0.1, that leads to port 22 of the guest, which may then reach the network; 0 is none, and no network
 	// Started is told QEMU's process id as soon as there is one; its error ends
 	// the machine. May be nil.
 	Started func(pid int) error
@@ -173,11 +174,18 @@ func (m Machine) Argv() []string {
 		"-qmp", "unix:"+escape(m.qmpPath())+",server=on,wait=off",
 		"-device", "virtio-rng-pci", "-device", "virtio-gpu-pci",
 		// no boot ROM: Debian ships it in a package of its own (ipxe-qemu), and nothing boots from the network
-		"-netdev", "user,id=net,restrict=on", "-device", "virtio-net-pci,netdev=net,romfile=")
+		"-netdev", m.network(), "-device", "virtio-net-pci,netdev=net,romfile=")
 	for i, d := range m.Disks {
 		argv = append(argv, diskArgs(i, d)...)
 	}
 	return argv
+}
+
+func (m Machine) network() string {
+	if m.SSHPort == 0 {
+		return "user,id=net,restrict=on"
+	}
+	return fmt.Sprintf("user,id=net,hostfwd=tcp:127.0.0.1:%d-:22", m.SSHPort)
 }
 
 func (m Machine) serialPath() string { return filepath.Join(m.Dir, "serial") }

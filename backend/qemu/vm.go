@@ -132,6 +132,20 @@ func (vm *VM) Screendump(ctx context.Context, path string) error {
 	return err
 }
 
+// PowerDown presses the machine's power button and waits until the guest has
+// gone down, or ctx ends.
+func (vm *VM) PowerDown(ctx context.Context) error {
+	if _, err := vm.qmp.execute(ctx, "system_powerdown", nil); err != nil {
+		return err
+	}
+	select {
+	case <-vm.done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // tail keeps the last 64 KiB written to it.
 type tail struct {
 	mu  sync.Mutex

@@ -28,11 +28,23 @@ type usageError struct{ msg string }
 
 func (e *usageError) Error() string { return e.msg }
 
+// insideError is the end of a command that ran in a machine: its code is ours,
+// as with ssh, and it has said itself what was wrong.
+type insideError struct{ code int }
+
+func (e *insideError) Error() string {
+	return fmt.Sprintf("the command ended with exit status %d", e.code)
+}
+
 // codeOf is the one place where errors become exit codes.
 func codeOf(err error) int {
 	var usage *usageError
 	if errors.As(err, &usage) {
 		return exitUsage
+	}
+	var inside *insideError
+	if errors.As(err, &inside) {
+		return inside.code
 	}
 	var missing *missingError
 	if errors.As(err, &missing) {

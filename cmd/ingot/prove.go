@@ -31,8 +31,8 @@ func newProve(g *global) *cobra.Command {
 }
 
 func runProve(ctx context.Context, o *proveOptions) error {
-	if o.arch != "" && o.arch != "arm64" && o.arch != "amd64" {
-		return &usageError{fmt.Sprintf("--arch %q is not known; accepted: arm64, amd64", o.arch)}
+	if err := checkArch(o.arch); err != nil {
+		return err
 	}
 	b, err := o.open()
 	if err != nil {

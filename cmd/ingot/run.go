@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ingot/backend"
+)
+
+type runOptions struct {
+	*global
+	subject, arch string
+	memory        string
+	wait          time.Duration
+	command       []string
+}
+
+func newRun(g *global) *cobra.Command {
+	o := &runOptions{global: g}
+	c := &cobra.Command{
+		Use: "run TARGET|FILE [-- COMMAND…]", Short: "Start a disk with QEMU and log in with your ssh key; its changes are thrown away",
+		Long: "Starts the newest disk of a target, or a qcow2 or raw file made by anyone, which is only read.\n" +
+			"Your public keys (~/.ssh/id_*.pub) may log in, on a port of 127.0.0.1. With a command, that\n" +
+			"command runs in the machine, its exit code is Ingot's, and the machine goes down after it;\n" +
+			"without, the machine runs until Ctrl-C. Nothing is recorded: a proof is made by `ingot prove`.",
+		Args: args(cobra.MinimumNArgs(1)),
+		RunE: func(c *cobra.Command, a []string) error {
+			if at := c.ArgsLenAtDash(); len(a) > 1 && at != 1 {
+				return &usageError{fmt.Sprintf("%q: a command for the machine comes after --", a[1])}
+			}
+			o.subject, o.command = a[0], a[1:]
+			return runRun(c.Context(), o)
+		},
+	}
+	c.Flags().StringVar(&o.arch, "arch", "", "a file's architecture: arm64 or amd64 (default: by its name, else arm64)")
+	c.Flags().StringVar(&o.memory, "memory", "", "memory of the machine, like 2GiB (default: what the target's proof has)")
+	c.Flags().DurationVar(&o.wait, "wait", 10*time.Minute, "how long ssh may take to answer")
+	return c
+}
+
+func runRun(ctx context.Context, o *runOptions) error {
+	if err := checkArch(o.arch); err != nil {
+		return err
+	}
+	if o.wait <= 0 {
+		return &usageError{fmt.Sprintf("--wait %s: it must be more than nothing", o.wait)}
+	}
+	memory, err := backend.ParseSize(o.memory)
+	if err != nil {
+		return &usageError{fmt.Sprintf("--memory %q: %v", o.memory, err)}
+	}
+	b, err := o.open()
+	if err != nil {
+		return err
+	}
+	err = b.Run(ctx, backend.RunOptions{Subject: o.subject, Arch: o.arch, Memory: memory, Wait: o.wait, Command: o.command,
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Notify: func(text string) { fmt.Fprintln(os.Stderr, text) },
+		Ready: func(r backend.Ready) {
+			fmt.Fprintf(os.Stderr, "ready after %s; log in with\n  %s\n", r.After.Round(time.Second), r.SSH)
+			if len(o.command) == 0 {
+				fmt.Fprintln(os.Stderr, "Ctrl-C shuts it down")
+			}
+		}})
+	var exit *backend.ExitError
+	if len(o.command) > 0 && errors.As(err, &exit) && exit.Code > 0 {
+		return &insideError{exit.Code}
+	}
+	return err
+}
+
+func checkArch(arch string) error {
+	switch arch {
+	case "", "arm64", "amd64":
+		return nil
+	}
+	return &usageError{fmt.Sprintf("--arch %q is not known; accepted: arm64, amd64", arch)}
+}
