@@ -20,11 +20,15 @@ import (
 // SSHOptions say how to reach a machine.
 type SSHOptions struct {
 	Name           string
+	Kind           string // of the guest, before its name; "" is ssh
 	Addr           string // host:port
 	User           string
 	KeyFile        string // "" asks the agent only
 	KnownHostsFile string // "" is ~/.ssh/known_hosts
 	WorkDir        string // "" is /var/tmp
+	// AnyHostKey takes whatever key the machine shows. It is for machines that
+	// this computer runs itself, on its loopback.
+	AnyHostKey bool
 }
 
 // SSH is a machine over ssh. It needs a POSIX shell there, no bash, no rsync.
@@ -52,12 +56,12 @@ func DialSSH(ctx context.Context, opt SSHOptions) (*SSH, error) {
 	}
 	conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", opt.Addr)
 	if err != nil {
-		return nil, fmt.Errorf("guest ssh:%s: %w: does it run, and is the address right?", opt.Name, err)
+		return nil, fmt.Errorf("guest %s: %w: does it run, and is the address right?", opt.name(), err)
 	}
 	cfg := &ssh.ClientConfig{User: opt.User, Auth: auth, HostKeyCallback: hostKey, Timeout: dialTimeout}
 	c, chans, reqs, err := ssh.NewClientConn(conn, opt.Addr, cfg)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("guest ssh:%s: log in as %s: %w", opt.Name, opt.User, err), conn.Close())
+		return nil, errors.Join(fmt.Errorf("guest %s: log in as %s: %w", opt.name(), opt.User, err), conn.Close())
 	}
 	s := &SSH{opt: opt, client: ssh.NewClient(c, chans, reqs), stop: make(chan struct{})}
 	go s.keepAlive()
@@ -115,6 +119,9 @@ func authMethods(keyFile string) ([]ssh.AuthMethod, error) {
 // hostKeyCheck accepts only hosts of known_hosts; an unknown one is an error
 // with the line to add.
 func hostKeyCheck(opt SSHOptions) (ssh.HostKeyCallback, error) {
+	if opt.AnyHostKey {
+		return ssh.InsecureIgnoreHostKey(), nil
+	}
 	file := opt.KnownHostsFile
 	if file == "" {
 		user, err := os.UserHomeDir()
@@ -137,8 +144,15 @@ func hostKeyCheck(opt SSHOptions) (ssh.HostKeyCallback, error) {
 	}, nil
 }
 
-// Name is "ssh:NAME".
-func (s *SSH) Name() string { return "ssh:" + s.opt.Name }
+// Name is "ssh:NAME", or "KIND:NAME".
+func (s *SSH) Name() string { return s.opt.name() }
+
+func (o SSHOptions) name() string {
+	if o.Kind != "" {
+		return o.Kind + ":" + o.Name
+	}
+	return "ssh:" + o.Name
+}
 
 // Close ends the connection.
 func (s *SSH) Close() error {

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -21,8 +20,7 @@ import (
 	"ingot/backend/guest"
 )
 
-// Run runs the suite. open makes a fresh guest that lives on this computer's
-// file system or at least answers for it.
+// Run runs the suite. open opens the guest, which has pgrep, afresh for each test.
 func Run(t *testing.T, open func(t *testing.T) guest.Guest) {
 	tests := map[string]func(*testing.T, guest.Guest){
 		"exit codes": exitCodes, "streams": streams, "arguments": arguments, "stdin, env, dir": surroundings,
@@ -137,7 +135,11 @@ func cancel(t *testing.T, g guest.Guest) {
 		t.Errorf("cancel took %s", d)
 	}
 	for range 50 { // the kernel takes its time to bury the killed
-		if out, _ := exec.Command("pgrep", "-f", "sleep "+secs).Output(); len(out) == 0 {
+		var out bytes.Buffer
+		if err := g.Run(context.Background(), sh(`pgrep -f "sleep $1" || true`, &out, secs)); err != nil {
+			t.Fatal(err)
+		}
+		if out.Len() == 0 {
 			return
 		}
 		time.Sleep(100 * time.Millisecond)

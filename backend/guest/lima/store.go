@@ -136,7 +136,7 @@ func inspect(root, name string, mixed mixed) (Instance, error) {
 
 func configProblem(err error) string {
 	if errors.Is(err, fs.ErrNotExist) {
-		return "its folder has no lima.yaml: it was not made to the end, or half deleted; `limactl delete --force` removes it"
+		return "its folder has no lima.yaml: it is being made, or was not made to the end; where no limactl works on it, remove the folder"
 	}
 	return "lima.yaml: " + err.Error()
 }
