@@ -71,35 +71,37 @@ const (
 
 // Instance is a VM as its folder describes it. Sizes are bytes.
 type Instance struct {
-	Name    string
-	Dir     string // absolute
-	Status  Status
-	Phase   Phase
-	Arch    string // Go's name
-	OS      string // Lima's name: Linux, FreeBSD, Darwin; one that Lima learns later stands as it is
-	VMType  string // qemu, vz, krunkit, …
-	Version string // of the limactl that made it; "" where it left none (before 1.0)
+	Name    string `json:"name"`
+	Dir     string `json:"dir"` // absolute
+	Status  Status `json:"status"`
+	Phase   Phase  `json:"phase,omitempty"`
+	Arch    string `json:"arch"`              // Go's name
+	OS      string `json:"os"`                // Lima's name: Linux, FreeBSD, Darwin; one that Lima learns later stands as it is
+	VMType  string `json:"vmType"`            // qemu, vz, krunkit, …
+	Version string `json:"version,omitempty"` // of the limactl that made it; "" where it left none (before 1.0)
 
-	CPUs      int
-	MemBytes  uint64
-	DiskBytes uint64 // as configured: what the guest sees
+	CPUs      int    `json:"cpus"`
+	MemBytes  uint64 `json:"memBytes"`
+	DiskBytes uint64 `json:"diskBytes"` // as configured: what the guest sees
 	// DiskApparent and DiskAllocated are what Disk and Base take: by their
 	// sizes, and in blocks.
-	DiskApparent, DiskAllocated uint64
+	DiskApparent  uint64 `json:"diskApparent"`
+	DiskAllocated uint64 `json:"diskAllocated"`
 	// Disk is the file of its disk with links followed; "" where there is none
 	// yet. Its format is told by its first bytes and never by its name.
-	Disk string
+	Disk string `json:"disk,omitempty"`
 	// Base is the image that an instance made before Lima 2.1 stands on, links
 	// followed; "" where there is none.
-	Base string
+	Base string `json:"base,omitempty"`
 
-	SSHAddr string // host:port; "" as long as no port is known
-	User    string // who logs in; "" before the first start
-	KeyFile string // the private key that Lima made for all its instances
+	SSHAddr string `json:"sshAddr,omitempty"` // host:port; "" as long as no port is known
+	User    string `json:"user,omitempty"`    // who logs in; "" before the first start
+	KeyFile string `json:"keyFile"`           // the private key that Lima made for all its instances
 
-	HostAgentPID, DriverPID int    // 0 where it does not run
-	Problem                 string // why it is Broken, or what is odd about it
-	Protected               bool   // `limactl protect` was called: delete is refused
+	HostAgentPID int    `json:"hostAgentPID,omitempty"` // 0 where it does not run
+	DriverPID    int    `json:"driverPID,omitempty"`
+	Problem      string `json:"problem,omitempty"` // why it is Broken, or what is odd about it
+	Protected    bool   `json:"protected"`         // `limactl protect` was called: delete is refused
 }
 
 // NotFoundError says that no instance has this name.
