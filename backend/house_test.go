@@ -19,7 +19,7 @@ var floors = map[string]int{
 	"ingot/backend":       5,
 	"ingot/app":           6, "ingot/app/feed": 6, "ingot/app/window": 6, "ingot/app/desktop": 6, "ingot/app/tray": 6, "ingot/app/tray/native": 6,
 	"ingot/cmd/ingot": 7, "ingot/cmd/ingot-app": 7, "ingot/scripts/icons": 7, "ingot/scripts/bundle": 7,
-	"ingot/scripts/notices": 7, "ingot/test/app": 7, "ingot/test/e2e": 7, "ingot/test/chaos": 7,
+	"ingot/scripts/notices": 7, "ingot/test/app": 7, "ingot/test/e2e": 7, "ingot/test/chaos": 7, "ingot/test/lima": 7,
 }
 
 // noExec may start no process of their own: everything goes through a guest or
