@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"ingot/backend/guest"
@@ -125,8 +126,11 @@ func (b *Backend) VMCreate(ctx context.Context, name, from string, said func(VML
 // template resolves what VMCreate takes.
 func (b *Backend) template(ctx context.Context, from string) (string, error) {
 	lower := strings.ToLower(from)
-	if strings.HasPrefix(lower, "http://") || strings.HasPrefix(lower, "https://") || strings.HasSuffix(lower, ".yaml") || strings.HasSuffix(lower, ".yml") {
+	switch {
+	case strings.HasPrefix(lower, "http://"), strings.HasPrefix(lower, "https://"):
 		return from, nil
+	case strings.HasSuffix(lower, ".yaml"), strings.HasSuffix(lower, ".yml"):
+		return filepath.Abs(from) // now: an open local store changes this process's directory
 	}
 	if _, err := b.targets.Get(from); err != nil {
 		return "", err
@@ -146,6 +150,9 @@ func (b *Backend) template(ctx context.Context, from string) (string, error) {
 // VMShell is the command that opens a shell in a running instance, or runs
 // command there, and its environment. Whoever runs it gives it the terminal.
 func VMShell(ctx context.Context, name string, command ...string) (argv, environ []string, err error) {
+	if _, err := FindVM(name); err != nil {
+		return nil, nil, err
+	}
 	l, err := lima.Find(ctx, lima.Store{})
 	if err != nil {
 		return nil, nil, err

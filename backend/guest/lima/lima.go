@@ -122,7 +122,7 @@ func (e *NotFoundError) Error() string {
 type NameError struct{ Name string }
 
 func (e *NameError) Error() string {
-	return fmt.Sprintf("%q is no name of a Lima instance: it takes letters and digits, with single dots, dashes and underscores between them, at most 76 characters, not ending in .yaml or .yml", e.Name)
+	return fmt.Sprintf("%q is no name of a Lima instance", e.Name)
 }
 
 // StoreError says that the store cannot be read.

@@ -57,7 +57,7 @@ const (
 func Find(ctx context.Context, s Store) (*Limactl, error) {
 	path, err := home.LookTool("limactl")
 	if err != nil {
-		return nil, &Error{ID: "lima.missing", Msg: "limactl", Err: err}
+		return nil, &Error{ID: "lima.missing", Msg: "limactl", Err: fmt.Errorf("it is not installed (looked in %s)", home.SearchPath())}
 	}
 	l := &Limactl{Path: path, Store: s}
 	var out strings.Builder
