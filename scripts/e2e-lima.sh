@@ -1,6 +1,6 @@
 #!/bin/bash
 # Real Lima VMs under TCG, as a user that is not root: make e2e-lima.
-#   RUN=regexp   tests to run    KEEP=1   leaves the instances
+#   RUN=regexp   tests to run    KEEP=1   leaves the instances    LIMA=v1.2.1
 # limactl and the guest's disk are made once and kept (scripts/lima.sh,
 # scripts/lima-guest.sh). As root, the tests run as the user ingot-ci, who is
 # made for it, in /var/tmp/ingot-ci: limactl's sockets need a short path.
@@ -20,7 +20,7 @@ if [ ${#missing[@]} -gt 0 ]; then
 	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
 fi
 export INGOT_TOOLS=${INGOT_TOOLS:-/var/tmp/ingot-tools}
-lima=$(PATH=$(dirname "$go"):$PATH scripts/lima.sh)
+lima=$(PATH=$(dirname "$go"):$PATH scripts/lima.sh "${LIMA:-v2.2.0}")
 guest=$($sudo env INGOT_TOOLS="$INGOT_TOOLS" scripts/lima-guest.sh)
 
 home=/var/tmp/ingot-ci

@@ -23,13 +23,13 @@ import (
 const vm = "vm"
 
 // templateText is the guest's lima.yaml. Plain mode leaves out Lima's guest
-// agent, which a start waits another minute for.
+// agent, which a start waits another minute for; cpuType stands where 1.2 knows it.
 const templateText = `vmType: qemu
 os: Linux
 arch: x86_64
 images:
 - {location: %q, arch: x86_64}
-vmOpts: {qemu: {cpuType: {x86_64: max}}}
+cpuType: {x86_64: max}
 cpus: 2
 memory: 1GiB
 disk: 4GiB
