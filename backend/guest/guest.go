@@ -90,6 +90,9 @@ func (e *LostError) Error() string {
 }
 func (e *LostError) Unwrap() error { return e.Err }
 
+// CauseID names the cause.
+func (e *LostError) CauseID() string { return "guest.lost" }
+
 // tail passes bytes through and keeps the last few KiB.
 type tail struct {
 	mu   sync.Mutex
