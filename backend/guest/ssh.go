@@ -59,13 +59,30 @@ func DialSSH(ctx context.Context, opt SSHOptions) (*SSH, error) {
 		return nil, fmt.Errorf("guest %s: %w: does it run, and is the address right?", opt.name(), err)
 	}
 	cfg := &ssh.ClientConfig{User: opt.User, Auth: auth, HostKeyCallback: hostKey, Timeout: dialTimeout}
-	c, chans, reqs, err := ssh.NewClientConn(conn, opt.Addr, cfg)
+	c, chans, reqs, err := handshake(ctx, conn, opt.Addr, cfg)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("guest %s: log in as %s: %w", opt.name(), opt.User, err), conn.Close())
 	}
 	s := &SSH{opt: opt, client: ssh.NewClient(c, chans, reqs), stop: make(chan struct{})}
 	go s.keepAlive()
 	return s, nil
+}
+
+// handshake is ssh.NewClientConn with an end: QEMU takes connections to a
+// forwarded port long before the guest behind it listens, and says nothing.
+func handshake(ctx context.Context, conn net.Conn, addr string, cfg *ssh.ClientConfig) (ssh.Conn, <-chan ssh.NewChannel, <-chan *ssh.Request, error) {
+	if err := conn.SetDeadline(time.Now().Add(dialTimeout)); err != nil {
+		return nil, nil, nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	c, chans, reqs, err := ssh.NewClientConn(conn, addr, cfg)
+	if !stop() && ctx.Err() != nil {
+		return nil, nil, nil, context.Cause(ctx)
+	}
+	if err == nil {
+		err = conn.SetDeadline(time.Time{})
+	}
+	return c, chans, reqs, err
 }
 
 // keepAlive closes a connection whose other end no longer answers.

@@ -99,7 +99,8 @@ func names(t *testing.T) {
 	if err := os.WriteFile(bad, []byte("images: [{location: /no/such/image}]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, 1, "lima.failed", "vm", "create", "new", bad)
+	refused(t, 1, "lima.failed removes", "vm", "create", "new", bad)
+	must(t, "vm", "delete", "new", "--yes", "new")
 }
 
 func opened(t *testing.T, i lima.Instance) guest.Guest {

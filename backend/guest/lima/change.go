@@ -111,7 +111,7 @@ func (l *Limactl) Stop(ctx context.Context, name string, force bool, said func(L
 }
 
 // Create makes an instance, not started, from a template: a file, or an http
-// or https address. Where it fails, what limactl left of it is for the user.
+// or https address. What limactl leaves where it fails is named, not removed.
 func (l *Limactl) Create(ctx context.Context, name, template string, said func(Line)) error {
 	if err := l.free(name); err != nil {
 		return err
@@ -127,6 +127,9 @@ func (l *Limactl) Create(ctx context.Context, name, template string, said func(L
 		template = path
 	}
 	if err := l.change(ctx, copyLimit, said, "create", "--name="+name, template); err != nil {
+		if i, ierr := l.Store.Instance(name); ierr == nil && ctx.Err() == nil {
+			return fmt.Errorf("%w; what was made of it is in %s: `ingot vm delete %s` removes it", err, i.Dir, name)
+		}
 		return err
 	}
 	_, err := l.Store.Instance(name)

@@ -42,8 +42,8 @@ func open(ctx context.Context, i Instance, workDir string) (guest.Guest, error) 
 	if i.OS != "Linux" {
 		return nil, fail("lima.guest-unfit", i.Name, "it runs %s, and Ingot's steps need Linux", i.OS)
 	}
-	if i.SSHAddr == "" || i.User == "" {
-		return nil, fail("lima.not-ready", i.Name, "it has no ssh port yet")
+	if i.Phase != Ready && i.Phase != Degraded || i.SSHAddr == "" || i.User == "" {
+		return nil, fail("lima.not-ready", i.Name, "it is %s", i.Phase)
 	}
 	key, err := i.identity()
 	if err != nil {
