@@ -11,7 +11,7 @@ APP_VERSION = $(shell sed -n 's/^Version = "\(.*\)"/\1/p' FyneApp.toml)
 # the menu is a static program where systray needs no cgo
 MENU_CGO := $(if $(filter Darwin,$(shell uname -s)),1,0)
 
-.PHONY: help package soak chaos bench bench-app check demo demo-check test unit e2e e2e-app dist build app clean
+.PHONY: help package soak chaos bench bench-app check demo demo-check test unit e2e e2e-app e2e-lima dist build app clean
 
 help: ## list the verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ e2e: build ## the whole line on a small real target, with negative controls
 
 e2e-app: ## the menu, notifications and drag-out on a real desktop, from Debian packages
 	@scripts/e2e-app.sh
+
+e2e-lima: build ## real Lima VMs under TCG as a user that is not root: RUN=regexp, KEEP=1
+	@scripts/e2e-lima.sh
 
 check: ## format, vet, staticcheck, dependency direction, darwin, unit tests
 	@scripts/check.sh

@@ -16,6 +16,8 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"ingot/backend/build"
@@ -139,19 +141,31 @@ func (b *Backend) children() event.Children {
 type GuestError struct{ Name, File string }
 
 func (e *GuestError) Error() string {
-	return fmt.Sprintf("there is no guest %q: add it under guests: in %s", e.Name, e.File)
+	return fmt.Sprintf("there is no guest %q: add it under guests: in %s, or name a Lima instance, lima:NAME", e.Name, e.File)
 }
 
 func (b *Backend) openGuest(ctx context.Context) (guest.Guest, error) {
 	if b.guest == "" || b.guest == "local" {
 		return guest.Open(ctx, home.GuestConfig{Kind: "local"})
 	}
-	for _, g := range b.config.Guests {
-		if g.Name == b.guest {
-			return guest.Open(ctx, g)
+	for _, c := range b.guests() {
+		if c.Name != b.guest {
+			continue
 		}
+		if g, ok, err := b.openLima(ctx, c); ok {
+			return g, err
+		}
+		return guest.Open(ctx, c)
 	}
 	return nil, &GuestError{b.guest, b.Home.ConfigFile()}
+}
+
+// guests are those of the configuration, and a Lima instance by its name.
+func (b *Backend) guests() []home.GuestConfig {
+	if name, ok := strings.CutPrefix(b.guest, limaPrefix); ok {
+		return append(slices.Clone(b.config.Guests), home.GuestConfig{Name: b.guest, Kind: "lima", Instance: name})
+	}
+	return b.config.Guests
 }
 
 // openEndpoint opens the configured endpoint, or the local store.

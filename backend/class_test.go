@@ -3,6 +3,7 @@ package backend
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"syscall"
@@ -11,6 +12,8 @@ import (
 	"ingot/backend/build"
 	"ingot/backend/cause"
 	"ingot/backend/evidence"
+	"ingot/backend/guest"
+	"ingot/backend/guest/lima"
 	"ingot/backend/home"
 	"ingot/backend/publish"
 	"ingot/backend/qemu"
@@ -39,6 +42,11 @@ func TestClassOf(t *testing.T) {
 		"gone artifact":          {step(cause.With("image.missing", fs.ErrNotExist)), ClassStep},
 		"storage full":           {step(&publish.Error{Cause: "publish.no-space", Err: full}), ClassPublish},
 		"does not boot":          {&build.NotProvenError{Proof: evidence.Proof{Head: evidence.Head{Cause: "kernel.no-root"}}}, ClassUnproven},
+		"guest lost":             {step(&guest.LostError{Guest: "lima:x", Err: io.EOF}), ClassStep},
+		"no such instance":       {&lima.NotFoundError{Name: "x"}, ClassInput},
+		"instance does not run":  {fmt.Errorf("guest x: %w", &lima.Error{ID: "lima.not-running"}), ClassInput},
+		"limactl is old":         {&lima.Error{ID: "lima.too-old"}, ClassMissing},
+		"limactl hangs":          {&lima.Error{ID: "lima.hangs"}, ClassOther},
 		"nothing known":          {errors.New("x"), ClassOther},
 	} {
 		if got := ClassOf(c.err); got != c.want {

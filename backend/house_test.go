@@ -13,13 +13,13 @@ import (
 // on a floor where it is listed.
 var floors = map[string]int{
 	"ingot/resources": 1, "ingot/backend/disk": 1, "ingot/backend/qemu": 1, "ingot/backend/event": 1, "ingot/backend/fetch": 1, "ingot/backend/home": 1, "ingot/backend/secret": 1,
-	"ingot/backend/guest": 2, "ingot/backend/jobs": 2, "ingot/backend/guest/notes": 2, "ingot/backend/guest/guesttest": 2, "ingot/backend/target": 2, "ingot/backend/evidence": 2, "ingot/backend/cause": 2,
+	"ingot/backend/guest": 2, "ingot/backend/jobs": 2, "ingot/backend/guest/notes": 2, "ingot/backend/guest/guesttest": 2, "ingot/backend/guest/lima": 2, "ingot/backend/target": 2, "ingot/backend/evidence": 2, "ingot/backend/cause": 2,
 	"ingot/backend/image": 3, "ingot/backend/team": 3, "ingot/backend/publish": 3, "ingot/backend/proof": 3, "ingot/backend/reality": 3,
 	"ingot/backend/build": 4,
 	"ingot/backend":       5,
 	"ingot/app":           6, "ingot/app/feed": 6, "ingot/app/window": 6, "ingot/app/desktop": 6, "ingot/app/tray": 6, "ingot/app/tray/native": 6,
 	"ingot/cmd/ingot": 7, "ingot/cmd/ingot-app": 7, "ingot/scripts/icons": 7, "ingot/scripts/bundle": 7,
-	"ingot/scripts/notices": 7, "ingot/test/app": 7, "ingot/test/e2e": 7, "ingot/test/chaos": 7,
+	"ingot/scripts/notices": 7, "ingot/test/app": 7, "ingot/test/e2e": 7, "ingot/test/chaos": 7, "ingot/test/lima": 7,
 }
 
 // noExec may start no process of their own: everything goes through a guest or

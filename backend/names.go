@@ -142,6 +142,9 @@ func ClassOf(err error) Class {
 		return remote.Class
 	}
 	id := build.CauseOf(err)
+	if c, ok := limaClass(id); ok {
+		return c
+	}
 	switch {
 	case id == "guest.no-space" || id == "qemu.firmware-missing" && !errors.As(err, &proof):
 		return ClassMissing

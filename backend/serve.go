@@ -314,7 +314,7 @@ func environment(environ []string) map[string]string {
 		name, value, _ := strings.Cut(kv, "=")
 		upper := strings.ToUpper(name)
 		matters := strings.HasPrefix(name, "INGOT_") && !strings.HasPrefix(name, "INGOT_OWNER_") && !strings.HasPrefix(name, "INGOT_E2E") ||
-			strings.HasPrefix(name, "AWS_") || strings.HasPrefix(name, "MINIO_") || strings.HasPrefix(name, "MC_HOST_") || strings.HasSuffix(upper, "_PROXY")
+			strings.HasPrefix(name, "AWS_") || strings.HasPrefix(name, "MINIO_") || strings.HasPrefix(name, "MC_HOST_") || name == "LIMA_HOME" || strings.HasSuffix(upper, "_PROXY")
 		if matters && value != "" {
 			sum := sha256.Sum256([]byte("ingot-env\x00" + value))
 			out[name] = hex.EncodeToString(sum[:8])

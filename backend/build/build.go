@@ -270,7 +270,7 @@ func (r *run) failure(kind event.Kind, step string, err error) event.Event {
 // same build may succeed in a while.
 func CanPass(err error) bool {
 	switch CauseOf(err) {
-	case "fetch.unreachable", "publish.unreachable", "guest.unreachable":
+	case "fetch.unreachable", "publish.unreachable", "guest.unreachable", "guest.lost":
 		return true
 	}
 	return false

@@ -1,7 +1,7 @@
 // Package guest runs commands where a build happens.
 //
 // A guest is a place with a POSIX shell: the local Linux host, a machine over
-// ssh. Every command and file of the kernel and image steps goes through the
+// ssh, a Lima instance (package lima). Every command and file of the kernel and image steps goes through the
 // Guest interface, and one conformance suite (guesttest) runs on each kind.
 package guest
 
@@ -21,7 +21,7 @@ import (
 // Guest is a place where commands run. Its methods may be called from several
 // goroutines at once.
 type Guest interface {
-	// Name is "local" or "ssh:NAME".
+	// Name is "local", "ssh:NAME" or "lima:NAME".
 	Name() string
 	// Facts looks at the guest afresh.
 	Facts(ctx context.Context) (Facts, error)
@@ -89,6 +89,9 @@ func (e *LostError) Error() string {
 	return fmt.Sprintf("the connection to guest %s was lost: %v", e.Guest, e.Err)
 }
 func (e *LostError) Unwrap() error { return e.Err }
+
+// CauseID names the cause.
+func (e *LostError) CauseID() string { return "guest.lost" }
 
 // tail passes bytes through and keeps the last few KiB.
 type tail struct {

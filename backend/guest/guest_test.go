@@ -3,6 +3,7 @@ package guest_test
 import (
 	"context"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -124,6 +125,39 @@ func TestSSHConnectionLost(t *testing.T) {
 		}
 	case <-time.After(20 * time.Second):
 		t.Fatal("Run does not notice that the server is gone")
+	}
+}
+
+// Who takes the connection and says nothing, like QEMU before its guest listens,
+// must not be waited for when the caller has gone.
+func TestSSHSilence(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		if c, err := l.Accept(); err == nil {
+			defer c.Close()
+			cancel()
+			_, _ = c.Read(make([]byte, 1<<10)) // our greeting; then the end
+			_, _ = c.Read(make([]byte, 1))
+		}
+	}()
+	key, _ := guesttest.NewKey(t)
+	done := make(chan error, 1)
+	go func() {
+		_, err := guest.DialSSH(ctx, guest.SSHOptions{Name: "silent", Addr: l.Addr().String(), User: "x", KeyFile: key, AnyHostKey: true})
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("DialSSH does not return")
 	}
 }
 

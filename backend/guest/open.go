@@ -10,7 +10,8 @@ import (
 	"ingot/backend/home"
 )
 
-// Open opens the guest that a configuration names.
+// Open opens the guest that a configuration names, if it is this host or a
+// machine over ssh. Package lima opens those of kind lima.
 func Open(ctx context.Context, c home.GuestConfig) (Guest, error) {
 	switch c.Kind {
 	case "local", "":
@@ -30,5 +31,5 @@ func Open(ctx context.Context, c home.GuestConfig) (Guest, error) {
 		}
 		return DialSSH(ctx, SSHOptions{Name: c.Name, Addr: net.JoinHostPort(c.Host, strconv.Itoa(port)), User: name, KeyFile: c.KeyFile, KnownHostsFile: c.KnownHosts, WorkDir: c.WorkDir})
 	}
-	return nil, fmt.Errorf("guest %s: kind %q is not known; accepted: local, ssh", c.Name, c.Kind)
+	return nil, fmt.Errorf("guest %s: kind %q is not known; accepted: local, ssh, lima", c.Name, c.Kind)
 }

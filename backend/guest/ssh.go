@@ -20,11 +20,15 @@ import (
 // SSHOptions say how to reach a machine.
 type SSHOptions struct {
 	Name           string
+	Kind           string // of the guest, before its name; "" is ssh
 	Addr           string // host:port
 	User           string
 	KeyFile        string // "" asks the agent only
 	KnownHostsFile string // "" is ~/.ssh/known_hosts
 	WorkDir        string // "" is /var/tmp
+	// AnyHostKey takes whatever key the machine shows. It is for machines that
+	// this computer runs itself, on its loopback.
+	AnyHostKey bool
 }
 
 // SSH is a machine over ssh. It needs a POSIX shell there, no bash, no rsync.
@@ -52,16 +56,33 @@ func DialSSH(ctx context.Context, opt SSHOptions) (*SSH, error) {
 	}
 	conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", opt.Addr)
 	if err != nil {
-		return nil, fmt.Errorf("guest ssh:%s: %w: does it run, and is the address right?", opt.Name, err)
+		return nil, fmt.Errorf("guest %s: %w: does it run, and is the address right?", opt.name(), err)
 	}
 	cfg := &ssh.ClientConfig{User: opt.User, Auth: auth, HostKeyCallback: hostKey, Timeout: dialTimeout}
-	c, chans, reqs, err := ssh.NewClientConn(conn, opt.Addr, cfg)
+	c, chans, reqs, err := handshake(ctx, conn, opt.Addr, cfg)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("guest ssh:%s: log in as %s: %w", opt.Name, opt.User, err), conn.Close())
+		return nil, errors.Join(fmt.Errorf("guest %s: log in as %s: %w", opt.name(), opt.User, err), conn.Close())
 	}
 	s := &SSH{opt: opt, client: ssh.NewClient(c, chans, reqs), stop: make(chan struct{})}
 	go s.keepAlive()
 	return s, nil
+}
+
+// handshake is ssh.NewClientConn with an end: QEMU takes connections to a
+// forwarded port long before the guest behind it listens, and says nothing.
+func handshake(ctx context.Context, conn net.Conn, addr string, cfg *ssh.ClientConfig) (ssh.Conn, <-chan ssh.NewChannel, <-chan *ssh.Request, error) {
+	if err := conn.SetDeadline(time.Now().Add(dialTimeout)); err != nil {
+		return nil, nil, nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	c, chans, reqs, err := ssh.NewClientConn(conn, addr, cfg)
+	if !stop() && ctx.Err() != nil {
+		return nil, nil, nil, context.Cause(ctx)
+	}
+	if err == nil {
+		err = conn.SetDeadline(time.Time{})
+	}
+	return c, chans, reqs, err
 }
 
 // keepAlive closes a connection whose other end no longer answers.
@@ -115,6 +136,9 @@ func authMethods(keyFile string) ([]ssh.AuthMethod, error) {
 // hostKeyCheck accepts only hosts of known_hosts; an unknown one is an error
 // with the line to add.
 func hostKeyCheck(opt SSHOptions) (ssh.HostKeyCallback, error) {
+	if opt.AnyHostKey {
+		return ssh.InsecureIgnoreHostKey(), nil
+	}
 	file := opt.KnownHostsFile
 	if file == "" {
 		user, err := os.UserHomeDir()
@@ -137,8 +161,15 @@ func hostKeyCheck(opt SSHOptions) (ssh.HostKeyCallback, error) {
 	}, nil
 }
 
-// Name is "ssh:NAME".
-func (s *SSH) Name() string { return "ssh:" + s.opt.Name }
+// Name is "ssh:NAME", or "KIND:NAME".
+func (s *SSH) Name() string { return s.opt.name() }
+
+func (o SSHOptions) name() string {
+	if o.Kind != "" {
+		return o.Kind + ":" + o.Name
+	}
+	return "ssh:" + o.Name
+}
 
 // Close ends the connection.
 func (s *SSH) Close() error {

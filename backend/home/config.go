@@ -39,7 +39,8 @@ type TeamConfig struct {
 // GuestConfig names a place where builds may run.
 type GuestConfig struct {
 	Name       string `yaml:"name"`
-	Kind       string `yaml:"kind"` // local or ssh
+	Kind       string `yaml:"kind"`     // local, ssh or lima
+	Instance   string `yaml:"instance"` // of kind lima; "" is name
 	Host       string `yaml:"host"`
 	Port       int    `yaml:"port"`
 	User       string `yaml:"user"`
@@ -105,8 +106,11 @@ func describeYAML(err error) string {
 
 func (c Config) check(file string) error {
 	for i, g := range c.Guests {
-		if g.Kind != "local" && g.Kind != "ssh" {
-			return &ConfigError{file, fmt.Sprintf("key guests[%d].kind: %q is not known; accepted: local, ssh", i, g.Kind)}
+		if g.Kind != "local" && g.Kind != "ssh" && g.Kind != "lima" {
+			return &ConfigError{file, fmt.Sprintf("key guests[%d].kind: %q is not known; accepted: local, ssh, lima", i, g.Kind)}
+		}
+		if g.Kind == "lima" && g.Instance == "" && g.Name == "" {
+			return &ConfigError{file, fmt.Sprintf("key guests[%d].instance: is required for kind lima", i)}
 		}
 		if g.Kind == "ssh" && g.Host == "" {
 			return &ConfigError{file, fmt.Sprintf("key guests[%d].host: is required for kind ssh", i)}

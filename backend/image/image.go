@@ -127,12 +127,22 @@ func (d *dir) write(ctx context.Context, name string, data []byte, mode os.FileM
 	if err != nil {
 		return err
 	}
-	return d.w.Guest.Put(ctx, tmp.Name(), path.Join(d.path, name), mode)
+	return putCause(d.w.Guest.Put(ctx, tmp.Name(), path.Join(d.path, name), mode))
 }
 
 // put copies a file of this computer into the directory.
 func (d *dir) put(ctx context.Context, src, name string) error {
-	return d.w.Guest.Put(ctx, src, path.Join(d.path, name), 0o644)
+	return putCause(d.w.Guest.Put(ctx, src, path.Join(d.path, name), 0o644))
+}
+
+// putCause names the cause of a file that a guest did not take, where the
+// guest's own commands tell it.
+func putCause(err error) error {
+	var exit *guest.ExitError
+	if errors.As(err, &exit) {
+		return cause.With(exitCause(exit), err)
+	}
+	return err
 }
 
 // get copies a file of the directory to this computer.

@@ -70,13 +70,13 @@ func newRoot() *cobra.Command {
 		Version:       backend.Version,
 	}
 	verbsOnly(root)
-	root.PersistentFlags().StringVar(&g.guest, "guest", "", "run kernel and image steps in this guest of config.yaml (default: this host)")
+	root.PersistentFlags().StringVar(&g.guest, "guest", "", "run kernel and image steps in this guest of config.yaml, or in the Lima instance lima:NAME (default: this host)")
 	root.PersistentFlags().BoolVarP(&g.verbose, "verbose", "v", false, "say more about what goes on inside")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &usageError{fmt.Sprintf("%v: `%s --help` lists the flags", err, c.CommandPath())}
 	})
 	root.AddCommand(newBuild(g), newStatus(g), newTarget(g), newDoctor(g), newProve(g), newRun(g), newExport(g), newPublish(g),
-		newVerify(g), newEvidence(g), newLogs(g), newStore(g), newExplain(g), newGC(g), newPin(g), newLedger(g), newOwner(g), newBuilds(g), newCancel(g), newFollow(g), newWorker(g), newWorkers(g), newHome(g), newSupport(g), newUninstall(g))
+		newVerify(g), newEvidence(g), newLogs(g), newStore(g), newExplain(g), newGC(g), newPin(g), newLedger(g), newOwner(g), newBuilds(g), newCancel(g), newFollow(g), newWorker(g), newWorkers(g), newHome(g), newSupport(g), newUninstall(g), newVMs(g), newVM(g))
 	root.SetHelpCommand(newHelp(root))
 	root.InitDefaultCompletionCmd() // now, and not by cobra when it runs, so that its calls are checked like ours
 	if c, _, err := root.Find([]string{"completion"}); err == nil {

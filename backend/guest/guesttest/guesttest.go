@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -21,8 +20,7 @@ import (
 	"ingot/backend/guest"
 )
 
-// Run runs the suite. open makes a fresh guest that lives on this computer's
-// file system or at least answers for it.
+// Run runs the suite. open opens the guest, which has pgrep, afresh for each test.
 func Run(t *testing.T, open func(t *testing.T) guest.Guest) {
 	tests := map[string]func(*testing.T, guest.Guest){
 		"exit codes": exitCodes, "streams": streams, "arguments": arguments, "stdin, env, dir": surroundings,
@@ -137,7 +135,11 @@ func cancel(t *testing.T, g guest.Guest) {
 		t.Errorf("cancel took %s", d)
 	}
 	for range 50 { // the kernel takes its time to bury the killed
-		if out, _ := exec.Command("pgrep", "-f", "sleep "+secs).Output(); len(out) == 0 {
+		var out bytes.Buffer
+		if err := g.Run(context.Background(), sh(`pgrep -f "sleep $1" || true`, &out, secs)); err != nil {
+			t.Fatal(err)
+		}
+		if out.Len() == 0 {
 			return
 		}
 		time.Sleep(100 * time.Millisecond)
@@ -190,7 +192,7 @@ func sparse(t *testing.T, g guest.Guest) {
 		t.Fatal(err)
 	}
 	defer func() { _ = g.Remove(ctx, dir) }()
-	if err := g.Run(ctx, sh(`truncate -s 200M "$1" && printf end | dd of="$1" bs=1 seek=104857600 conv=notrunc 2>/dev/null`, nil, dir+"/disk")); err != nil {
+	if err := g.Run(ctx, sh(`truncate -s 96M "$1" && printf end | dd of="$1" bs=1 seek=50331648 conv=notrunc 2>/dev/null`, nil, dir+"/disk")); err != nil {
 		t.Fatal(err)
 	}
 	back := filepath.Join(t.TempDir(), "disk")
@@ -198,7 +200,7 @@ func sparse(t *testing.T, g guest.Guest) {
 		t.Fatal(err)
 	}
 	var st syscall.Stat_t
-	if err := syscall.Stat(back, &st); err != nil || st.Size != 200<<20 || st.Blocks*512 > 1<<20 {
+	if err := syscall.Stat(back, &st); err != nil || st.Size != 96<<20 || st.Blocks*512 > 1<<20 {
 		t.Errorf("size %d, allocated %d, %v", st.Size, st.Blocks*512, err)
 	}
 }

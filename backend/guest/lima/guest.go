@@ -1,0 +1,117 @@
+package lima
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/lima-vm/lima/v2/pkg/limatype/filenames"
+
+	"ingot/backend/guest"
+	"ingot/backend/home"
+)
+
+// OpenConfig opens the guest of kind lima that a configuration names.
+func OpenConfig(ctx context.Context, c home.GuestConfig) (guest.Guest, error) {
+	s := Store{}
+	i, err := s.Instance(or(c.Instance, c.Name))
+	if err != nil {
+		return nil, err
+	}
+	return open(ctx, i, c.WorkDir)
+}
+
+// Open is a running instance as a guest: a login over ssh with the key that
+// Lima made, and files below workDir or /var/tmp, on the guest's own disk.
+// Closing it stops no instance. Errors name the cause: lima.not-running,
+// lima.broken, lima.not-ready, lima.login, lima.guest-unfit, lima.shared-mount.
+//
+// The host key is not checked: Lima's own ssh.config says StrictHostKeyChecking
+// no and UserKnownHostsFile /dev/null, since instances are made and deleted
+// under one loopback address. Who could listen on that port could as well be
+// this user.
+func Open(ctx context.Context, i Instance) (guest.Guest, error) { return open(ctx, i, "") }
+
+func open(ctx context.Context, i Instance, workDir string) (guest.Guest, error) {
+	if i.Status != Running {
+		return nil, notRunning(i)
+	}
+	if i.OS != "Linux" {
+		return nil, fail("lima.guest-unfit", i.Name, "it runs %s, and Ingot's steps need Linux", i.OS)
+	}
+	if i.Phase != Ready && i.Phase != Degraded || i.SSHAddr == "" || i.User == "" {
+		return nil, fail("lima.not-ready", i.Name, "it is %s", i.Phase)
+	}
+	key, err := i.identity()
+	if err != nil {
+		return nil, err
+	}
+	g, err := guest.DialSSH(ctx, guest.SSHOptions{Kind: "lima", Name: i.Name, Addr: i.SSHAddr, User: i.User, KeyFile: key, WorkDir: workDir, AnyHostKey: true})
+	if err != nil {
+		if i.Phase != Ready {
+			return nil, fail("lima.not-ready", i.Name, "it is %s: %w", i.Phase, err)
+		}
+		return nil, fail("lima.login", i.Name, "%w", err)
+	}
+	if err := fit(ctx, g, i.Name, or(workDir, "/var/tmp")); err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
+	return g, nil
+}
+
+// identity is the key of Lima, or the first that the instance's ssh.config names.
+func (i Instance) identity() (string, error) {
+	if _, err := os.Stat(i.KeyFile); err == nil {
+		return i.KeyFile, nil
+	}
+	b, _ := readSmall(filepath.Join(i.Dir, filenames.SSHConfig)) // absent: no key
+	for line := range strings.Lines(string(b)) {
+		if key, value, _ := strings.Cut(strings.TrimSpace(line), " "); key == "IdentityFile" {
+			return strings.Trim(value, `"`), nil
+		}
+	}
+	return "", fail("lima.login", i.Name, "there is no key %s, and its ssh.config names none", i.KeyFile)
+}
+
+// fitScript says what stands against work in a guest: programs of the guest
+// interface that are missing, and a work directory ($1) that is another
+// computer's. A shared mount has other rules for names, links and locks than a
+// kernel's build needs.
+const fitScript = `for p in awk cat df mktemp mv chmod wc rm; do command -v $p >/dev/null || echo "missing $p"; done
+d=$1; while [ ! -e "$d" ]; do d=$(dirname "$d"); done
+m=$(df -P "$d" | awk 'NR==2 {print $6}')
+echo "fs $(awk -v m="$m" '$2==m {t=$3} END {print t}' /proc/mounts)"`
+
+func fit(ctx context.Context, g guest.Guest, name, workDir string) error {
+	var out strings.Builder
+	err := g.Run(ctx, guest.Cmd{Argv: []string{"sh", "-c", fitScript, "fit", workDir}, Stdout: &out})
+	var exit *guest.ExitError
+	if errors.As(err, &exit) { // the login shell could not even begin
+		return fail("lima.guest-unfit", name, "its user's shell gives no POSIX shell with setsid and env (util-linux, coreutils): %w", err)
+	}
+	if err != nil {
+		return fmt.Errorf("look at Lima instance %s: %w", name, err)
+	}
+	var missing []string
+	for line := range strings.Lines(out.String()) {
+		what, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch {
+		case what == "missing":
+			missing = append(missing, value)
+		case what == "fs" && shared(value):
+			return fail("lima.shared-mount", name, "%s is a mount of this computer's (%s)", workDir, value)
+		}
+	}
+	if len(missing) > 0 {
+		return fail("lima.guest-unfit", name, "it lacks %s", joined(missing))
+	}
+	return nil
+}
+
+// shared tells whether a file system type is one of Lima's mount types.
+func shared(fs string) bool {
+	return fs == "9p" || fs == "virtiofs" || strings.HasPrefix(fs, "fuse.sshfs") || strings.HasPrefix(fs, "nfs")
+}

@@ -1,0 +1,242 @@
+package lima
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"ingot/backend/home"
+)
+
+// Limactl is the user's limactl. It may be used from several goroutines at
+// once; limactl has no lock of its own for an instance, so two changes of one
+// instance are the caller's to keep apart.
+type Limactl struct {
+	Path  string
+	Major int
+	Minor int
+	Store Store
+
+	// Limit bounds every call; 0 is that of its verb. A call that takes longer
+	// hangs: its process group is ended.
+	Limit time.Duration
+}
+
+// Line is what limactl says while it works.
+type Line struct {
+	Level string // logrus's: info, warning, error, fatal; "" for what is no log line
+	Text  string
+}
+
+// How long limactl may take. Its own limits are below: 10 min for a start that
+// is given no other, twice 3 min for a stop (pkg/instance).
+const (
+	versionLimit = 10 * time.Second
+	startLimit   = 30 * time.Minute // a first start may download an image
+	bootLimit    = 15 * time.Minute // of it, from the host agent's start on
+	stopLimit    = 7 * time.Minute
+	copyLimit    = time.Hour
+	deleteLimit  = 5 * time.Minute
+	// endGrace is how long a cancelled limactl may take to end by SIGTERM.
+	endGrace = 5 * time.Second
+)
+
+// Find finds limactl and asks its version. The error names the cause:
+// lima.missing, lima.too-old, lima.root, lima.hangs.
+func Find(ctx context.Context, s Store) (*Limactl, error) {
+	path, err := home.LookTool("limactl")
+	if err != nil {
+		return nil, &Error{ID: "lima.missing", Msg: "limactl", Err: fmt.Errorf("it is not installed (looked in %s)", home.SearchPath())}
+	}
+	l := &Limactl{Path: path, Store: s}
+	var out strings.Builder
+	if err := l.run(ctx, versionLimit, &out, nil, "--version"); err != nil {
+		return nil, err
+	}
+	if l.Major, l.Minor, err = parseVersion(out.String()); err != nil {
+		return nil, &Error{ID: "lima.too-old", Msg: path, Err: err}
+	}
+	if l.Major < 1 || l.Major == 1 && l.Minor < 2 {
+		return nil, &Error{ID: "lima.too-old", Msg: path, Err: fmt.Errorf("it is Lima %d.%d, Ingot needs 1.2, better 2.1 or later", l.Major, l.Minor)}
+	}
+	return l, nil
+}
+
+var versionRE = regexp.MustCompile(`\bversion v?(\d+)\.(\d+)`)
+
+// parseVersion reads "limactl version 2.2.0". What was built from a checkout
+// says a commit instead ("limactl version 3af1f2b.m") and is refused.
+func parseVersion(out string) (major, minor int, err error) {
+	m := versionRE.FindStringSubmatch(out)
+	if m == nil {
+		return 0, 0, fmt.Errorf("it says %q, which is no version", strings.TrimSpace(out))
+	}
+	major, _ = strconv.Atoi(m[1])
+	minor, _ = strconv.Atoi(m[2])
+	return major, minor, nil
+}
+
+// change runs a verb that changes something. No terminal is asked, so no
+// question waits for an answer.
+func (l *Limactl) change(ctx context.Context, limit time.Duration, said func(Line), args ...string) error {
+	return l.run(ctx, limit, nil, said, append([]string{"--tty=false", "--log-format=json"}, args...)...)
+}
+
+// run runs limactl in a process group of its own, which ends with ctx and after
+// limit. Its host agents have groups of their own and live on.
+func (l *Limactl) run(ctx context.Context, limit time.Duration, stdout io.Writer, said func(Line), args ...string) error {
+	if l.Limit != 0 {
+		limit = l.Limit
+	}
+	root, err := l.Store.Root()
+	if err != nil {
+		return err
+	}
+	timed, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	cmd := exec.CommandContext(timed, l.Path, args...)
+	cmd.Env = append(os.Environ(), "PATH="+home.SearchPath(), "LIMA_HOME="+root)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.WaitDelay = endGrace
+	log := &logReader{said: said}
+	cmd.Stdout, cmd.Stderr = stdout, log
+	if stdout == nil {
+		cmd.Stdout = log
+	}
+	if err := cmd.Start(); err != nil {
+		return &Error{ID: "lima.failed", Msg: l.Path, Err: err}
+	}
+	err = cmd.Wait()
+	log.flush()
+	if timed.Err() != nil {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what did not heed SIGTERM
+	}
+	verb := strings.Join(args[min(len(args)-1, l.globals(args)):], " ")
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case timed.Err() != nil:
+		return &Error{ID: "lima.hangs", Msg: "limactl " + verb, Err: fmt.Errorf("no end after %s; it was ended%s", limit, log.last())}
+	case err == nil || errors.Is(err, exec.ErrWaitDelay): // a child of it kept the pipe
+		return nil
+	case strings.Contains(log.tail(), "must not run as the root"):
+		return &Error{ID: "lima.root", Msg: "limactl " + verb, Err: errors.New("limactl refuses to run as root")}
+	}
+	return &Error{ID: "lima.failed", Msg: "limactl " + verb, Err: errors.New(log.why(err))}
+}
+
+// globals counts the flags before the verb.
+func (l *Limactl) globals(args []string) int {
+	for i, a := range args {
+		if !strings.HasPrefix(a, "--tty") && !strings.HasPrefix(a, "--log-format") {
+			return i
+		}
+	}
+	return 0
+}
+
+// logReader splits limactl's stderr into lines, passes them on, and keeps the
+// end of them and the errors among them.
+type logReader struct {
+	mu     sync.Mutex
+	said   func(Line)
+	part   []byte
+	lines  []string
+	errors []string
+}
+
+const keptLines = 12
+
+func (r *logReader) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.part = append(r.part, p...)
+	for {
+		n, line, _ := bufio.ScanLines(r.part, false)
+		if n == 0 {
+			break
+		}
+		r.line(string(line))
+		r.part = r.part[n:]
+	}
+	if len(r.part) > 64<<10 { // no line is that long
+		r.line(string(r.part))
+		r.part = nil
+	}
+	return len(p), nil
+}
+
+func (r *logReader) flush() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.part) > 0 {
+		r.line(string(r.part))
+		r.part = nil
+	}
+}
+
+func (r *logReader) line(s string) {
+	l := parseLine(s)
+	if l.Text == "" {
+		return
+	}
+	r.lines = append(r.lines, l.Text)[max(0, len(r.lines)+1-keptLines):]
+	if l.Level == "error" || l.Level == "fatal" {
+		r.errors = append(r.errors, l.Text)[max(0, len(r.errors)+1-keptLines):]
+	}
+	if r.said != nil {
+		r.said(l)
+	}
+}
+
+// parseLine reads a line of logrus's JSON; progress bars and what children
+// print stand as they are.
+func parseLine(s string) Line {
+	if i := strings.LastIndexByte(s, '\r'); i >= 0 { // a bar that was painted over
+		s = s[i+1:]
+	}
+	var entry struct{ Level, Msg string }
+	if strings.HasPrefix(s, "{") && json.Unmarshal([]byte(s), &entry) == nil && entry.Msg != "" {
+		return Line{entry.Level, strings.TrimSpace(entry.Msg)}
+	}
+	return Line{"", strings.TrimSpace(s)}
+}
+
+func (r *logReader) tail() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return strings.Join(r.lines, "\n")
+}
+
+func (r *logReader) last() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.lines) == 0 {
+		return ""
+	}
+	return "; it last said: " + r.lines[len(r.lines)-1]
+}
+
+// why is the last error that was logged, or the last line, or the exit status.
+func (r *logReader) why(err error) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, from := range [][]string{r.errors, r.lines} {
+		if len(from) > 0 {
+			return from[len(from)-1]
+		}
+	}
+	return err.Error()
+}

@@ -1,0 +1,187 @@
+package lima
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/lima-vm/lima/v2/pkg/limatype/dirnames"
+	"github.com/lima-vm/lima/v2/pkg/limatype/filenames"
+)
+
+// Store is the folder of the user's instances. Its methods only read, and may
+// be called from several goroutines at once.
+type Store struct {
+	Dir string // "" is $LIMA_HOME, else ~/.lima
+}
+
+// Root is the store's folder, links followed, as limactl does. One that does
+// not exist is no error: it is a store without instances.
+func (s Store) Root() (string, error) {
+	dir := s.Dir
+	if dir == "" {
+		dir = os.Getenv("LIMA_HOME")
+	}
+	if dir == "" {
+		user, err := os.UserHomeDir()
+		if err != nil {
+			return "", &StoreError{"~/.lima", err}
+		}
+		dir = filepath.Join(user, dirnames.DotLima)
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", &StoreError{dir, err}
+	}
+	real, err := filepath.EvalSymlinks(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, lerr := os.Lstat(dir); lerr == nil { // a link to a disk that is not plugged in
+			return "", &StoreError{dir, err}
+		}
+		return dir, nil
+	}
+	if err != nil {
+		return "", &StoreError{dir, err}
+	}
+	return real, nil
+}
+
+// List reads all instances, by name. An instance that cannot be read is in the
+// list, Broken, with its problem. The error is a *StoreError.
+func (s Store) List(ctx context.Context) ([]Instance, error) {
+	root, names, err := s.names()
+	if err != nil {
+		return nil, err
+	}
+	mixed := readMixed(root)
+	list := make([]Instance, 0, len(names))
+	for _, n := range names {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if i, err := inspect(root, n, mixed); err == nil { // one deleted meanwhile is none
+			list = append(list, i)
+		}
+	}
+	return list, nil
+}
+
+// names are the folders that Lima takes for instances.
+func (s Store) names() (root string, names []string, err error) {
+	root, err = s.Root()
+	if err != nil {
+		return "", nil, err
+	}
+	entries, err := os.ReadDir(root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return root, nil, nil
+	}
+	if err != nil {
+		return "", nil, &StoreError{root, err}
+	}
+	for _, e := range entries {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") && !strings.HasPrefix(e.Name(), "_") {
+			names = append(names, e.Name())
+		}
+	}
+	return root, names, nil
+}
+
+// Instance reads one instance. The error is a *NameError, a *NotFoundError or
+// a *StoreError.
+func (s Store) Instance(name string) (Instance, error) {
+	if err := dirnames.ValidateInstName(name); err != nil {
+		return Instance{}, &NameError{name}
+	}
+	root, names, err := s.names()
+	if err != nil {
+		return Instance{}, err
+	}
+	i, err := inspect(root, name, readMixed(root))
+	if err != nil {
+		return Instance{}, &NotFoundError{name, root, names}
+	}
+	return i, nil
+}
+
+// inspect reads an instance's folder. It fails only where there is none.
+func inspect(root, name string, mixed mixed) (Instance, error) {
+	dir := filepath.Join(root, name)
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return Instance{}, fs.ErrNotExist
+	}
+	i := Instance{Name: name, Dir: dir, KeyFile: filepath.Join(root, filenames.ConfigDir, filenames.UserPrivateKey)}
+	if _, err := os.Lstat(filepath.Join(dir, filenames.Protected)); err == nil {
+		i.Protected = true
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, filenames.LimaVersion)); err == nil {
+		i.Version = strings.TrimPrefix(strings.TrimSpace(string(b)), "v")
+	}
+	i.disks()
+	conf, err := readConfig(filepath.Join(dir, filenames.LimaYAML))
+	if err != nil {
+		i.Status, i.Problem = Broken, configProblem(err)
+		return i, nil
+	}
+	i.configure(conf, mixed)
+	i.ssh(conf, mixed)
+	i.processes()
+	return i, nil
+}
+
+func configProblem(err error) string {
+	if errors.Is(err, fs.ErrNotExist) {
+		return "its folder has no lima.yaml: it is being made, or was not made to the end; where no limactl works on it, remove the folder"
+	}
+	return "lima.yaml: " + err.Error()
+}
+
+// ssh finds how to log in: lima.yaml may fix the port; otherwise ssh.config,
+// which limactl writes when it starts the instance, has it.
+func (i *Instance) ssh(c config, m mixed) {
+	port := first(m.override.SSH.LocalPort, c.SSH.LocalPort, m.defaults.SSH.LocalPort)
+	written := readSSHConfig(filepath.Join(i.Dir, filenames.SSHConfig))
+	if port == 0 {
+		port = written.port
+	}
+	i.User = first(m.override.User.Name, c.User.Name, m.defaults.User.Name)
+	if i.User == "" {
+		i.User = written.user
+	}
+	if port != 0 {
+		i.SSHAddr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	}
+}
+
+// sshConfig is what ssh.config says of an instance.
+type sshConfig struct {
+	port int
+	user string
+}
+
+func readSSHConfig(file string) sshConfig {
+	var c sshConfig
+	b, err := readSmall(file)
+	if err != nil {
+		return c
+	}
+	for line := range strings.Lines(string(b)) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch key {
+		case "Port":
+			if n, err := strconv.Atoi(value); err == nil && n > 0 && n < 1<<16 {
+				c.port = n
+			}
+		case "User":
+			c.user = strings.Trim(value, `"`)
+		}
+	}
+	return c
+}
+
+func joined(names []string) string { return strings.Join(names, ", ") }

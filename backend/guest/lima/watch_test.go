@@ -1,0 +1,97 @@
+package lima
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestWatch changes a store, and waits for each change to be told.
+func TestWatch(t *testing.T) {
+	base := store(t, nil)
+	s := Store{filepath.Join(base.Dir, "deep", "lima")} // not made yet
+	ctx, cancel := context.WithCancel(context.Background())
+	news := make(chan string, 100)
+	done := make(chan error, 1)
+	go func() {
+		done <- s.Watch(ctx, func(list []Instance, err error) {
+			var all []string
+			for _, i := range list {
+				all = append(all, i.Name+"="+i.Status.String()+string(i.Phase)+strconv.Itoa(i.CPUs))
+			}
+			news <- strings.Join(all, " ")
+		})
+	}()
+	await := func(what, want string) {
+		t.Helper()
+		last := "nothing"
+		for {
+			select {
+			case last = <-news:
+				if last == want {
+					return
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatalf("%s: %q was last told, want %q", what, last, want)
+			}
+		}
+	}
+	write := func(name, content string) {
+		t.Helper()
+		path := filepath.Join(s.Dir, "vm", name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	await("no store", "")
+	write("lima.yaml", sized)
+	await("made", "vm=Stopped2")
+	write("lima.yaml", strings.Replace(sized, "cpus: 2", "cpus: 3", 1))
+	await("edited", "vm=Stopped3")
+	agent, err := net.Listen("unix", filepath.Join(s.Dir, "vm", "ha.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conns := make(chan net.Conn, 100)
+	go func() {
+		for {
+			c, err := agent.Accept()
+			if err != nil {
+				close(conns)
+				return
+			}
+			conns <- c
+		}
+	}()
+	write("qemu.pid", strconv.Itoa(os.Getpid()))
+	write("ha.pid", strconv.Itoa(os.Getpid()))
+	await("started", "vm=Runningstarting3")
+	write("ha.stdout.log", `{"status":{"running":true}}`+"\n")
+	await("ready", "vm=Runningready3")
+	// the host agent is killed: its files stay
+	agent.(*net.UnixListener).SetUnlinkOnClose(false)
+	if err := agent.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for c := range conns {
+		_ = c.Close()
+	}
+	await("killed", "vm=Broken3")
+	if err := os.RemoveAll(filepath.Join(s.Dir, "vm")); err != nil {
+		t.Fatal(err)
+	}
+	await("deleted", "")
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"ingot/backend"
+)
+
+type vmsOptions struct {
+	json, watch bool
+}
+
+func newVMs(_ *global) *cobra.Command {
+	o := &vmsOptions{}
+	c := &cobra.Command{
+		Use: "vms", Short: "List the Lima instances that you have", Args: args(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error { return runVMs(c.Context(), o, os.Stdout) },
+	}
+	c.Flags().BoolVar(&o.json, "json", false, "print the list as JSON")
+	c.Flags().BoolVarP(&o.watch, "watch", "w", false, "print again whenever something changes, until Ctrl-C")
+	return c
+}
+
+func runVMs(ctx context.Context, o *vmsOptions, w io.Writer) error {
+	if o.watch {
+		return o.follow(ctx, w)
+	}
+	vms, err := backend.VMs(ctx)
+	if err != nil {
+		return err
+	}
+	if !o.json {
+		return printVMs(w, vms)
+	}
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(vms)
+}
+
+// follow prints the list whenever it has changed: one line of JSON each time,
+// or on a terminal in place of the table before.
+func (o *vmsOptions) follow(ctx context.Context, w io.Writer) error {
+	return backend.WatchVMs(ctx, func(vms []backend.VM, err error) {
+		switch {
+		case err != nil:
+			report(os.Stderr, err)
+		case o.json:
+			_ = json.NewEncoder(w).Encode(vms) // a reader that is gone ends the program by SIGPIPE
+		default:
+			if term.IsTerminal(int(os.Stdout.Fd())) {
+				fmt.Fprint(w, "\x1b[H\x1b[2J") // home, clear
+			}
+			_ = printVMs(w, vms)
+		}
+	})
+}
+
+func printVMs(w io.Writer, vms []backend.VM) error {
+	if len(vms) == 0 {
+		fmt.Fprintln(w, "no Lima instances: `ingot vm create NAME TARGET` makes one of a published target")
+		return nil
+	}
+	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(tw, "NAME\tSTATE\tCPUS\tMEMORY\tDISK\tON DISK\tARCH\tDRIVER\tSSH")
+	for _, v := range vms {
+		fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", v.Name, vmState(v), v.CPUs, gib(v.MemBytes), gib(v.DiskBytes), gib(v.DiskAllocated), v.Arch, v.VMType, v.SSHAddr)
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	for _, v := range vms {
+		if v.Problem != "" {
+			fmt.Fprintf(w, "\n%s: %s\n", v.Name, v.Problem)
+		}
+	}
+	return nil
+}
+
+// vmState says more than Running, which a VM is also that never answers.
+func vmState(v backend.VM) string {
+	if v.Phase != "" {
+		return fmt.Sprintf("%s (%s)", v.Status, v.Phase)
+	}
+	return v.Status.String()
+}
+
+func gib(n uint64) string { return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30)) }

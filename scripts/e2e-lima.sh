@@ -1,0 +1,63 @@
+#!/bin/bash
+# Real Lima VMs under TCG, as a user that is not root: make e2e-lima.
+#   RUN=regexp   tests to run    KEEP=1   leaves the instances    LIMA=v1.2.1
+# limactl and the guest's disk are made once and kept (scripts/lima.sh,
+# scripts/lima-guest.sh). As root, the tests run as the user ingot-ci, who is
+# made for it, in /var/tmp/ingot-ci: limactl's sockets need a short path.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+go=$(scripts/go.sh)
+missing=()
+for t in mmdebstrap:mmdebstrap grub-mkstandalone:grub-common mcopy:mtools sfdisk:fdisk mkfs.vfat:dosfstools mke2fs:e2fsprogs qemu-img:qemu-utils qemu-system-x86_64:qemu-system-x86 ssh:openssh-client setpriv:util-linux; do
+	PATH=$PATH:/usr/sbin:/sbin command -v "${t%%:*}" >/dev/null || missing+=("${t##*:}")
+done
+[ -d /usr/lib/grub/x86_64-efi ] || missing+=(grub-efi-amd64-bin)
+[ -e /usr/share/OVMF/OVMF_CODE.fd ] || [ -e /usr/share/OVMF/OVMF_CODE_4M.fd ] || missing+=(ovmf)
+sudo=; [ "$(id -u)" -eq 0 ] || sudo=sudo
+if [ ${#missing[@]} -gt 0 ]; then
+	$sudo apt-get update -q
+	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
+fi
+export INGOT_TOOLS=${INGOT_TOOLS:-/var/tmp/ingot-tools}
+lima=$(PATH=$(dirname "$go"):$PATH scripts/lima.sh "${LIMA:-v2.2.0}")
+guest=$($sudo env INGOT_TOOLS="$INGOT_TOOLS" scripts/lima-guest.sh)
+
+home=/var/tmp/ingot-ci
+as=()
+if [ "$(id -u)" -eq 0 ]; then
+	id ingot-ci >/dev/null 2>&1 || useradd --system --no-create-home --home-dir "$home" --shell /bin/bash ingot-ci
+	mkdir -p "$home/bin"
+	as=(setpriv --reuid=ingot-ci --regid=ingot-ci --init-groups)
+else
+	home=$(mktemp -d /var/tmp/ingot-ci-XXXX)
+	mkdir -p "$home/bin"
+fi
+CGO_ENABLED=0 "$go" test -c -tags e2e_lima -o "$home/bin/lima.test" ./test/lima
+cp bin/ingot "$home/bin/ingot"
+mkdir -p "$home"/{lima,tmp}
+[ ${#as[@]} -eq 0 ] || chown -R ingot-ci: "$home"
+# the machine's KVM may be there and not work; Lima takes it when it is there
+accel="tcg,thread=multi,tb-size=512"
+world=(env -i HOME="$home" USER="$(${as[@]+"${as[@]}"} id -un)" LANG=C.UTF-8 TMPDIR="$home/tmp" KEEP="${KEEP:-}" PATH="$lima/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+	LIMA_HOME="$home/lima" INGOT_HOME="$home/ingot" INGOT_KEYCHAIN=off INGOT_OWNER_IDLE=5s
+	QEMU_SYSTEM_X86_64="qemu-system-x86_64 -machine q35,vmport=off -accel $accel"
+	INGOT_E2E_GUEST="$guest" INGOT_E2E_BIN="$home/bin/ingot")
+cleanup() {
+	[ -n "${KEEP:-}" ] || rm -rf "$home/lima" "$home/ingot" "$home/tmp"
+}
+trap cleanup EXIT
+if [ ${#as[@]} -gt 0 ]; then # limactl refuses root, and Ingot says so
+	mkdir -p "$home/lima/probe"
+	echo 'images: []' >"$home/lima/probe/lima.yaml"
+	code=0
+	said=$("${world[@]}" INGOT_HOME="$home/tmp/root" "$home/bin/ingot" vm start probe 2>&1) || code=$?
+	rm -rf "$home/lima/probe" "$home/tmp/root"
+	case $code:$said in
+	2:*lima.root*) echo "ok: refused to root: exit code 2, cause lima.root" ;;
+	*) echo "as root: exit code $code, want 2 and lima.root: $said" >&2; exit 1 ;;
+	esac
+fi
+cd "$home"
+${as[@]+"${as[@]}"} "${world[@]}" "$home/bin/lima.test" -test.v -test.count=1 -test.timeout 30m ${RUN:+-test.run "$RUN"}
+cd "$root"
