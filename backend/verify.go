@@ -29,6 +29,7 @@ type VerifyOptions struct {
 	Subject string // a file, or the address of a published release
 	KeyFile string // the publisher's ingot.pub; "" accepts this home's keys, the earlier ones too
 	Boot    bool   // boot the disk again
+	Lima    bool   // by limactl, from the release's own template: the Subject must be an address
 	Notify  func(msg string)
 }
 
@@ -61,6 +62,9 @@ func (b *Backend) Verify(ctx context.Context, opt VerifyOptions) (Verified, erro
 		return Verified{}, err
 	}
 	address := strings.HasPrefix(opt.Subject, "http://") || strings.HasPrefix(opt.Subject, "https://")
+	if opt.Lima && !address {
+		return Verified{}, &NothingToDoError{"limactl starts what is published: give the address of a release"}
+	}
 	if address && opt.KeyFile == "" {
 		keys = b.own // a worker of the team publishes nothing
 	}
@@ -181,10 +185,13 @@ func (v *verification) release(ctx context.Context) error {
 	if len(v.out.Proofs) == 0 {
 		return &VerifyError{"publish.unproven", v.base + " holds no signed proof that its disk boots"}
 	}
-	if !v.opt.Boot {
-		return nil
+	switch {
+	case v.opt.Lima:
+		return v.bootLima(ctx)
+	case v.opt.Boot:
+		return v.bootRemote(ctx)
 	}
-	return v.bootRemote(ctx)
+	return nil
 }
 
 // files compares every file of the sums and reads the evidence among them.

@@ -178,6 +178,9 @@ func exitCause(e *guest.ExitError) string {
 	for _, known := range []struct{ sign, id string }{
 		{"ingot: image.leftover", "image.leftover"},
 		{"ingot: image.failed", "image.failed"},
+		{"ingot: guest.no-root", "guest.no-root"},
+		{"ingot: guest.no-loader", "guest.no-loader"},
+		{"sudo: a password is required", "guest.no-root"},
 		{"No space left on device", "guest.no-space"},
 		{"not found", "guest.tool-missing"},
 		{"unshare failed", "guest.no-userns"},

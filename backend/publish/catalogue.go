@@ -216,22 +216,30 @@ func (p *publishing) limaTemplate() (File, error) {
 	return File{Name: "lima.yaml", Data: text, MediaType: "application/yaml"}, err
 }
 
-// limaYAML is a template that `limactl start URL` takes as it is. Lima keeps
-// images by address, and addresses here are never used again.
 func limaYAML(version, url, arch, sha256 string) ([]byte, error) {
+	b, err := LimaTemplate(url, arch, sha256)
+	return append([]byte("# Ingot image "+version+"; start it with: limactl start <this file's address>\n"), b...), err
+}
+
+// LimaTemplate is a template that limactl takes as it is, for a disk at a path
+// or address, pinned to its digest. Lima keeps images by address, and the
+// addresses of releases are never used again. The mount type, of which nothing
+// is mounted, is the one whose cloud-init data Debian 12's cloud-init reads:
+// with 9p Lima writes "mounts: null", which ends cloud-init 22.4.
+func LimaTemplate(location, arch, sha256 string) ([]byte, error) {
 	machine := map[string]string{"arm64": "aarch64", "amd64": "x86_64"}[arch]
 	type image struct {
 		Location string `yaml:"location"`
 		Arch     string `yaml:"arch"`
 		Digest   string `yaml:"digest"`
 	}
-	b, err := yaml.Marshal(struct {
+	return yaml.Marshal(struct {
 		Minimum    string          `yaml:"minimumLimaVersion"`
 		Images     []image         `yaml:"images"`
+		MountType  string          `yaml:"mountType"`
 		Mounts     []string        `yaml:"mounts"`
 		Containerd map[string]bool `yaml:"containerd"`
-	}{"1.0.0", []image{{url, machine, "sha256:" + sha256}}, []string{}, map[string]bool{"system": false, "user": false}})
-	return append([]byte("# Ingot image "+version+"; start it with: limactl start <this file's address>\n"), b...), err
+	}{"1.0.0", []image{{location, machine, "sha256:" + sha256}}, "reverse-sshfs", []string{}, map[string]bool{"system": false, "user": false}})
 }
 
 var page = template.Must(template.New("index").Parse(`<!doctype html>

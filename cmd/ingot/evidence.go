@@ -100,6 +100,7 @@ func newVerify(g *global) *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&opt.Boot, "boot", false, "boot the disk here and now")
+	c.Flags().BoolVar(&opt.Lima, "lima", false, "start the release's disk with limactl, until `shell` answers with the kernel that was proven")
 	c.Flags().StringVar(&opt.KeyFile, "key", "", "the publisher's public key file (default: this home's own, the earlier ones too)")
 	c.Flags().BoolVar(&g.json, "json", false, "print the result as JSON")
 	return c

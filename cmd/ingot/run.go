@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,17 +18,19 @@ type runOptions struct {
 	subject, arch string
 	memory        string
 	wait          time.Duration
+	lima          bool
+	name          string
 	command       []string
 }
 
 func newRun(g *global) *cobra.Command {
 	o := &runOptions{global: g}
 	c := &cobra.Command{
-		Use: "run TARGET|FILE [-- COMMAND…]", Short: "Start a disk with QEMU and log in with your ssh key; its changes are thrown away",
+		Use: "run TARGET|FILE [-- COMMAND…]", Short: "Start a disk with QEMU, or with --lima under Lima, and log in to it",
 		Long: "Starts the newest disk of a target, or a qcow2 or raw file made by anyone, which is only read.\n" +
 			"Your public keys (~/.ssh/id_*.pub) may log in, on a port of 127.0.0.1. With a command, that\n" +
 			"command runs in the machine, its exit code is Ingot's, and the machine goes down after it;\n" +
-			"without, the machine runs until Ctrl-C. Nothing is recorded: a proof is made by `ingot prove`.",
+			"without, the machine runs until Ctrl-C, and its changes are thrown away. Nothing is recorded: a proof is made by `ingot prove`.",
 		Args: args(cobra.MinimumNArgs(1)),
 		RunE: func(c *cobra.Command, a []string) error {
 			if at := c.ArgsLenAtDash(); len(a) > 1 && at != 1 {
@@ -39,6 +42,8 @@ func newRun(g *global) *cobra.Command {
 	}
 	c.Flags().StringVar(&o.arch, "arch", "", "a file's architecture: arm64 or amd64 (default: by its name, else arm64)")
 	c.Flags().StringVar(&o.memory, "memory", "", "memory of the machine, like 2GiB (default: what the target's proof has)")
+	c.Flags().BoolVar(&o.lima, "lima", false, "make a Lima instance of it and start that; it stays, with what is changed in it")
+	c.Flags().StringVar(&o.name, "name", "", "the instance's name, with --lima (default: the target's or the file's)")
 	c.Flags().DurationVar(&o.wait, "wait", 10*time.Minute, "how long ssh may take to answer")
 	return c
 }
@@ -46,6 +51,9 @@ func newRun(g *global) *cobra.Command {
 func runRun(ctx context.Context, o *runOptions) error {
 	if err := checkArch(o.arch); err != nil {
 		return err
+	}
+	if o.name != "" && !o.lima {
+		return &usageError{"--name names a Lima instance: give --lima too"}
 	}
 	if o.wait <= 0 {
 		return &usageError{fmt.Sprintf("--wait %s: it must be more than nothing", o.wait)}
@@ -57,6 +65,9 @@ func runRun(ctx context.Context, o *runOptions) error {
 	b, err := o.open()
 	if err != nil {
 		return err
+	}
+	if o.lima {
+		return runInLima(ctx, b, o, memory)
 	}
 	err = b.Run(ctx, backend.RunOptions{Subject: o.subject, Arch: o.arch, Memory: memory, Wait: o.wait, Command: o.command,
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
@@ -72,6 +83,23 @@ func runRun(ctx context.Context, o *runOptions) error {
 		return &insideError{exit.Code}
 	}
 	return err
+}
+
+// runInLima starts an instance, and leaves the command to limactl.
+func runInLima(ctx context.Context, b *backend.Backend, o *runOptions, memory int64) error {
+	name, err := b.RunLima(ctx, backend.RunOptions{Subject: o.subject, Arch: o.arch, Memory: memory, Notify: func(text string) { fmt.Fprintln(os.Stderr, text) }}, o.name, saidTo(os.Stderr))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "ready: `ingot vm shell %s` logs in, `ingot vm stop %s` shuts it down\n", name, name)
+	if len(o.command) == 0 {
+		return nil
+	}
+	argv, environ, err := backend.VMShell(ctx, name, o.command...)
+	if err != nil {
+		return err
+	}
+	return syscall.Exec(argv[0], argv, environ)
 }
 
 func checkArch(arch string) error {

@@ -15,8 +15,8 @@ import (
 )
 
 func newVM(g *global) *cobra.Command {
-	c := group("vm", "Start, stop, open, make, clone and delete a Lima instance")
-	c.AddCommand(newVMStart(g), newVMStop(), newVMShell(), newVMCreate(g), newVMClone(), newVMDelete())
+	c := group("vm", "Start, stop, open, make, clone and delete a Lima instance, give it a kernel")
+	c.AddCommand(newVMStart(g), newVMStop(), newVMShell(), newVMCreate(g), newVMClone(), newVMDelete(), newVMInstall(g))
 	return c
 }
 
@@ -75,6 +75,23 @@ func newVMCreate(g *global) *cobra.Command {
 				return err
 			}
 			return b.VMCreate(c.Context(), a[0], a[1], saidTo(os.Stderr))
+		},
+	}
+}
+
+func newVMInstall(g *global) *cobra.Command {
+	return &cobra.Command{
+		Use: "install NAME TARGET", Short: "Put a target's built kernel into a running instance, start it again, and see that it runs", Args: args(cobra.ExactArgs(2)),
+		RunE: func(c *cobra.Command, a []string) error {
+			b, err := g.open()
+			if err != nil {
+				return err
+			}
+			release, err := b.VMInstall(c.Context(), a[0], a[1], os.Stderr, saidTo(os.Stderr))
+			if err == nil {
+				fmt.Printf("%s runs %s\n", a[0], release)
+			}
+			return err
 		},
 	}
 }

@@ -1,6 +1,7 @@
 package lima
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -210,6 +211,21 @@ func (l *Limactl) ShellArgv(name string, command ...string) (argv []string, root
 	}
 	root, err = l.Store.Root()
 	return append([]string{l.Path, "shell", name}, command...), root, err
+}
+
+// Shell runs a command in a running instance as `limactl shell` does, without a
+// terminal, and returns what it wrote. A command that failed is a lima.failed.
+func (l *Limactl) Shell(ctx context.Context, name string, command ...string) ([]byte, error) {
+	i, err := l.Store.Instance(name)
+	if err != nil {
+		return nil, err
+	}
+	if i.Status != Running {
+		return nil, notRunning(i)
+	}
+	var out bytes.Buffer
+	err = l.run(ctx, shellLimit, &out, nil, append([]string{"--tty=false", "--log-format=json", "shell", "--workdir=/", name}, command...)...)
+	return out.Bytes(), err
 }
 
 func notRunning(i Instance) error {

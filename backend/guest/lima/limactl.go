@@ -48,6 +48,7 @@ const (
 	stopLimit    = 7 * time.Minute
 	copyLimit    = time.Hour
 	deleteLimit  = 5 * time.Minute
+	shellLimit   = 2 * time.Minute
 	// endGrace is how long a cancelled limactl may take to end by SIGTERM.
 	endGrace = 5 * time.Second
 )

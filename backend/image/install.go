@@ -1,0 +1,46 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"path/filepath"
+
+	"ingot/backend/cause"
+	"ingot/backend/guest"
+)
+
+// Install puts a built kernel into the running system of a guest and makes its
+// loader start it: vmlinuz, config, System.map and modules.tar lie in the folder
+// files. The guest must have GRUB with update-grub, and sudo without a password
+// unless it is root already. The running kernel stays the one it is until the
+// guest is started again.
+func Install(ctx context.Context, g guest.Guest, files, release string, log io.Writer) error {
+	facts, err := g.Facts(ctx)
+	if err != nil {
+		return cause.With("guest.unreachable", err)
+	}
+	w := &Work{Guest: g, Log: log}
+	d, err := w.open(ctx, "install", "install.sh")
+	if err != nil {
+		return err
+	}
+	defer d.close(ctx)
+	for _, name := range []string{"vmlinuz", "config", "System.map", "modules.tar"} {
+		if err := d.put(ctx, filepath.Join(files, name), name); err != nil {
+			return fmt.Errorf("put %s into guest %s: %w", name, g.Name(), err)
+		}
+	}
+	argv := []string{"sh", path.Join(d.path, "install.sh"), release}
+	if !facts.Root {
+		argv = append([]string{"sudo", "-n"}, argv...)
+	}
+	err = g.Run(ctx, guest.Cmd{Argv: argv, Dir: d.path, Stdout: log, Stderr: log})
+	var exit *guest.ExitError
+	if errors.As(err, &exit) {
+		return cause.With(exitCause(exit), fmt.Errorf("install kernel %s in guest %s: %w", release, g.Name(), err))
+	}
+	return err
+}

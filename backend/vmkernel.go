@@ -1,0 +1,88 @@
+package backend
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"ingot/backend/cause"
+	"ingot/backend/evidence"
+	"ingot/backend/guest"
+	"ingot/backend/guest/lima"
+	"ingot/backend/guest/notes"
+	"ingot/backend/image"
+)
+
+// VMInstall puts the newest built kernel of a target into a running Lima
+// instance, starts the instance again, and asks it which kernel runs: another
+// one is an error with cause boot.wrong-kernel. It returns the release. log,
+// which must not be nil, gets what the guest's commands say.
+func (b *Backend) VMInstall(ctx context.Context, name, target string, log io.Writer, said func(VMLine)) (release string, err error) {
+	r, err := b.targets.Get(target)
+	if err != nil {
+		return "", err
+	}
+	dir, kernel, ok, err := b.line().BuiltKernel(ctx, target)
+	if err != nil {
+		return "", err
+	}
+	if !ok {
+		return "", &NothingToDoError{fmt.Sprintf("no built kernel of %s lies here: `ingot build %s --until kernel` makes one", target, target)}
+	}
+	vm, err := FindVM(name)
+	if err != nil {
+		return "", err
+	}
+	if vm.Arch != r.Arch {
+		return "", cause.With("guest.other-arch", fmt.Errorf("%s is of %s, the instance %s is of %s", target, r.Arch, name, vm.Arch))
+	}
+	l, err := lima.Find(ctx, lima.Store{})
+	if err != nil {
+		return "", err
+	}
+	if err := installIn(ctx, vm, dir, kernel.Release, log); err != nil {
+		return "", err
+	}
+	if err := l.Stop(ctx, name, false, said); err != nil {
+		return "", err
+	}
+	if err := l.Start(ctx, name, said); err != nil {
+		return "", err
+	}
+	return kernel.Release, runsKernel(ctx, name, kernel)
+}
+
+func installIn(ctx context.Context, vm VM, dir, release string, log io.Writer) error {
+	g, err := lima.Open(ctx, vm)
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	return image.Install(ctx, g, dir, release, log)
+}
+
+// runsKernel asks the started instance; its address may be a new one.
+func runsKernel(ctx context.Context, name string, want evidence.Kernel) error {
+	vm, err := FindVM(name)
+	if err != nil {
+		return err
+	}
+	g, err := lima.Open(ctx, vm)
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	var release, raw strings.Builder
+	if err := g.Run(ctx, guest.Cmd{Argv: []string{"uname", "-r"}, Stdout: &release}); err != nil {
+		return err
+	}
+	if err := g.Run(ctx, guest.Cmd{Argv: []string{"cat", "/sys/kernel/notes"}, Stdout: &raw}); err != nil {
+		return err
+	}
+	got, id := strings.TrimSpace(release.String()), notes.BuildID([]byte(raw.String()))
+	if got != want.Release || id != want.BuildID {
+		return cause.With("boot.wrong-kernel", fmt.Errorf("instance %s runs %s (build-id %s) after the kernel %s (%s) was installed", name, got, id, want.Release, want.BuildID))
+	}
+	return nil
+}
