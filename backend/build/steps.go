@@ -451,8 +451,17 @@ func (r *run) openGuest(ctx context.Context) error {
 	return err
 }
 
-// guestReady looks for the programs that the steps need.
+// clockSlack is how far a guest's clock may be off before the journal says so.
+const clockSlack = time.Minute
+
+// guestReady looks for the programs that the steps need. A clock that is off,
+// as a VM's is after its computer slept, is told: certificates and archives
+// that the guest asks may then seem to have run out. What is built does not
+// depend on it.
 func (r *run) guestReady(ctx context.Context, g guest.Guest, f guest.Facts) error {
+	if f.ClockSkew.Abs() > clockSlack {
+		r.note(StepGuest, "the clock of guest %s is %s off: restart it, or set its clock", g.Name(), f.ClockSkew)
+	}
 	missing, err := image.MissingTools(ctx, g, f, r.recipe)
 	if err != nil {
 		return err

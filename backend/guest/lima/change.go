@@ -95,7 +95,7 @@ func (l *Limactl) Stop(ctx context.Context, name string, force bool, said func(L
 	if i.Status == Stopped {
 		return nil
 	}
-	if i.Status == Broken && !force {
+	if i.Status == Broken && (!force || i.foreign() != "") {
 		return fail("lima.broken", name, "%s", i.Problem)
 	}
 	args := []string{"stop", name}
@@ -183,7 +183,7 @@ func (l *Limactl) Delete(ctx context.Context, name string, force bool, said func
 	switch {
 	case i.Protected:
 		return fail("lima.protected", name, "it is protected against deletion")
-	case i.Status != Stopped && !force:
+	case i.Status != Stopped && !force, i.foreign() != "":
 		return fail("lima.running", name, "it is %s; %s", i.Status, or(i.Problem, "only a stopped one is deleted"))
 	}
 	args := []string{"delete", name}

@@ -116,10 +116,14 @@ func gone(t *testing.T, pidFile string) {
 
 // An exit code of 0 is not believed.
 func TestNothingIsBelieved(t *testing.T) {
-	me := strconv.Itoa(os.Getpid())
-	s := store(t, map[string]string{"off/lima.yaml": sized, "on/lima.yaml": sized, "on/ha.pid": me, "on/qemu.pid": me,
-		"safe/lima.yaml": sized, "safe/protected": "", "half/image": "", "up/lima.yaml": sized, "up/ha.pid": me, "up/qemu.pid": me, "up/ha.stdout.log": `{"status":{"running":true,"degraded":true}}`})
+	s := store(t, map[string]string{"off/lima.yaml": sized, "on/lima.yaml": sized, "safe/lima.yaml": sized, "safe/protected": "", "half/image": "",
+		"crash/lima.yaml": sized, "crash/qemu.pid": strconv.Itoa(os.Getpid()), "up/lima.yaml": sized, "up/ha.stdout.log": `{"status":{"running":true,"degraded":true}}`})
 	for _, n := range []string{"on", "up"} {
+		for _, f := range []string{"ha.pid", "qemu.pid"} {
+			if err := os.WriteFile(filepath.Join(s.Dir, n, f), []byte(own(t, filepath.Join(s.Dir, n))), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
 		l, err := net.Listen("unix", filepath.Join(s.Dir, n, "ha.sock"))
 		if err != nil {
 			t.Fatal(err)
@@ -144,6 +148,8 @@ func TestNothingIsBelieved(t *testing.T) {
 		"start a flag":    {func() error { return l.Start(ctx, "--all", nil) }, "lima.bad-name", ""},
 		"stop":            {func() error { return l.Stop(ctx, "on", false, nil) }, "lima.failed", "runs"},
 		"stop broken":     {func() error { return l.Stop(ctx, "half", false, nil) }, "lima.broken", ""},
+		"stop crashed":    {func() error { return l.Stop(ctx, "crash", true, nil) }, "lima.broken", "another program"},
+		"delete crashed":  {func() error { return l.Delete(ctx, "crash", true, nil) }, "lima.running", "another program"},
 		"create":          {func() error { return l.Create(ctx, "new", "http://x/lima.yaml", nil) }, "lima.no-instance", "new"},
 		"create again":    {func() error { return l.Create(ctx, "off", "http://x/lima.yaml", nil) }, "lima.exists", "off"},
 		"create odd":      {func() error { return l.Create(ctx, "a b", "http://x/lima.yaml", nil) }, "lima.bad-name", ""},

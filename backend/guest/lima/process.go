@@ -34,6 +34,10 @@ func (i *Instance) processes() {
 		i.Status, i.Problem = Broken, err.Error()
 		return
 	}
+	if f := i.foreign(); f != "" {
+		i.Status, i.Problem = Broken, f
+		return
+	}
 	if ha != 0 {
 		if err := dial(filepath.Join(i.Dir, filenames.HostAgentSock)); err != nil {
 			i.Status, i.Problem = Broken, fmt.Sprintf("its host agent (process %d) does not answer: %v; it may be starting, else `limactl stop --force %s`", ha, err, i.Name)
@@ -50,6 +54,26 @@ func (i *Instance) processes() {
 	default:
 		i.Status, i.Problem = Broken, fmt.Sprintf("its virtual machine runs (process %d), its host agent does not: `limactl stop --force %s`, then start it", driver, i.Name)
 	}
+}
+
+// foreign tells of a pid file whose process is another program's: process ids
+// are used again when this computer has crashed, and `limactl stop --force` would
+// kill whoever has them now. An instance's own processes name its folder in
+// their arguments; where those cannot be read (macOS), nobody is suspected.
+func (i *Instance) foreign() string {
+	for _, p := range []struct {
+		file string
+		pid  int
+	}{{filenames.HostAgentPID, i.HostAgentPID}, {filenames.PIDFile(i.VMType), i.DriverPID}} {
+		if p.pid == 0 {
+			continue
+		}
+		args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.pid)) // proc(5)
+		if err == nil && len(args) > 0 && !bytes.Contains(args, []byte(i.Dir)) {
+			return fmt.Sprintf("%s names process %d, which is another program: it is left of a crash; remove %s", p.file, p.pid, filepath.Join(i.Dir, p.file))
+		}
+	}
+	return ""
 }
 
 // livePID is the process of a pid file, or 0 where there is none or it is dead.

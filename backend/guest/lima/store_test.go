@@ -44,6 +44,21 @@ func store(t *testing.T, files map[string]string) Store {
 
 const sized = "vmType: qemu\nos: Linux\narch: x86_64\ncpus: 2\nmemory: 1GiB\ndisk: 4GiB\n"
 
+// own starts a process that names dir in its arguments, as an instance's do.
+func own(t *testing.T, dir string) string {
+	t.Helper()
+	c := exec.Command("sh", "-c", "read x; :", dir)
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = in.Close(), c.Wait() })
+	return strconv.Itoa(c.Process.Pid)
+}
+
 // deadPID is the id of a process that has ended.
 func deadPID(t *testing.T) string {
 	c := exec.Command("true")
@@ -54,7 +69,8 @@ func deadPID(t *testing.T) string {
 }
 
 func TestStatus(t *testing.T) {
-	me, dead := strconv.Itoa(os.Getpid()), deadPID(t)
+	const me = "OWN" // stands for a process of the instance
+	dead, other := deadPID(t), strconv.Itoa(os.Getpid())
 	ready := `{"time":"2026-01-02T03:04:05Z","status":{"running":true,"sshLocalPort":40022}}` + "\n"
 	cases := map[string]struct {
 		files   map[string]string // of the instance
@@ -71,7 +87,9 @@ func TestStatus(t *testing.T) {
 		"agent hangs":          {map[string]string{"lima.yaml": sized, "ha.pid": me, "qemu.pid": me}, false, Broken, "", "does not answer"},
 		"agent alone":          {map[string]string{"lima.yaml": sized, "ha.pid": me}, true, Broken, "", "virtual machine does not"},
 		"machine alone":        {map[string]string{"lima.yaml": sized, "qemu.pid": me}, false, Broken, "", "host agent does not"},
-		"pid of another":       {map[string]string{"lima.yaml": sized, "qemu.pid": "1"}, false, Broken, "", "qemu.pid"},
+		"crashed, both":        {map[string]string{"lima.yaml": sized, "ha.pid": other, "qemu.pid": other}, true, Broken, "", "another program"},
+		"crashed, one":         {map[string]string{"lima.yaml": sized, "qemu.pid": other}, false, Broken, "", "another program"},
+		"pid of init":          {map[string]string{"lima.yaml": sized, "qemu.pid": "1"}, false, Broken, "", "qemu.pid"},
 		"pid is text":          {map[string]string{"lima.yaml": sized, "ha.pid": "many"}, false, Broken, "", "ha.pid"},
 		"pid of a group":       {map[string]string{"lima.yaml": sized, "ha.pid": "-1"}, false, Broken, "", "ha.pid"},
 		"half created":         {map[string]string{"image": "xx"}, false, Broken, "", "no lima.yaml"},
@@ -87,6 +105,13 @@ func TestStatus(t *testing.T) {
 			files["vm/"+f] = content
 		}
 		s := store(t, files)
+		for f, content := range c.files {
+			if content == me {
+				if err := os.WriteFile(filepath.Join(s.Dir, "vm", f), []byte(own(t, filepath.Join(s.Dir, "vm"))), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
 		if c.listen {
 			l, err := net.Listen("unix", filepath.Join(s.Dir, "vm", "ha.sock"))
 			if err != nil {

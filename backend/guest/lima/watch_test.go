@@ -72,8 +72,9 @@ func TestWatch(t *testing.T) {
 			conns <- c
 		}
 	}()
-	write("qemu.pid", strconv.Itoa(os.Getpid()))
-	write("ha.pid", strconv.Itoa(os.Getpid()))
+	process := own(t, filepath.Join(s.Dir, "vm"))
+	write("qemu.pid", process)
+	write("ha.pid", process)
 	await("started", "vm=Runningstarting3")
 	write("ha.stdout.log", `{"status":{"running":true}}`+"\n")
 	await("ready", "vm=Runningready3")
