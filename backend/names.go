@@ -152,7 +152,9 @@ func ClassOf(err error) Class {
 		return ClassVerify
 	case id == "team.unreachable" || id == "team.credentials" || id == "team.tls":
 		return ClassOther
-	case id == "config.invalid" || errors.As(err, &file):
+	case id == "guest.no-root" || id == "guest.no-loader":
+		return ClassMissing
+	case id == "config.invalid" || id == "guest.other-arch" || errors.As(err, &file):
 		return ClassInput
 	case errors.As(err, &unknown), errors.As(err, &bad), errors.As(err, &stale), errors.As(err, &option), errors.As(err, &conf),
 		errors.As(err, &symbol), errors.As(err, &guest), errors.As(err, &none), errors.As(err, &nothing), errors.As(err, &noBuild), errors.As(err, &keyFile), errors.As(err, &absent):

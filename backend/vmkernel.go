@@ -23,19 +23,19 @@ func (b *Backend) VMInstall(ctx context.Context, name, target string, log io.Wri
 	if err != nil {
 		return "", err
 	}
-	dir, kernel, ok, err := b.line().BuiltKernel(ctx, target)
-	if err != nil {
-		return "", err
-	}
-	if !ok {
-		return "", &NothingToDoError{fmt.Sprintf("no built kernel of %s lies here: `ingot build %s --until kernel` makes one", target, target)}
-	}
 	vm, err := FindVM(name)
 	if err != nil {
 		return "", err
 	}
 	if vm.Arch != r.Arch {
 		return "", cause.With("guest.other-arch", fmt.Errorf("%s is of %s, the instance %s is of %s", target, r.Arch, name, vm.Arch))
+	}
+	dir, kernel, ok, err := b.line().BuiltKernel(ctx, target)
+	if err != nil {
+		return "", err
+	}
+	if !ok {
+		return "", &NothingToDoError{fmt.Sprintf("no built kernel of %s lies here: `ingot build %s --until kernel` makes one", target, target)}
 	}
 	l, err := lima.Find(ctx, lima.Store{})
 	if err != nil {

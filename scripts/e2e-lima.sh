@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 root=$PWD
 go=$(scripts/go.sh)
 missing=()
-for t in mmdebstrap:mmdebstrap grub-mkstandalone:grub-common mcopy:mtools sfdisk:fdisk mkfs.vfat:dosfstools mke2fs:e2fsprogs qemu-img:qemu-utils qemu-system-x86_64:qemu-system-x86 ssh:openssh-client setpriv:util-linux; do
+for t in mmdebstrap:mmdebstrap grub-mkstandalone:grub-common mcopy:mtools sfdisk:fdisk mkfs.vfat:dosfstools mke2fs:e2fsprogs qemu-img:qemu-utils qemu-system-x86_64:qemu-system-x86 ssh:openssh-client jq:jq setpriv:util-linux; do
 	PATH=$PATH:/usr/sbin:/sbin command -v "${t%%:*}" >/dev/null || missing+=("${t##*:}")
 done
 [ -d /usr/lib/grub/x86_64-efi ] || missing+=(grub-efi-amd64-bin)
@@ -36,17 +36,50 @@ fi
 CGO_ENABLED=0 "$go" test -c -tags e2e_lima -o "$home/bin/lima.test" ./test/lima
 cp bin/ingot "$home/bin/ingot"
 mkdir -p "$home"/{lima,tmp}
+
+cleanup() {
+	[ -z "${store:-}" ] || { kill "$store" && wait "$store" || true; }
+	[ -n "${KEEP:-}" ] || rm -rf "$home/lima" "$home/ingot" "$home/tmp"
+}
+trap cleanup EXIT
+
+# what the tests take from Ingot's own line: a kernel for the amd64 guest, in the
+# tests' home, and a published arm64 image, in another one
+line=${INGOT_E2E_WORK:-/var/tmp/ingot-e2e-lima}
+mkdir -p "$line/home"
+cp -r test/targets "$line/"
+ingot_line() { env INGOT_HOME="$line/home" INGOT_CONFIG="$line" INGOT_KEYCHAIN=off INGOT_OWNER_IDLE=5s bin/ingot "$@"; }
+mkdir -p "$home/ingot/config"
+cp -r test/targets "$home/ingot/config/"
+kernel() { env INGOT_HOME="$home/ingot" INGOT_CACHE="${INGOT_CACHE:-$HOME/.cache/ingot}" INGOT_KEYCHAIN=off INGOT_OWNER_IDLE=5s bin/ingot "$@"; }
+if [ -z "${RUN:-}" ] || [[ TestInstallKernel =~ $RUN ]]; then
+	kernel doctor debian-12-amd64-lean >/dev/null 2>&1 || kernel doctor --install debian-12-amd64-lean
+	kernel build debian-12-amd64-lean --until kernel
+	kernel owner stop
+fi
+release=
+if [ -z "${RUN:-}" ] || [[ TestReleaseStarts =~ $RUN ]]; then
+	ingot_line build debian-12-arm64-lean
+	ingot_line owner stop
+	receipt=$(ingot_line status debian-12-arm64-lean --json | jq -er '.[0].published.evidence')
+	release=$(ingot_line evidence show "$receipt" | jq -er .predicate.url)
+	ingot_line evidence key >"$home/publisher.pub"
+	ingot_line store serve >"$home/tmp/store.log" &
+	store=$!
+	until grep -q . "$home/tmp/store.log"; do
+		kill -0 "$store" || { echo "the store does not come up" >&2; exit 1; }
+		sleep 0.1
+	done
+fi
 [ ${#as[@]} -eq 0 ] || chown -R ingot-ci: "$home"
 # the machine's KVM may be there and not work; Lima takes it when it is there
 accel="tcg,thread=multi,tb-size=512"
 world=(env -i HOME="$home" USER="$(${as[@]+"${as[@]}"} id -un)" LANG=C.UTF-8 TMPDIR="$home/tmp" KEEP="${KEEP:-}" PATH="$lima/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 	LIMA_HOME="$home/lima" INGOT_HOME="$home/ingot" INGOT_KEYCHAIN=off INGOT_OWNER_IDLE=5s
 	QEMU_SYSTEM_X86_64="qemu-system-x86_64 -machine q35,vmport=off -accel $accel"
+	QEMU_SYSTEM_AARCH64="qemu-system-aarch64 -machine virt -accel $accel"
+	INGOT_E2E_RELEASE="$release" INGOT_E2E_KEY="$home/publisher.pub"
 	INGOT_E2E_GUEST="$guest" INGOT_E2E_BIN="$home/bin/ingot")
-cleanup() {
-	[ -n "${KEEP:-}" ] || rm -rf "$home/lima" "$home/ingot" "$home/tmp"
-}
-trap cleanup EXIT
 if [ ${#as[@]} -gt 0 ]; then # limactl refuses root, and Ingot says so
 	mkdir -p "$home/lima/probe"
 	echo 'images: []' >"$home/lima/probe/lima.yaml"
