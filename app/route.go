@@ -9,6 +9,7 @@ const (
 	RouteBuilds    = "builds"
 	RouteTargets   = "targets"
 	RouteArtifacts = "artifacts"
+	RouteVMs       = "vms"
 	RouteSettings  = "settings"
 )
 
@@ -20,3 +21,6 @@ func RouteBuild(target, build string) string { return RouteBuilds + "/" + target
 
 // RouteArtifact is a target's artifact, to be dragged out.
 func RouteArtifact(target string) string { return RouteArtifacts + "/" + target }
+
+// RouteVM is one of the user's VMs.
+func RouteVM(name string) string { return RouteVMs + "/" + name }

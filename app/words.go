@@ -1,6 +1,7 @@
 package app
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"unicode"
@@ -96,3 +97,22 @@ func Place(msg string) string {
 	}
 	return filepath.Base(file) + ":" + rest
 }
+
+// VMState says more of a VM than that it runs, which one also does that never
+// answers.
+func VMState(v backend.VM) string {
+	if v.Status == backend.VMRunning && v.Phase != "" {
+		return string(v.Phase)
+	}
+	return v.Status.String()
+}
+
+// VMLine is what a VM is, or what is wrong with it.
+func VMLine(v backend.VM) string {
+	if v.Problem != "" {
+		return v.Problem
+	}
+	return fmt.Sprintf("%s · %d CPUs · %.1f GiB memory · %.1f of %.0f GiB disk · %s", v.Arch, v.CPUs, gib(v.MemBytes), gib(v.DiskAllocated), gib(v.DiskBytes), v.VMType)
+}
+
+func gib(n uint64) float64 { return float64(n) / (1 << 30) }

@@ -165,6 +165,9 @@ func VMShell(ctx context.Context, name string, command ...string) (argv, environ
 // and stands in no config.yaml.
 const limaPrefix = "lima:"
 
+// VMGuest is the name of an instance as a guest of builds.
+func VMGuest(name string) string { return limaPrefix + name }
+
 // openLima opens the guests that are Lima instances; ok tells whether it is one.
 func (b *Backend) openLima(ctx context.Context, c home.GuestConfig) (g guest.Guest, ok bool, err error) {
 	if c.Kind != "lima" {

@@ -16,6 +16,9 @@ func SetAtLogin(bool, string) error { return ErrNoDesktop }
 // Reveal says that it cannot.
 func Reveal(context.Context, string) error { return ErrNoDesktop }
 
+// OpenTerminal says that it cannot.
+func OpenTerminal(context.Context, []string, []string) error { return ErrNoDesktop }
+
 // StartDrag says that it cannot.
 func StartDrag(context.Context, uintptr, []string, func(Drop, error)) error { return ErrNoDesktop }
 

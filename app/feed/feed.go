@@ -39,6 +39,18 @@ type State struct {
 	Owner   backend.OwnerInfo
 	Rows    []backend.Row
 	Builds  []Build // oldest first
+
+	VMs       []backend.VM // the user's Lima instances
+	VMProblem string       // why they are not known
+}
+
+// VM returns an instance by its name.
+func (s State) VM(name string) (backend.VM, bool) {
+	i := slices.IndexFunc(s.VMs, func(v backend.VM) bool { return v.Name == name })
+	if i < 0 {
+		return backend.VM{}, false
+	}
+	return s.VMs[i], true
 }
 
 // Row returns a target's row.
@@ -54,6 +66,12 @@ func (s State) Row(target string) (backend.Row, bool) {
 type Source interface {
 	Watch(ctx context.Context, w backend.Watcher)
 	Status(ctx context.Context, targets ...string) ([]backend.Row, error)
+}
+
+// VMSource is a Source that also knows the user's VMs, whoever starts and stops
+// them; see backend.WatchVMs.
+type VMSource interface {
+	WatchVMs(ctx context.Context, news func([]backend.VM, error)) error
 }
 
 // Feed folds news into a State. Its methods may be called from several
@@ -84,7 +102,7 @@ func (f *Feed) State() State {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := f.state
-	s.Rows, s.Builds = slices.Clone(s.Rows), slices.Clone(s.Builds)
+	s.Rows, s.Builds, s.VMs = slices.Clone(s.Rows), slices.Clone(s.Builds), slices.Clone(s.VMs)
 	return s
 }
 
@@ -115,8 +133,38 @@ func (f *Feed) Refresh() {
 func (f *Feed) Run(ctx context.Context) {
 	var asker sync.WaitGroup
 	asker.Go(func() { f.askRows(ctx) })
+	if vms, ok := f.src.(VMSource); ok {
+		asker.Go(func() { f.watchVMs(ctx, vms) })
+	}
 	f.src.Watch(ctx, backend.Watcher{Snapshot: f.snapshot, Event: f.event, Gone: f.gone})
 	asker.Wait()
+}
+
+// vmPause is the time before the VMs are watched again after that failed.
+const vmPause = 10 * time.Second
+
+func (f *Feed) watchVMs(ctx context.Context, src VMSource) {
+	for {
+		err := src.WatchVMs(ctx, f.vms)
+		if ctx.Err() != nil {
+			return
+		}
+		f.vms(nil, err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(vmPause):
+		}
+	}
+}
+
+func (f *Feed) vms(list []backend.VM, err error) {
+	f.change(func(s *State) {
+		s.VMs, s.VMProblem = list, ""
+		if err != nil {
+			s.VMProblem = err.Error()
+		}
+	})
 }
 
 func poke(c chan struct{}) {
@@ -143,7 +191,7 @@ func (f *Feed) gone(err error) {
 func (f *Feed) snapshot(n backend.Snapshot) {
 	f.change(func(s *State) {
 		old := s.Builds
-		*s = State{Live: true, Owner: n.Owner, Rows: n.Rows}
+		*s = State{Live: true, Owner: n.Owner, Rows: n.Rows, VMs: s.VMs, VMProblem: s.VMProblem}
 		for _, a := range n.Owner.Builds {
 			b := Build{ActiveBuild: a}
 			if i := slices.IndexFunc(old, func(o Build) bool { return o.ID == a.ID && o.Step == a.Step }); i >= 0 {

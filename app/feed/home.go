@@ -52,6 +52,11 @@ func (h *Home) Watch(ctx context.Context, w backend.Watcher) {
 	}
 }
 
+// WatchVMs watches the user's Lima instances, which are in no home.
+func (h *Home) WatchVMs(ctx context.Context, news func([]backend.VM, error)) error {
+	return backend.WatchVMs(ctx, news)
+}
+
 // Status asks the owner, which reads configuration and recipes afresh.
 func (h *Home) Status(ctx context.Context, targets ...string) ([]backend.Row, error) {
 	c, err := h.open()

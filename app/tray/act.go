@@ -20,6 +20,9 @@ type Desk struct {
 	Window func(ctx context.Context, route string) error
 	// Export writes a target's disk in a format and returns when it is written.
 	Export func(ctx context.Context, target, format string) error
+	// Terminal runs a command in a terminal window of its own; environ is its
+	// whole environment.
+	Terminal func(ctx context.Context, argv, environ []string) error
 	// AtLogin and SetAtLogin start Ingot at login, or not.
 	AtLogin    func() bool
 	SetAtLogin func(bool) error
@@ -32,7 +35,11 @@ func (d *Desk) Doing(a Action) string {
 		return fmt.Sprintf("exporting %s as %s…", a.Target, a.Arg)
 	case StopAll:
 		return "cancelling…"
-	case Build, BootTest, Publish:
+	case VMStart:
+		return "starting " + a.Arg + "…"
+	case VMStop:
+		return "stopping " + a.Arg + "…"
+	case Build, BootTest, Publish, BuildIn:
 		return "asking for " + a.Target + "…"
 	}
 	return ""
@@ -47,6 +54,14 @@ func (d *Desk) Do(ctx context.Context, a Action) error {
 		return d.submit(ctx, backend.Submission{Target: a.Target, Until: "prove", Force: []string{"prove"}})
 	case Publish:
 		return d.publish(ctx, backend.Submission{Target: a.Target, Force: []string{"publish"}})
+	case BuildIn:
+		return d.submit(ctx, backend.Submission{Target: a.Target, Renew: true, Guest: backend.VMGuest(a.Arg)})
+	case VMStart:
+		return d.startVM(ctx, a.Arg)
+	case VMStop:
+		return backend.VMStop(ctx, a.Arg, false, nil)
+	case VMShell:
+		return d.shell(ctx, a.Arg)
 	case Export:
 		return d.Export(ctx, a.Target, a.Arg)
 	case Cancel:
@@ -88,6 +103,22 @@ func (d *Desk) cancel(ctx context.Context, id string) error {
 		return err
 	}
 	return b.Client().Cancel(ctx, id)
+}
+
+func (d *Desk) startVM(ctx context.Context, name string) error {
+	b, err := d.Open()
+	if err != nil {
+		return err
+	}
+	return b.VMStart(ctx, name, nil)
+}
+
+func (d *Desk) shell(ctx context.Context, name string) error {
+	argv, environ, err := backend.VMShell(ctx, name)
+	if err != nil {
+		return err
+	}
+	return d.Terminal(ctx, argv, environ)
 }
 
 // stopAll cancels all builds. One that has just ended is no fault.

@@ -56,6 +56,10 @@ const (
 	Export        // Target, Arg: write it in the format Arg
 	Cancel        // Arg: a build's id
 	Window        // Arg: a route
+	VMStart       // Arg: a VM's name
+	VMStop        // Arg: a VM's name
+	VMShell       // Arg: a VM's name; in a terminal
+	BuildIn       // Target, Arg: all steps, kernel and image in the VM Arg
 	AtLogin       // turn starting at login on or off
 	Dismiss       // take the error's line away
 	Quit          // end the menu; builds go on
@@ -99,6 +103,10 @@ func Render(s feed.State, h Here) Menu {
 	m.separate("targets")
 	for _, r := range s.Rows {
 		m.add(targetItem(r, s))
+	}
+	if len(s.VMs) > 0 {
+		m.separate("vms")
+		m.add(vmsItem(s))
 	}
 	m.separate("app")
 	m.add(Item{ID: "open", Label: "Open Ingot", Do: Action{Verb: Window, Arg: app.RouteReality}})

@@ -207,3 +207,59 @@ func TestLeft(t *testing.T) {
 		}
 	}
 }
+
+// The VMs stand below the targets, with what can be done to each as it is.
+func TestRenderVMs(t *testing.T) {
+	s := feed.State{Live: true, Rows: []backend.Row{proven("good"), proven("other")}, Builds: []feed.Build{building("other", "7f3a")}, VMs: []backend.VM{
+		{Name: "forge", Status: backend.VMRunning, Phase: backend.VMReady, Arch: "arm64", VMType: "vz", CPUs: 4, MemBytes: 4 << 30, DiskBytes: 100 << 30, DiskAllocated: 7 << 30},
+		{Name: "boots", Status: backend.VMRunning, Phase: backend.VMStarting, Arch: "arm64", VMType: "qemu"},
+		{Name: "off", Status: backend.VMStopped, Problem: "an odd disk"},
+		{Name: "wreck", Status: backend.VMBroken, Problem: "no lima.yaml"},
+	}}
+	want := `VMs · 2 of 4 running
+  forge · ready
+    arm64 · 4 CPUs · 4.0 GiB memory · 7.0 of 100 GiB disk · vz (off)
+    Stop
+    Open Shell
+    Build Here
+      good
+      other (off)
+    Show…
+  boots · starting
+    arm64 · 0 CPUs · 0.0 GiB memory · 0.0 of 0 GiB disk · qemu (off)
+    Stop
+    Open Shell
+    Build Here (off)
+      good (off)
+      other (off)
+    Show…
+  off · Stopped
+    an odd disk (off)
+    Start
+    Open Shell (off)
+    Build Here (off)
+      good (off)
+      other (off)
+    Show…
+  wreck · Broken
+    no lima.yaml (off)
+    Start (off)
+    Open Shell (off)
+    Build Here (off)
+      good (off)
+      other (off)
+    Show…
+  ---
+  Show VMs
+`
+	got := outline(Render(s, Here{}).Items, "")
+	if !strings.Contains(got, want) {
+		t.Errorf("%s\nwant in it\n%s", got, want)
+	}
+	if got := outline(Render(feed.State{Live: true}, Here{}).Items, ""); strings.Contains(got, "VMs") {
+		t.Errorf("VMs of somebody who has none:\n%s", got)
+	}
+	if do := shown(Render(s, Here{}).Items)["vm/forge/build/good"].Do; do != (Action{Verb: BuildIn, Target: "good", Arg: "forge"}) {
+		t.Errorf("%+v", do)
+	}
+}

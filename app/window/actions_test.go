@@ -46,11 +46,15 @@ func TestActions(t *testing.T) {
 		"fork opens":   {"targets/good", "Fork and edit", "open good-mine.yaml"},
 		"build target": {"targets/good", "Build", "submit good until= force=[]"},
 		"folder":       {"artifacts", "Show in folder", "reveal good.qcow2"},
+		"vm start":     {"vms/old", "Start", "start old"},
+		"vm stop":      {"vms/forge", "Stop", "stop forge"},
+		"vm shell":     {"vms/forge", "Open shell", "terminal limactl shell forge"},
 		"probe":        {"settings", "Test", "probe"},
 		"config":       {"settings", "Open config.yaml", "open config.yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, news := acted()
+			vmsHere(p, &news)
 			news.Owner.Builds = []backend.ActiveBuild{{ID: buildID, Target: "good", Started: time.Unix(1, 0), Step: "kernel"}}
 			s := shown(t, p, c.route, news)
 			s.until("targets")

@@ -75,6 +75,8 @@ func TestScreens(t *testing.T) {
 		"settings":  {"settings", nil, "qemu-system-aarch64"},
 		"proof":     {"evidence/PROOF", nil, "signed by key"},
 		"serial":    {"evidence/PROOF", nil, "signed by key"},
+		"vms":       {"vms", vmsHere, "forge"},
+		"no-vms":    {"vms", empty, "No Lima instance yet"},
 		"empty":     {"reality", empty, "Nothing was seen to boot here yet"},
 		"no-build":  {"builds", empty, "No build is shown"},
 		"busy":      {"builds", busy, "kernel 30 %, about 5m0s left"},
@@ -106,6 +108,16 @@ func TestScreens(t *testing.T) {
 			}
 			same(t, name, s.settled())
 		})
+	}
+}
+
+// vmsHere are instances in all states, one of a hostile name.
+func vmsHere(p *played, _ *backend.Snapshot) {
+	p.vms = []backend.VM{
+		{Name: "forge", Status: backend.VMRunning, Phase: backend.VMReady, Arch: "arm64", VMType: "vz", CPUs: 4, MemBytes: 4 << 30, DiskBytes: 100 << 30, DiskAllocated: 7 << 30},
+		{Name: "slow", Status: backend.VMRunning, Phase: backend.VMDegraded, Arch: "amd64", VMType: "qemu", CPUs: 2, MemBytes: 2 << 30, DiskBytes: 20 << 30, Problem: "the guest agent does not answer"},
+		{Name: "old", Status: backend.VMStopped, Arch: "arm64", VMType: "qemu", CPUs: 2, MemBytes: 1 << 30, DiskBytes: 10 << 30, DiskAllocated: 1 << 30},
+		{Name: "b\u202eroken" + strings.Repeat("-x", 90), Status: backend.VMBroken, Problem: "the host agent is gone and its driver, process 4711, still runs"},
 	}
 }
 

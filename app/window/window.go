@@ -50,6 +50,9 @@ type Backend interface {
 	Cancel(ctx context.Context, id string) error
 	Prove(ctx context.Context, file string, notify func(string)) (evidence string, err error)
 	Explain(text string) (backend.Explanation, error)
+	VMStart(ctx context.Context, name string) error
+	VMStop(ctx context.Context, name string) error
+	VMShell(ctx context.Context, name string) (argv, environ []string, err error)
 }
 
 // Settings are what the settings view shows of a home.
@@ -68,6 +71,7 @@ type Desktop interface {
 	StartDrag(w fyne.Window, file string, ended func(taken bool, err error)) error
 	Reveal(file string) error // in the file manager
 	Open(file string) error   // with the program that the user has for it
+	OpenTerminal(argv, environ []string) error
 	Autostart() (on bool, err error)
 	SetAutostart(on bool) error
 }
@@ -267,6 +271,7 @@ const (
 	pageBuilds    = "builds"
 	pageTargets   = "targets"
 	pageArtifacts = "artifacts"
+	pageVMs       = "vms"
 	pageNotary    = "notary"
 	pageSettings  = "settings"
 	pageEvidence  = "evidence"
@@ -280,6 +285,7 @@ func init() {
 		{pageBuilds, "Builds", theme.HistoryIcon, newBuilds},
 		{pageTargets, "Targets", theme.DocumentIcon, newTargets},
 		{pageArtifacts, "Artifacts", theme.StorageIcon, newArtifacts},
+		{pageVMs, "VMs", theme.ComputerIcon, newVMs},
 		{pageNotary, "Notary", theme.SearchIcon, newNotary},
 		{pageSettings, "Settings", theme.SettingsIcon, newSettings},
 	}

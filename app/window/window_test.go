@@ -27,6 +27,7 @@ import (
 type played struct {
 	*ledger
 	news chan func(backend.Watcher)
+	vms  []backend.VM
 
 	mu    sync.Mutex
 	asked []string
@@ -57,6 +58,12 @@ func (p *played) Watch(ctx context.Context, w backend.Watcher) {
 	}
 }
 
+func (p *played) WatchVMs(ctx context.Context, news func([]backend.VM, error)) error {
+	news(p.vms, nil)
+	<-ctx.Done()
+	return nil
+}
+
 func (p *played) Status(context.Context, ...string) ([]backend.Row, error) { return p.rows, nil }
 
 func (p *played) Submit(_ context.Context, s backend.Submission) (string, error) {
@@ -83,10 +90,19 @@ func (p *played) Prove(_ context.Context, file string, _ func(string)) (string, 
 	return "proof-1", p.note("prove %s", filepath.Base(file))
 }
 
+func (p *played) VMStart(_ context.Context, name string) error { return p.note("start %s", name) }
+func (p *played) VMStop(_ context.Context, name string) error  { return p.note("stop %s", name) }
+func (p *played) VMShell(_ context.Context, name string) (argv, environ []string, err error) {
+	return []string{"limactl", "shell", name}, nil, nil
+}
+
 // Desktop
 func (p *played) StartDrag(_ fyne.Window, file string, ended func(bool, error)) error {
 	defer ended(true, nil)
 	return p.note("drag %s", filepath.Base(file))
+}
+func (p *played) OpenTerminal(argv, _ []string) error {
+	return p.note("terminal %s", strings.Join(argv, " "))
 }
 func (p *played) Reveal(file string) error   { return p.note("reveal %s", filepath.Base(file)) }
 func (p *played) Open(file string) error     { return p.note("open %s", filepath.Base(file)) }

@@ -43,6 +43,10 @@ func (d onDesktop) Reveal(file string) error { return desktop.Reveal(d.ctx, file
 
 func (d onDesktop) Open(file string) error { return desktop.OpenFile(d.ctx, file) }
 
+func (d onDesktop) OpenTerminal(argv, environ []string) error {
+	return desktop.OpenTerminal(d.ctx, argv, environ)
+}
+
 // errMenuOnly is for macOS, where a bundle can say only of itself that it is to
 // start at login, and the window's is not the menu's.
 var errMenuOnly = errors.New("the menu's own Start at Login is where this is said on a Mac")

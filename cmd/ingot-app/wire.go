@@ -30,7 +30,7 @@ func (m *menu) wire() {
 		notifier = logNotifier{m}
 	}
 	m.herald = &desktop.Herald{Notifier: notifier, Focused: desktop.Focused, Failed: func(err error) { m.log.Warn("not shown", "err", err) }}
-	m.desk = &tray.Desk{Open: openHome, State: m.feed.State, AtLogin: desktop.AtLogin, Export: m.export,
+	m.desk = &tray.Desk{Open: openHome, State: m.feed.State, AtLogin: desktop.AtLogin, Export: m.export, Terminal: desktop.OpenTerminal,
 		Window: func(ctx context.Context, route string) error {
 			m.log.Info("window", "route", route)
 			_, err := desktop.OpenWindow(ctx, route)

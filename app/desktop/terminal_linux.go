@@ -1,0 +1,26 @@
+package desktop
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"syscall"
+)
+
+// OpenTerminal runs a command in a terminal window of its own, in a session of
+// its own; environ is its whole environment. It returns when the terminal was
+// started.
+func OpenTerminal(_ context.Context, argv, environ []string) error {
+	full, err := terminalFor(argv, func(name string) bool { _, err := exec.LookPath(name); return err == nil })
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(full[0], full[1:]...)
+	cmd.Env = environ
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("terminal: %w", err)
+	}
+	go func() { _ = cmd.Wait() }() // its end is its user's matter
+	return nil
+}
