@@ -1,6 +1,7 @@
 # Installs a kernel into the running system: install.sh RELEASE. The work
 # directory holds vmlinuz, config, System.map and modules.tar. Run as root.
 set -eu
+umask 022
 release=$1
 fail() {
 	echo "$1" >&2
