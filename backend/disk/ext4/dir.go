@@ -72,7 +72,7 @@ func (fs *FS) entry(b []byte) (e Entry, n int, ok bool) {
 	if fs.incompat&featFileType == 0 {
 		length = int(le.Uint16(b[6:]))
 	}
-	n = (8 + length + 3) / 4 * 4
+	n = min((8+length+3)/4*4, len(b))
 	if length == 0 || 8+length > len(b) {
 		return Entry{}, 8, false
 	}

@@ -247,23 +247,26 @@ func readAll(r io.ReaderAt, size int64) {
 }
 
 // Bytes are bent where a file system can hurt most: its superblock, group
-// descriptors, inodes and trees.
+// descriptors, inodes, trees and folders.
 func TestBent(t *testing.T) {
-	img := filepath.Join(t.TempDir(), "img")
-	tool(t, "", "mke2fs", "-q", "-t", "ext4", "-b", "1024", "-d", tree(t), img, "16M")
-	good, err := os.ReadFile(img)
-	if err != nil {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "x"), bytes.Repeat([]byte("x"), 30000), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	e := open(t, img)
-	rnd := rand.New(rand.NewSource(3))
-	table := e.groups[0].inodeTable * e.block
-	for range 150 {
-		b := bytes.Clone(good)
-		for range 1 + rnd.Intn(4) {
-			at := []int64{1024 + rnd.Int63n(300), 2048 + rnd.Int63n(128), table + rnd.Int63n(40*e.inodeSize)}[rnd.Intn(3)]
-			b[at] = byte(rnd.Intn(256))
+	for _, opts := range []string{"-t ext4 -O inline_data", "-t ext4", "-t ext2"} {
+		img := filepath.Join(t.TempDir(), "img")
+		tool(t, "", append(append([]string{"mke2fs", "-q", "-F", "-N", "16", "-b", "1024"}, strings.Fields(opts)...), "-d", dir, img, "200k")...)
+		good, err := os.ReadFile(img)
+		if err != nil {
+			t.Fatal(err)
 		}
-		readAll(bytes.NewReader(b), int64(len(b)))
+		rnd := rand.New(rand.NewSource(3))
+		for range 3000 {
+			b := bytes.Clone(good)
+			for range 1 + rnd.Intn(8) {
+				b[1024+rnd.Intn(12000)] = byte(rnd.Intn(256))
+			}
+			readAll(bytes.NewReader(b), int64(len(b)))
+		}
 	}
 }
