@@ -90,6 +90,9 @@ func Load(fsys fs.FS, name string) (*Pack, error) {
 	return &p, nil
 }
 
+// ID names the pack: its version, and what its rules' digest begins with.
+func (p *Pack) ID() string { return fmt.Sprintf("%d-%s", p.Version, p.digest[:12]) }
+
 func (r Rule) check() error {
 	if r.ID == "" || r.Title == "" || r.Fix == "" || r.Severity != evidence.LeakBlocks && r.Severity != evidence.LeakNote {
 		return fmt.Errorf("id %q, title %q, fix %q or severity %q will not do", r.ID, r.Title, r.Fix, r.Severity)
