@@ -162,10 +162,8 @@ func openInside(path string, allowed []string) (*os.File, error) {
 	hostile := fmt.Errorf("%w: it stands on %s", ErrHostile, path)
 	within := func(real string) bool {
 		for _, a := range allowed {
-			if a, err := filepath.EvalSymlinks(a); err == nil {
-				if rel, err := filepath.Rel(a, real); err == nil && filepath.IsLocal(rel) {
-					return true
-				}
+			if rel, err := filepath.Rel(resolved(a), real); err == nil && filepath.IsLocal(rel) {
+				return true
 			}
 		}
 		return false
@@ -173,7 +171,7 @@ func openInside(path string, allowed []string) (*os.File, error) {
 	real, err := filepath.EvalSymlinks(path)
 	if errors.Is(err, os.ErrNotExist) {
 		// tell of a missing file only where we may look
-		if dir, derr := filepath.EvalSymlinks(filepath.Dir(path)); derr == nil && within(filepath.Join(dir, filepath.Base(path))) {
+		if within(resolved(path)) {
 			return nil, fmt.Errorf("%w: %s", ErrNoBacking, path)
 		}
 		return nil, hostile
@@ -194,6 +192,18 @@ func openInside(path string, allowed []string) (*os.File, error) {
 		return nil, fmt.Errorf("backing file: %w", err)
 	}
 	return f, nil
+}
+
+// resolved is a path with links followed; of a file that is not there, those of
+// its folder.
+func resolved(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		return filepath.Join(dir, filepath.Base(path))
+	}
+	return path
 }
 
 // Size is the virtual size, rounded up to whole sectors.
@@ -309,4 +319,20 @@ func (im *Image) Extents() iter.Seq2[Extent, error] {
 			yield(e, nil)
 		}
 	}
+}
+
+// Look tells of one file what it is by its first bytes, also of one that is in
+// use.
+func Look(file string) (Layer, error) {
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return Layer{}, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return Layer{}, err
+	}
+	format, err := formatOf(f)
+	return Layer{filepath.Base(file), format, info.Size()}, err
 }

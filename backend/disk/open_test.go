@@ -215,6 +215,9 @@ func TestOpenRefuses(t *testing.T) {
 	} else {
 		im.Close()
 	}
+	if _, err := Open(overlay("missing", filepath.Join(dir, "gone")), filepath.Join(dir, "gone")); !errors.Is(err, ErrNoBacking) {
+		t.Errorf("the file that is allowed is missing: %v", err)
+	}
 	qemu(t, dir, "qemu-img", "create", "-q", "-u", "-f", "qcow2", "-b", "loop", "-F", "qcow2", "tail", "1M")
 	if err := os.Rename(filepath.Join(dir, "tail"), filepath.Join(dir, "loop")); err != nil {
 		t.Fatal(err)
