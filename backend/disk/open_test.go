@@ -342,7 +342,7 @@ func holdOpen(t *testing.T, dir, mode string) func() {
 	}
 }
 
-func FuzzOpen(f *testing.F) {
+func FuzzChain(f *testing.F) {
 	head := make([]byte, 65536*3)
 	copy(head, "QFI\xfb\x00\x00\x00\x03")
 	binary.BigEndian.PutUint32(head[20:], 9)

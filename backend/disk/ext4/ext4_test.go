@@ -208,7 +208,7 @@ func TestDeleted(t *testing.T) {
 }
 
 // Damage ends in an error, in bounded time; never in a panic.
-func FuzzOpen(f *testing.F) {
+func FuzzExt4(f *testing.F) {
 	img := filepath.Join(f.TempDir(), "img")
 	dir := f.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "x"), bytes.Repeat([]byte("x"), 5000), 0o600); err != nil {
