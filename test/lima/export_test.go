@@ -31,9 +31,14 @@ type exported struct {
 
 func export(t testing.TB, args ...string) exported {
 	t.Helper()
+	return exportOf(t, vm, args...)
+}
+
+func exportOf(t testing.TB, name string, args ...string) exported {
+	t.Helper()
 	began := time.Now()
 	var out, errs bytes.Buffer
-	cmd := exec.Command(os.Getenv("INGOT_E2E_BIN"), append([]string{"vm", "export", vm, "--json"}, args...)...)
+	cmd := exec.Command(os.Getenv("INGOT_E2E_BIN"), append([]string{"vm", "export", name, "--json"}, args...)...)
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("export %v: %v\n%s%s", args, err, &out, &errs)
