@@ -184,7 +184,6 @@ type login struct {
 	dir, user string
 	port      int
 	key       string // the private key's file
-	keys      []string
 	hosts     string // known_hosts file
 	host      proof.Login
 }
