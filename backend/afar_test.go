@@ -25,6 +25,7 @@ import (
 	"ingot/backend/event"
 	"ingot/backend/evidence"
 	"ingot/backend/jobs"
+	"ingot/backend/leak"
 	"ingot/backend/publish"
 	"ingot/backend/secret"
 	"ingot/backend/target"
@@ -197,7 +198,11 @@ func (m *aTeam) documents(set *target.Set, opt build.Options) ([]build.Made, err
 	}
 	keys := build.KeysOf(r, lock, frags)
 	disk := hexOf("disk of " + opt.ID)
-	export := build.Inputs{"step": "export/2", "image": keys.Image.Key(), "disk.raw": disk, "formats": "qcow2", "variant": r.Variant}.Key()
+	rules, err := leak.Shipped()
+	if err != nil {
+		return nil, err
+	}
+	export := build.Inputs{"step": "export/2", "image": keys.Image.Key(), "disk.raw": disk, "formats": "qcow2", "variant": r.Variant, "leak rules": rules.ID()}.Key()
 	bytes := []byte("artifact of " + opt.ID)
 	sum, sum512 := sha256.Sum256(bytes), sha512.Sum512(bytes)
 	name := fmt.Sprintf("%s-%s-%s-%s-%s.qcow2", r.OS, r.Release, r.Variant, r.Arch, build.VersionOf(opt.ID))

@@ -11,6 +11,7 @@ import (
 
 	"ingot/backend/build"
 	"ingot/backend/cause"
+	"ingot/backend/disk"
 	"ingot/backend/evidence"
 	"ingot/backend/guest"
 	"ingot/backend/guest/lima"
@@ -47,6 +48,9 @@ func TestClassOf(t *testing.T) {
 		"instance does not run":  {fmt.Errorf("guest x: %w", &lima.Error{ID: "lima.not-running"}), ClassInput},
 		"limactl is old":         {&lima.Error{ID: "lima.too-old"}, ClassMissing},
 		"limactl hangs":          {&lima.Error{ID: "lima.hangs"}, ClassOther},
+		"leak":                   {step(&build.LeakError{}), ClassVerify},
+		"disk in use":            {build.ImageError(fmt.Errorf("open: %w", disk.ErrInUse)), ClassInUse},
+		"no backing file":        {build.ImageError(fmt.Errorf("open: %w", disk.ErrNoBacking)), ClassInput},
 		"nothing known":          {errors.New("x"), ClassOther},
 	} {
 		if got := ClassOf(c.err); got != c.want {

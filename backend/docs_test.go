@@ -31,7 +31,7 @@ func TestJSONContract(t *testing.T) {
 			}
 		}
 	}
-	for _, v := range []any{backend.Row{}, backend.Cell{}, backend.Event{}, backend.Verified{}, backend.Report{}, backend.Check{}, backend.Explanation{}, backend.OwnerInfo{}, backend.ActiveBuild{}, backend.Snapshot{}, backend.Submission{}, backend.Reindexed{}, backend.Collection{}, backend.Garbage{}, backend.Rule{}, backend.WorkerInfo{}, backend.VM{}} {
+	for _, v := range []any{backend.Row{}, backend.Cell{}, backend.Event{}, backend.Verified{}, backend.Report{}, backend.Check{}, backend.Explanation{}, backend.OwnerInfo{}, backend.ActiveBuild{}, backend.Snapshot{}, backend.Submission{}, backend.Reindexed{}, backend.Collection{}, backend.Garbage{}, backend.Rule{}, backend.WorkerInfo{}, backend.VM{}, backend.Leaks{}, backend.LeakArea{}, backend.Leak{}} {
 		typ := reflect.TypeOf(v)
 		want := jsonFields(typ)
 		got := sections[typ.Name()]

@@ -148,8 +148,16 @@ func ClassOf(err error) Class {
 	switch {
 	case id == "guest.no-space" || id == "qemu.firmware-missing" && !errors.As(err, &proof):
 		return ClassMissing
-	case slices.Contains([]string{"team.digest-differs", "team.worker-unknown", "team.result-invalid", "evidence.changed", "evidence.signature-invalid", "evidence.unreadable"}, id):
+	case slices.Contains([]string{"team.digest-differs", "team.worker-unknown", "team.result-invalid", "evidence.changed", "evidence.signature-invalid", "evidence.unreadable", "image.leak"}, id):
 		return ClassVerify
+	case id == "image.in-use" || id == "vm.busy":
+		return ClassInUse
+	case id == "vm.must-stop" || id == "vm.no-disk":
+		return ClassInput
+	case id == "image.changed" || id == "vm.gone" || id == "vm.no-drive":
+		return ClassOther
+	case id == "image.no-backing":
+		return ClassInput
 	case id == "team.unreachable" || id == "team.credentials" || id == "team.tls":
 		return ClassOther
 	case id == "guest.no-root" || id == "guest.no-loader":

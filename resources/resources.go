@@ -1,12 +1,12 @@
 // Package resources holds the data that ships inside the program: target
 // recipes and their locks (targets/), kernel configuration fragments (kernel/),
-// the rule pack of boot causes (causes/), and the icons (icons/, drawn by
-// scripts/icons). It holds no logic and imports nothing of Ingot's.
+// the rule packs of boot causes (causes/) and of leaks (leaks/), and the icons
+// (icons/, drawn by scripts/icons). It holds no logic and imports nothing of Ingot's.
 package resources
 
 import "embed"
 
 // FS is the read-only tree of all shipped data, rooted at this directory.
 //
-//go:embed targets kernel causes icons
+//go:embed targets kernel causes leaks icons
 var FS embed.FS

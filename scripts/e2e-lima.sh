@@ -1,6 +1,6 @@
 #!/bin/bash
 # Real Lima VMs under TCG, as a user that is not root: make e2e-lima.
-#   RUN=regexp   tests to run    KEEP=1   leaves the instances    LIMA=v1.2.1
+#   RUN=regexp   tests to run    TIMEOUT=30m    KEEP=1   leaves the instances    LIMA=v1.2.1
 # limactl and the guest's disk are made once and kept (scripts/lima.sh,
 # scripts/lima-guest.sh). As root, the tests run as the user ingot-ci, who is
 # made for it, in /var/tmp/ingot-ci: limactl's sockets need a short path.
@@ -38,6 +38,7 @@ cp bin/ingot "$home/bin/ingot"
 mkdir -p "$home"/{lima,tmp}
 
 cleanup() {
+	[ -z "${small:-}" ] || umount "$small" || true
 	[ -z "${store:-}" ] || { kill "$store" && wait "$store" || true; }
 	[ -n "${KEEP:-}" ] || rm -rf "$home/lima" "$home/ingot" "$home/tmp"
 }
@@ -72,6 +73,12 @@ if [ -z "${RUN:-}" ] || [[ TestReleaseStarts =~ $RUN ]]; then
 	done
 fi
 [ ${#as[@]} -eq 0 ] || chown -R ingot-ci: "$home"
+small= # a place that fills quickly
+if [ "$(id -u)" -eq 0 ]; then
+	small=$home/small
+	mkdir -p "$small"
+	mountpoint -q "$small" || mount -t tmpfs -o size=24m,mode=1777 tmpfs "$small"
+fi
 # the machine's KVM may be there and not work; Lima takes it when it is there
 accel="tcg,thread=multi,tb-size=512"
 world=(env -i HOME="$home" USER="$(${as[@]+"${as[@]}"} id -un)" LANG=C.UTF-8 TMPDIR="$home/tmp" KEEP="${KEEP:-}" PATH="$lima/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
@@ -79,7 +86,7 @@ world=(env -i HOME="$home" USER="$(${as[@]+"${as[@]}"} id -un)" LANG=C.UTF-8 TMP
 	QEMU_SYSTEM_X86_64="qemu-system-x86_64 -machine q35,vmport=off -accel $accel"
 	QEMU_SYSTEM_AARCH64="qemu-system-aarch64 -machine virt -accel $accel"
 	INGOT_E2E_RELEASE="$release" INGOT_E2E_KEY="$home/publisher.pub"
-	INGOT_E2E_GUEST="$guest" INGOT_E2E_BIN="$home/bin/ingot")
+	INGOT_E2E_GUEST="$guest" INGOT_E2E_BIN="$home/bin/ingot" INGOT_E2E_SMALL="$small" INGOT_E2E_SOAK="${INGOT_E2E_SOAK:-}" INGOT_E2E_EXPORTS="${INGOT_E2E_EXPORTS:-}")
 if [ ${#as[@]} -gt 0 ]; then # limactl refuses root, and Ingot says so
 	mkdir -p "$home/lima/probe"
 	echo 'images: []' >"$home/lima/probe/lima.yaml"
@@ -92,5 +99,5 @@ if [ ${#as[@]} -gt 0 ]; then # limactl refuses root, and Ingot says so
 	esac
 fi
 cd "$home"
-${as[@]+"${as[@]}"} "${world[@]}" "$home/bin/lima.test" -test.v -test.count=1 -test.timeout 30m ${RUN:+-test.run "$RUN"}
+${as[@]+"${as[@]}"} "${world[@]}" "$home/bin/lima.test" -test.v -test.count=1 -test.timeout "${TIMEOUT:-30m}" ${RUN:+-test.run "$RUN"}
 cd "$root"

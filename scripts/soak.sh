@@ -37,6 +37,9 @@ export INGOT_E2E_SOAK=1 INGOT_E2E_KILLS=$kills INGOT_E2E_SEED=$seed
 section "Kills: $kills in each step, seed $seed" go test -count=1 -timeout 120m -tags e2e -v -run 'TestA_|TestK_' ./test/e2e
 section "A full disk in each step" go test -count=1 -timeout 60m -tags e2e -v -run 'TestA_|TestL_' ./test/e2e
 section "Chaos: 100 jobs, seed $seed" env SEED="$seed" JOBS=100 go test -count=1 -timeout 30m -tags chaos -v ./test/chaos
+if command -v apt-get >/dev/null; then
+	section "20 exports of a running guest under load, and the unsafe way" env RUN='^TestSoakExports$' TIMEOUT=90m scripts/e2e-lima.sh
+fi
 for f in $(grep -rho 'func Fuzz[A-Za-z]*' backend --include=*_test.go | cut -c6- | sort -u); do
 	dir=$(grep -rl "func $f(" backend --include=*_test.go | xargs dirname)
 	section "$f, ${FUZZTIME:-60s}" go test -run xxx -fuzz "^$f\$" -fuzztime "${FUZZTIME:-60s}" "./$dir"

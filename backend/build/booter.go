@@ -91,7 +91,7 @@ func prepare(m *qemu.Machine, req proof.Request) error {
 	}
 	info, err := disk.Inspect(req.Image)
 	if err != nil {
-		return imageError(err)
+		return ImageError(err)
 	}
 	overlay := filepath.Join(m.Dir, "overlay.qcow2")
 	if err := disk.CreateOverlay(overlay, info.VirtualSize); err != nil {
@@ -140,9 +140,15 @@ func hostError(err error) error {
 	return err
 }
 
-// imageError gives a refused image its cause.
-func imageError(err error) error {
+// ImageError gives an image that is refused its cause.
+func ImageError(err error) error {
 	switch {
+	case errors.Is(err, disk.ErrInUse):
+		return causeError("image.in-use", err)
+	case errors.Is(err, disk.ErrNoBacking):
+		return causeError("image.no-backing", err)
+	case errors.Is(err, disk.ErrChanged):
+		return causeError("image.changed", err)
 	case errors.Is(err, disk.ErrTruncated):
 		return causeError("image.truncated", err)
 	case errors.Is(err, disk.ErrHostile):

@@ -66,8 +66,12 @@ func (r *run) export(ctx context.Context, img, kernel output) (artifacts, error)
 			}
 			arts.Files = append(arts.Files, a)
 		}
+		leaks, err := leaksIn(ctx, img)
+		if err != nil {
+			return nil, err
+		}
 		for _, a := range arts.Files {
-			if err := r.keepArtifact(ctx, in, img, a, k); err != nil {
+			if err := r.keepArtifact(ctx, in, img, a, k, leaks); err != nil {
 				return nil, err
 			}
 		}
@@ -85,7 +89,7 @@ func (r *run) export(ctx context.Context, img, kernel output) (artifacts, error)
 
 // exportInputs are those of the export of a disk, by its step's key and digest.
 func (r *run) exportInputs(imageKey, disk string) Inputs {
-	return Inputs{"step": "export/2", "image": imageKey, "disk.raw": disk, "formats": strings.Join(r.recipe.Export.Formats, " "), "variant": r.recipe.Variant}
+	return Inputs{"step": "export/2", "image": imageKey, "disk.raw": disk, "formats": strings.Join(r.recipe.Export.Formats, " "), "variant": r.recipe.Variant, "leak rules": leakRules()}
 }
 
 // artifactName is the name of the file of a format.
@@ -148,7 +152,7 @@ func Export(ctx context.Context, format, rawDisk, rootTar, dst string, progress 
 	return sinks[format].Take(ctx, src, progress)
 }
 
-func (r *run) keepArtifact(ctx context.Context, in Inputs, img output, a artifact, k image.Kernel) error {
+func (r *run) keepArtifact(ctx context.Context, in Inputs, img output, a artifact, k image.Kernel, leaks *evidence.Leaks) error {
 	rel, err := r.artifactPath(in.Key(), a.Name)
 	if err != nil {
 		return err
@@ -158,7 +162,7 @@ func (r *run) keepArtifact(ctx context.Context, in Inputs, img output, a artifac
 		head.InputKey += "/" + a.Format
 	}
 	doc := evidence.Artifact{Head: head, Name: a.Name, Format: a.Format, File: rel, Size: a.Size, VirtualSize: int64(r.recipe.Disk.Size),
-		SHA512: a.SHA512, ImageDigest: img.Files["disk.raw"], KernelRelease: k.Release, KernelBuildID: k.BuildID}
+		SHA512: a.SHA512, ImageDigest: img.Files["disk.raw"], KernelRelease: k.Release, KernelBuildID: k.BuildID, Leaks: leaks}
 	_, err = r.keep(ctx, evidence.Subject{Name: a.Name, Digest: map[string]string{"sha256": a.SHA256, "sha512": a.SHA512}}, doc.Head, doc)
 	return err
 }

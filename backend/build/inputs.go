@@ -19,7 +19,7 @@ func now() time.Time { return time.Now().UTC() }
 
 func inspect(path string) (disk.Info, error) {
 	info, err := disk.Inspect(path)
-	return info, imageError(err)
+	return info, ImageError(err)
 }
 
 // fetchInputs makes sure of the locked inputs of those steps that will run.

@@ -151,6 +151,9 @@ func (r *run) releaseDocuments(arts artifacts) ([]evidence.Document, error) {
 		if !ok {
 			return nil, fmt.Errorf("there is no signed evidence of %s: `ingot build %s --force export` makes it", a.Name, r.recipe.Name)
 		}
+		if err := refuseLeaks(d); err != nil {
+			return nil, err
+		}
 		docs = append(docs, d)
 	}
 	return docs, nil

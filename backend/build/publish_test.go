@@ -18,7 +18,7 @@ import (
 
 // publishing is a run whose artifact is made, and which comes to the publish
 // step.
-func publishing(t *testing.T, l *Line) (*run, artifacts) {
+func publishing(t *testing.T, l *Line, leaks *evidence.Leaks) (*run, artifacts) {
 	t.Helper()
 	recipe, err := l.Targets.Get("debian-12-arm64")
 	if err != nil {
@@ -36,7 +36,7 @@ func publishing(t *testing.T, l *Line) (*run, artifacts) {
 	write(t, filepath.Join(dir, "disk.qcow2"), "bytes")
 	a := artifact{Name: "disk.qcow2", Format: "qcow2", SHA256: strings.Repeat("a", 64), Size: 5}
 	kernel := image.Kernel{Release: "6.1-ingot"}
-	if err := r.keepArtifact(context.Background(), Inputs{"step": "export"}, output{Files: map[string]string{"disk.raw": strings.Repeat("b", 64)}}, a, kernel); err != nil {
+	if err := r.keepArtifact(context.Background(), Inputs{"step": "export"}, output{Files: map[string]string{"disk.raw": strings.Repeat("b", 64)}}, a, kernel, leaks); err != nil {
 		t.Fatal(err)
 	}
 	return r, artifacts{Version: "20260101-0000", Kernel: kernel, dir: dir, Files: []artifact{a}}
@@ -51,14 +51,19 @@ func TestPublishFaultsAreEvidence(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.Close()
+	note := evidence.Leaks{Findings: []evidence.Leak{{Severity: evidence.LeakNote, In: "file", Path: "/var/log/auth.log"}}}
+	key := evidence.Leaks{Findings: []evidence.Leak{{Severity: evidence.LeakBlocks, In: "file", Path: "/root/key"}}}
 	for name, c := range map[string]struct {
 		change func(*publish.Endpoint)
 		want   string
+		leaks  *evidence.Leaks
 	}{
-		"down":        {func(e *publish.Endpoint) { e.URL = "http://127.0.0.1:1" }, "publish.endpoint-down"},
-		"credentials": {func(e *publish.Endpoint) { e.Credentials = credentials.NewStaticV4("ingot", wrong, "") }, "publish.credentials"},
-		"bucket":      {func(e *publish.Endpoint) { e.Bucket = "no-such-bucket" }, "publish.no-bucket"},
-		"none":        {func(*publish.Endpoint) {}, ""},
+		"down":        {func(e *publish.Endpoint) { e.URL = "http://127.0.0.1:1" }, "publish.endpoint-down", &note},
+		"credentials": {func(e *publish.Endpoint) { e.Credentials = credentials.NewStaticV4("ingot", wrong, "") }, "publish.credentials", &note},
+		"bucket":      {func(e *publish.Endpoint) { e.Bucket = "no-such-bucket" }, "publish.no-bucket", &note},
+		"none":        {func(*publish.Endpoint) {}, "", &note},
+		"leak":        {func(*publish.Endpoint) {}, "image.leak", &key},
+		"not scanned": {func(*publish.Endpoint) {}, "image.leak", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := line(t, &bare{})
@@ -74,7 +79,7 @@ func TestPublishFaultsAreEvidence(t *testing.T) {
 				o.Signer = signer
 				return publish.Publish(ctx, e, r, o)
 			}
-			r, arts := publishing(t, l)
+			r, arts := publishing(t, l, c.leaks)
 			err = r.publish(context.Background(), arts)
 			if CauseOf(err) != c.want {
 				t.Fatalf("%v, want %s", err, c.want)
@@ -89,6 +94,8 @@ func TestPublishFaultsAreEvidence(t *testing.T) {
 				}
 			case d.Trust != evidence.Unsigned || d.Head.Verdict != evidence.Failed || d.Head.Cause != c.want || d.Head.Fix == "" || d.Head.Message == "":
 				t.Errorf("recorded: %+v", d.Head)
+			case c.leaks == &key && !strings.Contains(d.Head.Message, "/root/key"):
+				t.Errorf("the path is not named: %+v", d.Head)
 			case strings.Contains(string(d.Envelope), wrong):
 				t.Error("the evidence holds the password")
 			}

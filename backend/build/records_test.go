@@ -178,7 +178,7 @@ func TestEveryArtifactsDocumentIsReleased(t *testing.T) {
 	in := Inputs{"step": "export"}
 	first := begun(t, l)
 	for _, a := range arts.Files {
-		if err := first.keepArtifact(context.Background(), in, img, a, image.Kernel{}); err != nil {
+		if err := first.keepArtifact(context.Background(), in, img, a, image.Kernel{}, &evidence.Leaks{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -222,7 +222,7 @@ func TestStandingPassesAreRestated(t *testing.T) {
 	img := output{Files: map[string]string{"disk.raw": sha("9")}}
 	first := begun(t, l)
 	for _, a := range []artifact{{Name: "d.qcow2", Format: "qcow2", SHA256: sha("1"), Size: 1 << 40}, {Name: "d.tar.zst", Format: "tar.zst", SHA256: sha("2")}} {
-		if err := first.keepArtifact(context.Background(), in, img, a, image.Kernel{}); err != nil {
+		if err := first.keepArtifact(context.Background(), in, img, a, image.Kernel{}, &evidence.Leaks{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -254,7 +254,7 @@ func TestStandingPassesAreRestated(t *testing.T) {
 	_ = r.stepFailed(context.Background(), StepExport, in.Key(), evidence.KindArtifact, errors.New("no luck"))
 	r = restated("failed since", 2)
 	restated("said already", 0)
-	if err := r.keepArtifact(context.Background(), other, img, artifact{Name: "e", SHA256: sha("3")}, image.Kernel{}); err != nil {
+	if err := r.keepArtifact(context.Background(), other, img, artifact{Name: "e", SHA256: sha("3")}, image.Kernel{}, &evidence.Leaks{}); err != nil {
 		t.Fatal(err)
 	}
 	restated("other inputs since", 2)

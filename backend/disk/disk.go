@@ -64,9 +64,11 @@ func (r *rawFile) Close() error                            { return r.f.Close() 
 
 // Extents asks the file system for data and holes; one that knows none answers
 // with the whole file.
-func (r *rawFile) Extents() iter.Seq2[Extent, error] {
+func (r *rawFile) Extents() iter.Seq2[Extent, error] { return r.extentsFrom(0) }
+
+func (r *rawFile) extentsFrom(from int64) iter.Seq2[Extent, error] {
 	return func(yield func(Extent, error) bool) {
-		for off := int64(0); off < r.size; {
+		for off := from; off < r.size; {
 			start, err := r.f.Seek(off, seekData)
 			if errors.Is(err, syscall.ENXIO) {
 				return // nothing but a hole to the end

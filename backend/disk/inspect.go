@@ -48,7 +48,7 @@ func Inspect(path string) (Info, error) {
 		return Info{}, fmt.Errorf("%s: %w: it has %d bytes", path, ErrUnreadable, st.Size())
 	}
 	if binary.BigEndian.Uint32(head) == qcow2Magic {
-		info, err := inspectQcow2(f, head, st.Size())
+		info, err := inspectQcow2(f, st.Size())
 		if err != nil {
 			return Info{}, fmt.Errorf("%s: %w", path, err)
 		}
@@ -60,82 +60,13 @@ func Inspect(path string) (Info, error) {
 	return Info{Format: "raw", VirtualSize: st.Size(), FileSize: st.Size()}, nil
 }
 
-func inspectQcow2(f io.ReaderAt, head []byte, fileSize int64) (Info, error) {
-	be := binary.BigEndian
-	version, bits := be.Uint32(head[4:]), be.Uint32(head[20:])
-	size := be.Uint64(head[24:])
-	if version != 2 && version != 3 || bits < 9 || bits > 21 || size > maxVirtual {
-		return Info{}, fmt.Errorf("%w: qcow2 version %d, cluster bits %d, size %d", ErrUnreadable, version, bits, size)
+func inspectQcow2(f io.ReaderAt, fileSize int64) (Info, error) {
+	h, err := readHead(f, fileSize)
+	if err != nil {
+		return Info{}, err
 	}
-	if be.Uint64(head[8:]) != 0 {
+	if h.backing != "" {
 		return Info{}, fmt.Errorf("%w: a backing file", ErrHostile)
 	}
-	if be.Uint32(head[32:]) != 0 {
-		return Info{}, fmt.Errorf("%w: it is encrypted", ErrUnreadable)
-	}
-	if version == 3 && be.Uint64(head[72:])&4 != 0 {
-		return Info{}, fmt.Errorf("%w: an external data file", ErrHostile)
-	}
-	l1n, l1off := int64(be.Uint32(head[36:])), int64(be.Uint64(head[40:]))
-	if l1n > maxL1 || l1off < 0 {
-		return Info{}, fmt.Errorf("%w: an L1 table of %d entries", ErrUnreadable, l1n)
-	}
-	info := Info{Format: "qcow2", VirtualSize: int64(size), FileSize: fileSize}
-	return info, checkTables(f, l1off, l1n, bits, fileSize)
-}
-
-// checkTables makes sure that every cluster that the tables name lies inside
-// the file.
-func checkTables(f io.ReaderAt, l1off, l1n int64, bits uint32, fileSize int64) error {
-	const offsetMask = 0x00fffffffffffe00
-	size := int64(1) << bits
-	l1, err := readTable(f, l1off, l1n, fileSize)
-	if err != nil {
-		return err
-	}
-	for _, e := range l1 {
-		off := int64(e & offsetMask)
-		if off == 0 {
-			continue
-		}
-		l2, err := readTable(f, off, size/8, fileSize)
-		if err != nil {
-			return err
-		}
-		for _, c := range l2 {
-			if end := clusterEnd(c, bits, offsetMask); end > fileSize {
-				return fmt.Errorf("%w: a cluster ends at %d of %d bytes", ErrTruncated, end, fileSize)
-			}
-		}
-	}
-	return nil
-}
-
-// clusterEnd is the last byte of a cluster in the file, rounded down for a
-// compressed one, whose size is counted in whole sectors.
-func clusterEnd(entry uint64, bits uint32, offsetMask uint64) int64 {
-	if entry&flagPacked != 0 {
-		shift := 62 - (bits - 8)
-		off := int64(entry & (1<<shift - 1))
-		return off + 1
-	}
-	if off := int64(entry & offsetMask); off != 0 {
-		return off + int64(1)<<bits
-	}
-	return 0
-}
-
-func readTable(f io.ReaderAt, off, n, fileSize int64) ([]uint64, error) {
-	if off < 0 || off+n*8 > fileSize {
-		return nil, fmt.Errorf("%w: a table ends at %d of %d bytes", ErrTruncated, off+n*8, fileSize)
-	}
-	buf := make([]byte, n*8)
-	if _, err := f.ReadAt(buf, off); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("read table: %w", err)
-	}
-	out := make([]uint64, n)
-	for i := range out {
-		out[i] = binary.BigEndian.Uint64(buf[i*8:])
-	}
-	return out, nil
+	return Info{Format: "qcow2", VirtualSize: h.size, FileSize: fileSize}, h.audit(f, fileSize)
 }

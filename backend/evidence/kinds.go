@@ -67,6 +67,8 @@ type Artifact struct {
 	ImageDigest   string `json:"imageDigest"`
 	KernelRelease string `json:"kernelRelease"`
 	KernelBuildID string `json:"kernelBuildId"`
+	VM            *Taken `json:"vm,omitempty"`    // where it came out of, unless a build made it
+	Leaks         *Leaks `json:"leaks,omitempty"` // what the scan found; nil: it was not scanned
 }
 
 // Proof records the boots of one artifact; the subject is its digest.
@@ -135,4 +137,20 @@ type Receipt struct {
 	Proven    bool   `json:"proven"`
 	Proof     string `json:"proof,omitempty"` // evidence id of the proof
 	Files     []File `json:"files"`
+}
+
+// Taken tells how a disk was taken out of a virtual machine.
+type Taken struct {
+	Name   string       `json:"name"`
+	Driver string       `json:"driver"` // qemu, vz, …
+	Method string       `json:"method"` // direct, drive-backup frozen, drive-backup crash-consistent, stop-export-start
+	Why    string       `json:"why,omitempty"`
+	Layers []TakenLayer `json:"layers"` // the files that the disk was made of, the newest first
+}
+
+// TakenLayer is one file of a virtual machine's disk.
+type TakenLayer struct {
+	File   string `json:"file"` // base name
+	Format string `json:"format"`
+	Bytes  int64  `json:"bytes"`
 }

@@ -13,18 +13,24 @@ import (
 
 // qmpClient speaks the QEMU Machine Protocol (docs/interop/qmp-spec.rst): one
 // JSON object a line, a greeting, then commands answered in order, with events
-// in between, which we pass over.
+// in between. The newest events are kept for wait.
 type qmpClient struct {
-	mu   sync.Mutex
-	conn net.Conn
-	r    *bufio.Reader
+	mu     sync.Mutex
+	conn   net.Conn
+	r      *bufio.Reader
+	events []qmpReply
+	begun  []byte // of a line whose reading was cut short
 }
 
 type qmpReply struct {
 	Return json.RawMessage `json:"return"`
 	Error  *struct{ Class, Desc string }
 	Event  string
+	Data   json.RawMessage
 }
+
+// maxEvents is how many events are kept that nobody waited for yet.
+const maxEvents = 256
 
 const qmpTimeout = 20 * time.Second
 
@@ -55,20 +61,66 @@ func (c *qmpClient) execute(ctx context.Context, command string, args map[string
 		return nil, fmt.Errorf("qmp %s: %w", command, err)
 	}
 	for {
-		line, err := c.r.ReadBytes('\n')
-		if err != nil {
-			return nil, fmt.Errorf("qmp %s: %w", command, err)
-		}
-		var reply qmpReply
-		if err := json.Unmarshal(line, &reply); err != nil {
-			return nil, fmt.Errorf("qmp %s: unreadable answer: %w", command, err)
-		}
+		reply, err := c.read()
 		switch {
+		case err != nil:
+			return nil, fmt.Errorf("qmp %s: %w", command, err)
 		case reply.Error != nil:
 			return nil, fmt.Errorf("qmp %s: %w", command, errors.New(reply.Error.Desc))
 		case reply.Event == "":
 			return reply.Return, nil
 		}
+		c.events = append(c.events[max(0, len(c.events)-maxEvents+1):], reply)
+	}
+}
+
+// read takes the next line. c.mu is held.
+func (c *qmpClient) read() (reply qmpReply, err error) {
+	line, err := c.r.ReadBytes('\n')
+	line = append(c.begun, line...)
+	if err != nil {
+		c.begun = line
+		return reply, err
+	}
+	c.begun = nil
+	if err := json.Unmarshal(line, &reply); err != nil {
+		return reply, fmt.Errorf("unreadable answer: %w", err)
+	}
+	return reply, nil
+}
+
+// wait returns the first event, of those kept and those to come, that is
+// wanted. When ctx ends it returns ctx's error; the connection stays usable.
+func (c *qmpClient) wait(ctx context.Context, wanted func(qmpReply) bool) (qmpReply, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_ = c.conn.SetDeadline(time.Time{})
+	woken := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		_ = c.conn.SetReadDeadline(time.Now())
+		close(woken)
+	})
+	defer func() {
+		if !stop() {
+			<-woken // or it would cut the next command short
+		}
+	}()
+	for {
+		for i, e := range c.events {
+			if wanted(e) {
+				c.events = c.events[i+1:]
+				return e, nil
+			}
+		}
+		c.events = nil
+		reply, err := c.read()
+		if err != nil {
+			if ctx.Err() != nil {
+				return reply, context.Cause(ctx)
+			}
+			return reply, fmt.Errorf("qmp: %w", err)
+		}
+		c.events = append(c.events, reply)
 	}
 }
 

@@ -18,8 +18,8 @@ const (
 	exitStep      = 4   // a step of the build failed
 	exitUnproven  = 5   // the image does not boot
 	exitPublish   = 6   // publishing failed
-	exitVerify    = 7   // evidence, digest or signature does not fit
-	exitInUse     = 8   // another process uses this home, or builds the target (`--no-wait`); or the owner at work is of another version or environment
+	exitVerify    = 7   // evidence, digest or signature does not fit; or an image holds what must not be given away
+	exitInUse     = 8   // another process uses this home, or builds the target (`--no-wait`); or a running VM has the disk; or the owner at work is of another version or environment
 	exitCancelled = 130 // cancelled
 )
 

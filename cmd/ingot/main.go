@@ -75,7 +75,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &usageError{fmt.Sprintf("%v: `%s --help` lists the flags", err, c.CommandPath())}
 	})
-	root.AddCommand(newBuild(g), newStatus(g), newTarget(g), newDoctor(g), newProve(g), newRun(g), newExport(g), newPublish(g),
+	root.AddCommand(newBuild(g), newStatus(g), newTarget(g), newDoctor(g), newProve(g), newRun(g), newScan(), newExport(g), newPublish(g),
 		newVerify(g), newEvidence(g), newLogs(g), newStore(g), newExplain(g), newGC(g), newPin(g), newLedger(g), newOwner(g), newBuilds(g), newCancel(g), newFollow(g), newWorker(g), newWorkers(g), newHome(g), newSupport(g), newUninstall(g), newVMs(g), newVM(g))
 	root.SetHelpCommand(newHelp(root))
 	root.InitDefaultCompletionCmd() // now, and not by cobra when it runs, so that its calls are checked like ours

@@ -15,8 +15,8 @@ import (
 )
 
 func newVM(g *global) *cobra.Command {
-	c := group("vm", "Start, stop, open, make, clone and delete a Lima instance, give it a kernel")
-	c.AddCommand(newVMStart(g), newVMStop(), newVMShell(), newVMCreate(g), newVMClone(), newVMDelete(), newVMInstall(g))
+	c := group("vm", "Start, stop, open, make, clone, export and delete a Lima instance, give it a kernel")
+	c.AddCommand(newVMStart(g), newVMStop(), newVMShell(), newVMCreate(g), newVMClone(), newVMDelete(), newVMExport(g), newVMInstall(g))
 	return c
 }
 

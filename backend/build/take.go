@@ -1,0 +1,57 @@
+package build
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"io"
+	"os"
+	"path/filepath"
+
+	"ingot/backend/evidence"
+)
+
+// KeepTaken records a file that was taken out of a virtual machine: its
+// digests, how it was taken, and what the leak scan of its bytes found.
+func (l *Line) KeepTaken(ctx context.Context, file string, a evidence.Artifact) (evidence.Document, evidence.Artifact, error) {
+	folder, err := l.Ledger.Build("files", NewID(now()))
+	if err != nil {
+		return evidence.Document{}, a, err
+	}
+	sum, err := sums(ctx, file, &a)
+	if err != nil {
+		return evidence.Document{}, a, err
+	}
+	a.Name = filepath.Base(file)
+	if a.Leaks != nil {
+		a.Leaks.Digest = sum
+	}
+	a.Head = evidence.Head{APIVersion: "ingot/v1", Kind: evidence.KindArtifact, Target: "files", Build: folder.ID, At: now(), Tool: "ingot " + l.Version,
+		Verdict: evidence.Passed, InputKey: key("take/1", sum)}
+	d, err := evidence.Seal(ctx, l.Signer, evidence.Subject{Name: a.Name, Digest: map[string]string{"sha256": sum, "sha512": a.SHA512}}, a.Head, a)
+	if err == nil {
+		d, err = folder.Add(d)
+	}
+	return d, a, err
+}
+
+// sums reads the file once for both digests and its size.
+func sums(ctx context.Context, file string, a *evidence.Artifact) (string, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h256, h512 := sha256.New(), sha512.New()
+	stop := context.AfterFunc(ctx, func() { _ = f.Close() })
+	defer stop()
+	if a.Size, err = io.Copy(io.MultiWriter(h256, h512), f); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return "", err
+	}
+	a.SHA512 = hex.EncodeToString(h512.Sum(nil))
+	return hex.EncodeToString(h256.Sum(nil)), nil
+}

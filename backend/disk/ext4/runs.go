@@ -1,0 +1,144 @@
+package ext4
+
+import (
+	"encoding/binary"
+	"fmt"
+	"iter"
+)
+
+// Run is a stretch of a file's blocks.
+type Run struct {
+	Logical, Block, Count int64 // in blocks
+	unwritten             bool  // allocated, and reads as zeros
+}
+
+// maxDepth is the deepest extent tree that the format allows.
+const maxDepth = 5
+
+// runs are a file's blocks in order; holes are left out. A file has no more
+// tree nodes than the file system has blocks, so that a tree that bites its
+// tail ends.
+func (fs *FS) runs(i Inode) iter.Seq2[Run, error] {
+	left := fs.blocks
+	return fs.runsWithin(i, &left)
+}
+
+// runsWithin is runs with a number of blocks that several files may share.
+func (fs *FS) runsWithin(i Inode, left *int64) iter.Seq2[Run, error] {
+	return func(yield func(Run, error) bool) {
+		if i.flags&flagInline != 0 || i.IsLink() && i.Size < 60 && i.flags&flagExtents == 0 {
+			return
+		}
+		w := &runWalk{fs: fs, ino: i.Number, yield: yield, left: left}
+		if i.flags&flagExtents != 0 {
+			w.extents(i.block[:], maxDepth)
+		} else {
+			w.pointers(i.block[:])
+		}
+	}
+}
+
+type runWalk struct {
+	fs      *FS
+	ino     int64
+	yield   func(Run, error) bool
+	left    *int64 // blocks that may still be named, data and nodes
+	logical int64  // of the next block, for pointers
+}
+
+func (w *runWalk) fail(format string, args ...any) bool {
+	w.yield(Run{}, fmt.Errorf("%w: inode %d: %s", ErrCorrupt, w.ino, fmt.Sprintf(format, args...)))
+	return false
+}
+
+// give yields a run after checking it; false ends the walk.
+func (w *runWalk) give(r Run) bool {
+	if r.Block <= 0 || r.Count <= 0 || r.Block+r.Count > w.fs.blocks {
+		return w.fail("%d blocks at %d", r.Count, r.Block)
+	}
+	if *w.left -= r.Count; *w.left < 0 {
+		return w.fail("more blocks than there are")
+	}
+	return w.yield(r, nil)
+}
+
+// node reads a tree's or table's block.
+func (w *runWalk) node(n int64) ([]byte, bool) {
+	if *w.left--; *w.left < 0 {
+		return nil, w.fail("more blocks than there are")
+	}
+	b := make([]byte, w.fs.block)
+	if err := w.fs.readBlock(b, n); err != nil {
+		w.yield(Run{}, fmt.Errorf("inode %d: %w", w.ino, err))
+		return nil, false
+	}
+	return b, true
+}
+
+// extents walks a node of an extent tree.
+func (w *runWalk) extents(b []byte, most int) bool {
+	le := binary.LittleEndian
+	entries, depth := int(le.Uint16(b[2:])), int(le.Uint16(b[6:]))
+	if le.Uint16(b) != 0xf30a || depth > most || 12+12*entries > len(b) {
+		return w.fail("an extent node of %d entries, depth %d", entries, depth)
+	}
+	for e := b[12:]; entries > 0; e, entries = e[12:], entries-1 {
+		if depth > 0 {
+			sub, ok := w.node(int64(le.Uint32(e[4:])) | int64(le.Uint16(e[8:]))<<32)
+			if !ok || !w.extents(sub, depth-1) {
+				return false
+			}
+			continue
+		}
+		r := Run{Logical: int64(le.Uint32(e)), Count: int64(le.Uint16(e[4:])), Block: int64(le.Uint32(e[8:])) | int64(le.Uint16(e[6:]))<<32}
+		if r.Count > 32768 {
+			r.Count, r.unwritten = r.Count-32768, true
+		}
+		if !w.give(r) {
+			return false
+		}
+	}
+	return true
+}
+
+// pointers walks the block numbers of ext2 and ext3: twelve of data, then one
+// table each of one, two and three levels.
+func (w *runWalk) pointers(b []byte) bool {
+	le := binary.LittleEndian
+	for i := range 12 {
+		if !w.pointer(int64(le.Uint32(b[4*i:])), 0) {
+			return false
+		}
+	}
+	for level := 1; level <= 3; level++ {
+		if !w.pointer(int64(le.Uint32(b[4*(11+level):])), level) {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *runWalk) pointer(n int64, level int) bool {
+	span := int64(1)
+	for range level {
+		span *= w.fs.block / 4
+	}
+	if n == 0 {
+		w.logical += span
+		return true
+	}
+	if level == 0 {
+		w.logical++
+		return w.give(Run{Logical: w.logical - 1, Block: n, Count: 1})
+	}
+	b, ok := w.node(n)
+	if !ok {
+		return false
+	}
+	for ; len(b) >= 4; b = b[4:] {
+		if !w.pointer(int64(binary.LittleEndian.Uint32(b)), level-1) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,27 @@
+package image
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"ingot/backend/cause"
+	"ingot/backend/guest"
+)
+
+// Sanitise takes out of a running guest what must not be in an image that is
+// given away: keys, accounts that Lima made, ids, histories, logs, and the
+// blocks of deleted files. It needs root, or `sudo -n`. Afterwards nobody can
+// log in: the caller shuts the guest down and takes its disk. The leak scan of
+// that disk is what says that it worked.
+func Sanitise(ctx context.Context, g guest.Guest, out io.Writer) error {
+	text, err := scripts.ReadFile("scripts/sanitise.sh")
+	if err != nil {
+		return err
+	}
+	run := `if [ "$(id -u)" = 0 ]; then exec sh -c "$1"; fi; exec sudo -n sh -c "$1"`
+	if err := g.Run(ctx, guest.Cmd{Argv: []string{"sh", "-c", run, "sanitise", string(text)}, Stdout: out, Stderr: out}); err != nil {
+		return cause.With("image.leftover", fmt.Errorf("sanitise guest %s: %w", g.Name(), err))
+	}
+	return nil
+}

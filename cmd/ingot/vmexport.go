@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"ingot/backend"
+)
+
+type vmExportOptions struct {
+	*global
+	name, out, format string
+	stop              bool
+}
+
+func newVMExport(g *global) *cobra.Command {
+	o := &vmExportOptions{global: g}
+	c := &cobra.Command{
+		Use: "export NAME", Short: "Write an instance's disk as one file, running or not, and search it for secrets", Args: args(cobra.ExactArgs(1)),
+		RunE: func(c *cobra.Command, a []string) error {
+			o.name = a[0]
+			return runVMExport(c.Context(), o, os.Stdout)
+		},
+	}
+	c.Flags().StringVarP(&o.out, "output", "o", "", "the file to write (default: NAME-ARCH.FORMAT here)")
+	c.Flags().StringVar(&o.format, "format", "qcow2", "qcow2 or raw")
+	c.Flags().BoolVar(&o.stop, "stop", false, "shut a running instance down for it, and start it again")
+	c.Flags().BoolVar(&g.json, "json", false, "print the result as JSON")
+	return c
+}
+
+func runVMExport(ctx context.Context, o *vmExportOptions, w io.Writer) error {
+	b, err := o.open()
+	if err != nil {
+		return err
+	}
+	if o.out == "" {
+		vm, err := backend.FindVM(o.name)
+		if err != nil {
+			return err
+		}
+		o.out = fmt.Sprintf("%s-%s.%s", vm.Name, vm.Arch, o.format) // `ingot prove` reads the architecture there
+	}
+	file, err := filepath.Abs(o.out)
+	if err != nil {
+		return err
+	}
+	opt := backend.VMExportOptions{Name: o.name, File: file, Format: o.format, Stop: o.stop, Notify: func(msg string) { fmt.Fprintln(os.Stderr, msg) }}
+	if term.IsTerminal(int(os.Stdin.Fd())) {
+		opt.Agree = func(question string) bool { return agreed(question, os.Stdin, os.Stderr) }
+	}
+	res, err := b.VMExport(ctx, opt)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return json.NewEncoder(w).Encode(res)
+	}
+	fmt.Fprintf(w, "%s\n  sha256:   %s\n  taken:    %s\n  evidence: %s\n", res.File, res.SHA256, res.Method, res.Evidence)
+	if n := len(res.Leaks.Blocking()); n > 0 {
+		fmt.Fprintf(w, "  leaks:    %d findings that must not be published: `ingot scan %s` lists them\n", n, filepath.Base(res.File))
+	}
+	return nil
+}
+
+// agreed wants a yes.
+func agreed(question string, in io.Reader, w io.Writer) bool {
+	fmt.Fprintf(w, "%s [y/N] ", question)
+	answer, _ := bufio.NewReader(in).ReadString('\n')
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return answer == "y" || answer == "yes"
+}
