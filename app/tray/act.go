@@ -20,6 +20,8 @@ type Desk struct {
 	Window func(ctx context.Context, route string) error
 	// Export writes a target's disk in a format and returns when it is written.
 	Export func(ctx context.Context, target, format string) error
+	// ExportVM writes a VM's disk and returns when it is written.
+	ExportVM func(ctx context.Context, name string) error
 	// Terminal runs a command in a terminal window of its own; environ is its
 	// whole environment.
 	Terminal func(ctx context.Context, argv, environ []string) error
@@ -35,6 +37,8 @@ func (d *Desk) Doing(a Action) string {
 		return fmt.Sprintf("exporting %s as %s…", a.Target, a.Arg)
 	case StopAll:
 		return "cancelling…"
+	case VMExport:
+		return "exporting " + a.Arg + "…"
 	case VMStart:
 		return "starting " + a.Arg + "…"
 	case VMStop:
@@ -60,6 +64,8 @@ func (d *Desk) Do(ctx context.Context, a Action) error {
 		return d.startVM(ctx, a.Arg)
 	case VMStop:
 		return backend.VMStop(ctx, a.Arg, false, nil)
+	case VMExport:
+		return d.ExportVM(ctx, a.Arg)
 	case VMShell:
 		return d.shell(ctx, a.Arg)
 	case Export:

@@ -59,6 +59,7 @@ const (
 	VMStart       // Arg: a VM's name
 	VMStop        // Arg: a VM's name
 	VMShell       // Arg: a VM's name; in a terminal
+	VMExport      // Arg: a VM's name
 	BuildIn       // Target, Arg: all steps, kernel and image in the VM Arg
 	AtLogin       // turn starting at login on or off
 	Dismiss       // take the error's line away

@@ -221,6 +221,7 @@ func TestRenderVMs(t *testing.T) {
     arm64 · 4 CPUs · 4.0 GiB memory · 7.0 of 100 GiB disk · vz (off)
     Stop
     Open Shell
+    Export
     Build Here
       good
       other (off)
@@ -229,6 +230,7 @@ func TestRenderVMs(t *testing.T) {
     arm64 · 0 CPUs · 0.0 GiB memory · 0.0 of 0 GiB disk · qemu (off)
     Stop
     Open Shell
+    Export
     Build Here (off)
       good (off)
       other (off)
@@ -237,6 +239,7 @@ func TestRenderVMs(t *testing.T) {
     an odd disk (off)
     Start
     Open Shell (off)
+    Export
     Build Here (off)
       good (off)
       other (off)
@@ -245,6 +248,7 @@ func TestRenderVMs(t *testing.T) {
     no lima.yaml (off)
     Start (off)
     Open Shell (off)
+    Export (off)
     Build Here (off)
       good (off)
       other (off)

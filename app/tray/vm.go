@@ -39,6 +39,8 @@ func vmItem(v backend.VM, s feed.State) Item {
 		act("start", "Start", v.Status == backend.VMStopped, Action{Verb: VMStart, Arg: v.Name})
 	}
 	act("shell", "Open Shell", runs, Action{Verb: VMShell, Arg: v.Name})
+	// one that runs without QEMU has to be stopped for it: `ingot vm export` says so
+	act("export", "Export", v.Status != backend.VMBroken, Action{Verb: VMExport, Arg: v.Name})
 	here := Item{ID: id + "/build", Label: "Build Here", Disabled: !ready}
 	for _, r := range s.Rows {
 		_, busy := activeOf(s, r.Target)

@@ -6,6 +6,7 @@ import (
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
+	"fyne.io/fyne/v2/dialog"
 	"fyne.io/fyne/v2/theme"
 	"fyne.io/fyne/v2/widget"
 
@@ -93,6 +94,7 @@ func (v *vms) card(vm backend.VM) fyne.CanvasObject {
 			return w.desktop.OpenTerminal(argv, environ)
 		}, func(err error) { w.say(err, "") })
 	})
+	button("Export…", theme.DownloadIcon(), vm.Status != backend.VMBroken, func() { v.export(vm) })
 	bar.Add(v.buildHere(vm))
 	face := container.NewBorder(nil, nil, widget.NewIcon(theme.ComputerIcon()), container.NewHBox(widget.NewIcon(vmIcon(vm)), widget.NewLabel(app.VMState(vm))), name)
 	return widget.NewCard("", "", container.NewVBox(face, detail, bar))
@@ -108,6 +110,43 @@ func (v *vms) buildHere(vm backend.VM) fyne.CanvasObject {
 		s.Disable()
 	}
 	return s
+}
+
+// export asks where to, and whether a machine that has to be shut down for it
+// may be.
+func (v *vms) export(vm backend.VM) {
+	w := v.w
+	d := dialog.NewFileSave(func(to fyne.URIWriteCloser, err error) {
+		if err != nil || to == nil {
+			return // nothing was chosen
+		}
+		dst := to.URI().Path()
+		_ = to.Close() // the export writes the file anew, under its name when it is whole
+		v.take(vm, dst, false)
+	}, w.Window)
+	d.SetFileName(vm.Name + "-" + vm.Arch + ".qcow2")
+	d.Show()
+}
+
+func (v *vms) take(vm backend.VM, dst string, stop bool) {
+	w := v.w
+	question := make(chan string, 1)
+	o := backend.VMExportOptions{Name: vm.Name, File: dst, Format: "qcow2", Stop: stop, Agree: func(q string) bool { question <- q; return false }}
+	var res backend.VMExported
+	w.say(nil, "exporting "+vm.Name+"…")
+	w.do(func(ctx context.Context) (err error) { res, err = w.backend.VMExport(ctx, o); return err }, func(err error) {
+		select {
+		case q := <-question: // nothing was done yet: it is asked here, and begun again
+			dialog.ShowConfirm("Export "+vm.Name, q, func(yes bool) {
+				if yes {
+					v.take(vm, dst, true)
+				}
+			}, w.Window)
+			return
+		default:
+		}
+		w.say(err, "wrote "+dst+" ("+res.Method+")")
+	})
 }
 
 // act says what is going on, does it, and says how it ended.

@@ -52,6 +52,7 @@ type Backend interface {
 	Explain(text string) (backend.Explanation, error)
 	VMStart(ctx context.Context, name string) error
 	VMStop(ctx context.Context, name string) error
+	VMExport(ctx context.Context, o backend.VMExportOptions) (backend.VMExported, error)
 	VMShell(ctx context.Context, name string) (argv, environ []string, err error)
 }
 

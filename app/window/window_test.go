@@ -92,6 +92,9 @@ func (p *played) Prove(_ context.Context, file string, _ func(string)) (string, 
 
 func (p *played) VMStart(_ context.Context, name string) error { return p.note("start %s", name) }
 func (p *played) VMStop(_ context.Context, name string) error  { return p.note("stop %s", name) }
+func (p *played) VMExport(_ context.Context, o backend.VMExportOptions) (backend.VMExported, error) {
+	return backend.VMExported{}, p.note("export %s %s stop=%v", o.Name, filepath.Base(o.File), o.Stop)
+}
 func (p *played) VMShell(_ context.Context, name string) (argv, environ []string, err error) {
 	return []string{"limactl", "shell", name}, nil, nil
 }

@@ -189,10 +189,16 @@ func (h ofHome) Prove(ctx context.Context, file string, notify func(string)) (st
 	return id, err
 }
 
-func (h ofHome) VMStart(ctx context.Context, name string) error { return h.now().VMStart(ctx, name, nil) }
+func (h ofHome) VMStart(ctx context.Context, name string) error {
+	return h.now().VMStart(ctx, name, nil)
+}
 
 func (h ofHome) VMStop(ctx context.Context, name string) error {
 	return backend.VMStop(ctx, name, false, nil)
+}
+
+func (h ofHome) VMExport(ctx context.Context, o backend.VMExportOptions) (backend.VMExported, error) {
+	return h.now().VMExport(ctx, o)
 }
 
 func (h ofHome) VMShell(ctx context.Context, name string) (argv, environ []string, err error) {

@@ -30,7 +30,7 @@ func (m *menu) wire() {
 		notifier = logNotifier{m}
 	}
 	m.herald = &desktop.Herald{Notifier: notifier, Focused: desktop.Focused, Failed: func(err error) { m.log.Warn("not shown", "err", err) }}
-	m.desk = &tray.Desk{Open: openHome, State: m.feed.State, AtLogin: desktop.AtLogin, Export: m.export, Terminal: desktop.OpenTerminal,
+	m.desk = &tray.Desk{Open: openHome, State: m.feed.State, AtLogin: desktop.AtLogin, Export: m.export, Terminal: desktop.OpenTerminal, ExportVM: m.exportVM,
 		Window: func(ctx context.Context, route string) error {
 			m.log.Info("window", "route", route)
 			_, err := desktop.OpenWindow(ctx, route)
@@ -110,20 +110,30 @@ func (m *menu) act(id, action string) error {
 // export lets `ingot export` write the file, so that its memory and its crash
 // are not ours.
 func (m *menu) export(ctx context.Context, target, format string) error {
+	return m.write(ctx, target, format, "export", target, "--format", format)
+}
+
+// exportVM lets `ingot vm export` take an instance's disk.
+func (m *menu) exportVM(ctx context.Context, name string) error {
+	return m.write(ctx, name, "qcow2", "vm", "export", name)
+}
+
+// write runs an export of `ingot` into a new file, and tells of it.
+func (m *menu) write(ctx context.Context, base, format string, args ...string) error {
 	program, err := backend.Program()
 	if err != nil {
 		return err
 	}
-	file, err := desktop.FreeName(target, format)
+	file, err := desktop.FreeName(base, format)
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, program, "export", target, "--format", format, "--output", file)
+	cmd := exec.CommandContext(ctx, program, append(args, "--output", file)...)
 	var says bytes.Buffer
 	cmd.Stderr = &says
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("export: %s", strings.TrimPrefix(app.Line(says.String()+" "+err.Error()), "ingot: "))
 	}
-	m.tell(desktop.Note{ID: "file/" + file, Title: target + " as " + format, Body: app.Line(file), Actions: []desktop.NoteAction{{Key: desktop.ActDefault, Label: "Show"}, {Key: desktop.ActReveal, Label: "Show"}}})
+	m.tell(desktop.Note{ID: "file/" + file, Title: base + " as " + format, Body: app.Line(file), Actions: []desktop.NoteAction{{Key: desktop.ActDefault, Label: "Show"}, {Key: desktop.ActReveal, Label: "Show"}}})
 	return nil
 }
