@@ -16,6 +16,10 @@ scripts/check.sh
 # needs a C compiler, as the kernel step does; cause is left out: rules alone, and many of them
 CGO_ENABLED=1 go test -race $(go list ./backend/... | grep -v /cause) ./app/feed ./app/tray ./app/desktop ./app/window
 JOBS=20 go test -count=1 -timeout 10m -tags chaos -v ./test/chaos
+export INGOT_E2E_WORK=$(mktemp -d /var/tmp/ingot-e2e-XXXXXX)
+trap 'chmod -R u+w "$INGOT_E2E_WORK"; rm -rf "$INGOT_E2E_WORK"' EXIT
 go test -count=1 -timeout 60m -tags e2e -v ./test/e2e
+# starts what the line above published
+scripts/e2e-lima.sh
 # after the line above: its kernel is in the cache
 scripts/e2e-app.sh

@@ -35,11 +35,11 @@ func TestMain(m *testing.M) {
 			fmt.Println(err)
 			return 1
 		}
-		if work, err = os.MkdirTemp("/var/tmp", "ingot-e2e-"); err != nil {
-			fmt.Println(err)
-			return 1
-		}
-		if os.Getenv("INGOT_E2E_KEEP") == "" {
+		if work = os.Getenv("INGOT_E2E_WORK"); work == "" { // else its owner goes on with what is in it
+			if work, err = os.MkdirTemp("/var/tmp", "ingot-e2e-"); err != nil {
+				fmt.Println(err)
+				return 1
+			}
 			defer os.RemoveAll(work)
 		}
 		if err := exec.Command("cp", "-r", filepath.Join(root, "test", "targets"), filepath.Join(work, "targets")).Run(); err != nil {
