@@ -221,7 +221,7 @@ func (m *aTeam) documents(set *target.Set, opt build.Options) ([]build.Made, err
 		{evidence.Subject{Name: "vmlinuz", Digest: map[string]string{"sha256": hexOf("vmlinuz")}}, head(evidence.KindKernel, keys.Kernel.Key()), func(h evidence.Head) any { return evidence.Kernel{Head: h, Release: "6.1-ingot"} }},
 		{evidence.Subject{Name: "disk.raw", Digest: map[string]string{"sha256": disk}}, head(evidence.KindImage, keys.Image.Key()), func(h evidence.Head) any { return evidence.Image{Head: h} }},
 		{evidence.Subject{Name: name, Digest: file}, head(evidence.KindArtifact, export), func(h evidence.Head) any {
-			return evidence.Artifact{Head: h, Name: name, Format: "qcow2", File: "outputs/export-" + export[:16] + "/" + name, Size: int64(len(bytes)), SHA512: file["sha512"], ImageDigest: disk}
+			return evidence.Artifact{Head: h, Name: name, Format: "qcow2", File: "outputs/export-" + export[:16] + "/" + name, Size: int64(len(bytes)), SHA512: file["sha512"], ImageDigest: disk, Leaks: &evidence.Leaks{}}
 		}},
 		{evidence.Subject{Name: name, Digest: map[string]string{"sha256": file["sha256"]}}, head(evidence.KindProof, hexOf("proof")), func(h evidence.Head) any {
 			return evidence.Proof{Head: h, Artifact: name, DigestAfter: file["sha256"], Boots: []evidence.Boot{{Name: "seeded", Verdict: evidence.Passed, Serial: evidence.File{Name: "serial.log", SHA256: hexOf(string(serial)), Size: int64(len(serial))}}}}
