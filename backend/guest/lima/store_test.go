@@ -255,6 +255,7 @@ func TestStoreElsewhere(t *testing.T) {
 }
 
 // Whatever lies in an instance's folder: no panic, no hang, and no path out.
+// Minimizing takes all of a short run: -fuzzminimizetime 1x.
 func FuzzInstance(f *testing.F) {
 	f.Add([]byte(sized), []byte("Port 1\nUser x\n"), []byte(`{"status":{"running":true}}`), []byte("12"))
 	f.Add([]byte("{vmType: ../../x}"), []byte("Port 99999"), []byte("{}"), []byte("-1"))
