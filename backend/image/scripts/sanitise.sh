@@ -4,7 +4,9 @@
 # can log in, and the guest is only good for being shut down. What it must
 # remove is what the leak scan looks for (resources/leaks); that scan is its
 # test. Says each thing that it could not do, and fails then.
-set -u
+set -eu
+umask 022
+set +e # it goes on as far as it gets, and tells at the end
 failed=0
 try() { "$@" || { echo "sanitise: $*: exit status $?" >&2; failed=1; }; }
 have() { command -v "$1" >/dev/null; }
