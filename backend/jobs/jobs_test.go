@@ -257,10 +257,14 @@ func TestCancel(t *testing.T) {
 	submit(t, q, Job{ID: "runs", Target: "r", Lane: Batch})
 	receive(t, started, "the start")
 	submit(t, q, Job{ID: "behind", Target: "r", Lane: Batch}) // waits for the lease
-	time.Sleep(50 * time.Millisecond)
+	time.Sleep(50 * time.Millisecond) // mostly it is taken by then, and waits in its worker
 	for _, id := range []string{"behind", "runs"} {
-		if _, err := q.Cancel(t.Context(), id); err != nil {
-			t.Errorf("cancel of %s: %v", id, err)
+		running, err := q.Cancel(t.Context(), id)
+		if err != nil || id == "runs" && !running {
+			t.Errorf("cancel of %s: %v, %v", id, running, err)
+		}
+		if !running { // on a slow machine nobody has taken it yet, and nobody will
+			continue
 		}
 		if err := receive(t, cause, "the end"); !errors.Is(err, ErrCancelled) {
 			t.Errorf("cause of %s: %v", id, err)
