@@ -86,3 +86,28 @@ func runsKernel(ctx context.Context, name string, want evidence.Kernel) error {
 	}
 	return nil
 }
+
+// VMSanitise takes out of a running instance what makes it and its people known,
+// and shuts it down: nobody can log in to it any more, and its disk is fit to be
+// exported. log, which must not be nil, gets what could not be done; that is an
+// error, and the instance runs on.
+func VMSanitise(ctx context.Context, name string, log io.Writer, said func(VMLine)) error {
+	vm, err := FindVM(name)
+	if err != nil {
+		return err
+	}
+	l, err := lima.Find(ctx, lima.Store{})
+	if err != nil {
+		return err
+	}
+	g, err := lima.Open(ctx, vm)
+	if err != nil {
+		return err
+	}
+	err = image.Sanitise(ctx, g, log)
+	_ = g.Close() // the key that it used is gone
+	if err != nil {
+		return err
+	}
+	return l.Stop(ctx, name, false, said)
+}

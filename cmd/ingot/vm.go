@@ -15,8 +15,8 @@ import (
 )
 
 func newVM(g *global) *cobra.Command {
-	c := group("vm", "Start, stop, open, make, clone, export and delete a Lima instance, give it a kernel")
-	c.AddCommand(newVMStart(g), newVMStop(), newVMShell(), newVMCreate(g), newVMClone(), newVMDelete(), newVMExport(g), newVMInstall(g))
+	c := group("vm", "Start, stop, open, make, clone, export and delete a Lima instance, give it a kernel, make its disk fit for others")
+	c.AddCommand(newVMStart(g), newVMStop(), newVMShell(), newVMCreate(g), newVMClone(), newVMDelete(), newVMExport(g), newVMInstall(g), newVMSanitise())
 	return c
 }
 
@@ -96,6 +96,25 @@ func newVMInstall(g *global) *cobra.Command {
 	}
 }
 
+func newVMSanitise() *cobra.Command {
+	var yes string
+	c := &cobra.Command{
+		Use: "sanitise NAME", Short: "Remove keys, identities, histories and logs from a running instance, and shut it down for its export; after you typed its name", Args: args(cobra.ExactArgs(1)),
+		RunE: func(c *cobra.Command, a []string) error {
+			vm, err := backend.FindVM(a[0])
+			if err != nil {
+				return err
+			}
+			if err := sure("sanitise", vm.Name, "nobody can log in to "+vm.Name+" afterwards", yes, os.Stdin, os.Stdout); err != nil {
+				return err
+			}
+			return backend.VMSanitise(c.Context(), a[0], os.Stderr, saidTo(os.Stderr))
+		},
+	}
+	c.Flags().StringVar(&yes, "yes", "", "the instance's name once more, instead of typing it")
+	return c
+}
+
 func newVMClone() *cobra.Command {
 	return &cobra.Command{
 		Use: "clone NAME NEW", Short: "Copy a stopped instance", Args: args(cobra.ExactArgs(2)),
@@ -115,7 +134,7 @@ func newVMDelete() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := sure(vm, yes, os.Stdin, os.Stdout); err != nil {
+			if err := sure("delete", vm.Name, fmt.Sprintf("%s and its disk (%s) cannot be brought back", vm.Name, gib(vm.DiskAllocated)), yes, os.Stdin, os.Stdout); err != nil {
 				return err
 			}
 			return backend.VMDelete(c.Context(), a[0], force, saidTo(os.Stderr))
@@ -128,16 +147,16 @@ func newVMDelete() *cobra.Command {
 
 // sure wants the instance's name once more, from --yes or typed: a yes is said
 // too easily for what cannot be undone.
-func sure(vm backend.VM, yes string, in io.Reader, w io.Writer) error {
+func sure(verb, name, warning, yes string, in io.Reader, w io.Writer) error {
 	if yes == "" {
 		if !term.IsTerminal(int(os.Stdin.Fd())) {
-			return &usageError{fmt.Sprintf("vm delete: nothing was deleted: say --yes %s", vm.Name)}
+			return &usageError{fmt.Sprintf("vm %s: nothing was done: say --yes %s", verb, name)}
 		}
-		fmt.Fprintf(w, "%s and its disk (%s) cannot be brought back. Type its name to delete it: ", vm.Name, gib(vm.DiskAllocated))
+		fmt.Fprintf(w, "%s. Type its name to %s it: ", warning, verb)
 		yes, _ = bufio.NewReader(in).ReadString('\n')
 	}
-	if strings.TrimSpace(yes) != vm.Name {
-		return &usageError{fmt.Sprintf("vm delete: nothing was deleted: %q is not %s", strings.TrimSpace(yes), vm.Name)}
+	if strings.TrimSpace(yes) != name {
+		return &usageError{fmt.Sprintf("vm %s: nothing was done: %q is not %s", verb, strings.TrimSpace(yes), name)}
 	}
 	return nil
 }
