@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
+	"os"
 	"os/exec"
 	"runtime"
-	"sort"
+	"slices"
 	"strings"
 
 	"ingot/backend/guest"
@@ -22,12 +25,17 @@ type Check struct {
 	Why     string `json:"why"`               // what it is needed for
 	Install string `json:"install,omitempty"` // the exact command, or words where there is none
 	pkg     string
+	guest   string // that lacks it; "" is this computer
 }
 
 // Report is what the doctor found.
 type Report struct {
 	Checks  []Check  `json:"checks"`
-	Install []string `json:"install,omitempty"` // commands that mend all that can be mended
+	Install []string `json:"install,omitempty"` // commands that mend all that can be mended here
+	// InGuest are those that mend what the guest Guest lacks, which is another
+	// machine; see InstallInGuest.
+	InGuest []string `json:"installInGuest,omitempty"`
+	Guest   string   `json:"guest,omitempty"`
 }
 
 // OK tells whether nothing is missing.
@@ -45,7 +53,6 @@ func (r Report) OK() bool {
 func (b *Backend) Doctor(ctx context.Context, names ...string) (Report, error) {
 	var rep Report
 	brew := runtime.GOOS == "darwin"
-	pkgs := map[string]bool{}
 	for _, n := range names {
 		if _, err := b.targets.Get(n); isUnknown(err) {
 			return rep, err
@@ -69,7 +76,14 @@ func (b *Backend) Doctor(ctx context.Context, names ...string) (Report, error) {
 		if err == nil {
 			var missing []image.Tool
 			missing, err = image.MissingTools(ctx, g, facts, r)
-			rep.add(guestChecks(r.Name, facts, missing)...)
+			checks := guestChecks(r.Name, facts, missing)
+			if g.Name() != "local" {
+				rep.Guest = g.Name()
+				for i := range checks {
+					checks[i].guest = g.Name()
+				}
+			}
+			rep.add(checks...)
 		}
 		if err := errors.Join(err, g.Close()); err != nil {
 			rep.add(Check{Name: "guest", Why: "the kernel and image steps run in it", Install: err.Error()})
@@ -80,13 +94,41 @@ func (b *Backend) Doctor(ctx context.Context, names ...string) (Report, error) {
 		return rep, err
 	}
 	rep.add(Check{Name: "disk space", OK: free > 12<<30, Why: fmt.Sprintf("a build takes up to 12 GiB; %.1f GiB are free in %s", float64(free)/(1<<30), b.Home.Data), Install: "free some space, or set INGOT_HOME to a folder on another disk"})
-	for _, c := range rep.Checks {
-		if !c.OK && c.pkg != "" {
-			pkgs[c.pkg] = true
+	rep.Install = installCommands(rep.lacking(""), brew)
+	if rep.Guest != "" {
+		rep.InGuest = installCommands(rep.lacking(rep.Guest), false)
+	}
+	return rep, nil
+}
+
+// lacking are the checks of one place that failed.
+func (r Report) lacking(guest string) []Check {
+	return slices.DeleteFunc(slices.Clone(r.Checks), func(c Check) bool { return c.OK || c.guest != guest })
+}
+
+// InstallInGuest runs the report's commands in the guest, as root or through
+// sudo without a password. What they say goes to out.
+func (b *Backend) InstallInGuest(ctx context.Context, commands []string, out io.Writer) error {
+	g, err := b.openGuest(ctx)
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	facts, err := g.Facts(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range commands {
+		argv := slices.Concat([]string{"env", "DEBIAN_FRONTEND=noninteractive"}, guest.ProxyEnv(os.Environ()), []string{"sh", "-c", c})
+		if !facts.Root {
+			argv = append([]string{"sudo", "-n"}, argv...)
+		}
+		fmt.Fprintf(out, "%s: + %s\n", g.Name(), c)
+		if err := g.Run(ctx, guest.Cmd{Argv: argv, Stdout: out, Stderr: out}); err != nil {
+			return fmt.Errorf("in guest %s: %s: %w", g.Name(), c, err)
 		}
 	}
-	rep.Install = installCommands(pkgs, rep.Checks, brew)
-	return rep, nil
+	return nil
 }
 
 // add keeps one check of each name.
@@ -129,13 +171,16 @@ func guestChecks(name string, f guest.Facts, missing []image.Tool) []Check {
 	return out
 }
 
-// installCommands are what `ingot doctor --install` runs.
-func installCommands(pkgs map[string]bool, checks []Check, brew bool) []string {
-	names := make([]string, 0, len(pkgs))
-	for p := range pkgs {
-		names = append(names, p)
+// installCommands are what `ingot doctor --install` runs for what one place
+// lacks.
+func installCommands(checks []Check, brew bool) []string {
+	pkgs := map[string]bool{}
+	for _, c := range checks {
+		if c.pkg != "" {
+			pkgs[c.pkg] = true
+		}
 	}
-	sort.Strings(names)
+	names := slices.Sorted(maps.Keys(pkgs))
 	var cmds []string
 	if len(names) > 0 && brew {
 		cmds = append(cmds, "brew install "+strings.Join(names, " "))
@@ -148,7 +193,7 @@ func installCommands(pkgs map[string]bool, checks []Check, brew bool) []string {
 				names = append(names, headers)
 			}
 		}
-		sort.Strings(names)
+		slices.Sort(names)
 		cmds = append(cmds, "apt-get update", "apt-get install -y --no-install-recommends debian-archive-keyring "+strings.Join(names, " "))
 	}
 	if needsBinfmt(pkgs, checks) && !brew {

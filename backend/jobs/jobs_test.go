@@ -257,7 +257,7 @@ func TestCancel(t *testing.T) {
 	submit(t, q, Job{ID: "runs", Target: "r", Lane: Batch})
 	receive(t, started, "the start")
 	submit(t, q, Job{ID: "behind", Target: "r", Lane: Batch}) // waits for the lease
-	time.Sleep(50 * time.Millisecond) // mostly it is taken by then, and waits in its worker
+	time.Sleep(50 * time.Millisecond)                         // mostly it is taken by then, and waits in its worker
 	for _, id := range []string{"behind", "runs"} {
 		running, err := q.Cancel(t.Context(), id)
 		if err != nil || id == "runs" && !running {

@@ -54,6 +54,11 @@ func runDoctor(ctx context.Context, o *doctorOptions, w io.Writer) error {
 				return err
 			}
 		}
+		if len(rep.InGuest) > 0 {
+			if err := b.InstallInGuest(ctx, rep.InGuest, os.Stderr); err != nil {
+				return err
+			}
+		}
 		if rep, err = b.Doctor(ctx, o.targets...); err != nil {
 			return err
 		}
@@ -86,6 +91,12 @@ func printReport(w io.Writer, rep backend.Report) {
 		fmt.Fprintf(w, "%s %s: %s\n", mark, c.Name, c.Why)
 		if !c.OK && c.Install != "" {
 			fmt.Fprintf(w, "    %s\n", c.Install)
+		}
+	}
+	if len(rep.InGuest) > 0 {
+		fmt.Fprintf(w, "\nThese commands install what the guest %s lacks, as root there; `ingot doctor --install` runs them:\n", rep.Guest)
+		for _, cmd := range rep.InGuest {
+			fmt.Fprintf(w, "  %s\n", cmd)
 		}
 	}
 	if len(rep.Install) > 0 {
