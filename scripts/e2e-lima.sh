@@ -49,7 +49,7 @@ trap cleanup EXIT
 line=${INGOT_E2E_WORK:-/var/tmp/ingot-e2e-lima}
 mkdir -p "$line/home"
 cp -r test/targets "$line/"
-ingot_line() { env INGOT_HOME="$line/home" INGOT_CONFIG="$line" INGOT_KEYCHAIN=off INGOT_OWNER_IDLE=5s bin/ingot "$@"; }
+ingot_line() { env INGOT_HOME="$line/home" INGOT_CONFIG="$line" INGOT_CACHE="${INGOT_CACHE:-$HOME/.cache/ingot}" INGOT_KEYCHAIN=off INGOT_OWNER_IDLE=5s bin/ingot "$@"; }
 mkdir -p "$home/ingot/config"
 cp -r test/targets "$home/ingot/config/"
 kernel() { env INGOT_HOME="$home/ingot" INGOT_CACHE="${INGOT_CACHE:-$HOME/.cache/ingot}" INGOT_KEYCHAIN=off INGOT_OWNER_IDLE=5s bin/ingot "$@"; }
