@@ -9,7 +9,8 @@ import (
 
 const kernelTarget = "debian-12-amd64-lean"
 
-// A kernel that the recipe built goes into a user's running VM, and is what runs
+// Last of the tests of the shared instance, whose kernel it changes: a kernel that
+// the recipe built goes into a user's running VM, and is what runs
 // after it was started again.
 func TestInstallKernel(t *testing.T) {
 	running(t)
