@@ -235,11 +235,12 @@ func LimaTemplate(location, arch, sha256 string) ([]byte, error) {
 	}
 	return yaml.Marshal(struct {
 		Minimum    string          `yaml:"minimumLimaVersion"`
+		Arch       string          `yaml:"arch"`
 		Images     []image         `yaml:"images"`
 		MountType  string          `yaml:"mountType"`
 		Mounts     []string        `yaml:"mounts"`
 		Containerd map[string]bool `yaml:"containerd"`
-	}{"1.0.0", []image{{location, machine, "sha256:" + sha256}}, "reverse-sshfs", []string{}, map[string]bool{"system": false, "user": false}})
+	}{"1.0.0", machine, []image{{location, machine, "sha256:" + sha256}}, "reverse-sshfs", []string{}, map[string]bool{"system": false, "user": false}})
 }
 
 var page = template.Must(template.New("index").Parse(`<!doctype html>
