@@ -82,6 +82,11 @@ func (v *verification) keepLima(ctx context.Context, folder evidence.Build, p ev
 	return folder.Add(d)
 }
 
+// plain leaves out Lima's guest agent, and with it mounts and port forwards,
+// which are Lima's own and nothing of the image; under emulation the agent comes
+// too late for Lima's deadlines.
+const plain = "--plain"
+
 // limaBoot is one start of a disk by limactl, in an instance of its own.
 type limaBoot struct {
 	limactl        *lima.Limactl
@@ -104,7 +109,7 @@ func (t *limaBoot) run(ctx context.Context) (err error) {
 			}
 		}
 	}()
-	t.boot = evidence.Boot{Name: "lima", QEMU: fmt.Sprintf("limactl %d.%d", t.limactl.Major, t.limactl.Minor), Argv: []string{t.limactl.Path, "start", "--name=" + t.name, t.template}}
+	t.boot = evidence.Boot{Name: "lima", QEMU: fmt.Sprintf("limactl %d.%d", t.limactl.Major, t.limactl.Minor), Argv: []string{t.limactl.Path, "start", "--name=" + t.name, plain, t.template}}
 	failed := t.start(ctx)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -122,7 +127,7 @@ func (t *limaBoot) run(ctx context.Context) (err error) {
 	}
 	t.proof.Verdict, t.proof.Cause, t.proof.Boots = t.boot.Verdict, t.boot.Cause, []evidence.Boot{t.boot}
 	if failed == nil {
-		t.proof.Proven = "limactl start until ready; limactl shell answers, kernel release and build-id"
+		t.proof.Proven = "limactl start --plain until ready; limactl shell answers, kernel release and build-id"
 	}
 	return nil
 }
@@ -136,7 +141,7 @@ func causeOr(err error, id string) string {
 
 func (t *limaBoot) start(ctx context.Context) error {
 	said := func(l lima.Line) { t.notify("limactl: " + l.Text) }
-	if err := t.limactl.Create(ctx, t.name, t.template, said); err != nil {
+	if err := t.limactl.Create(ctx, t.name, t.template, said, plain); err != nil {
 		return err
 	}
 	t.reached("created", "")

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -112,8 +113,8 @@ func (l *Limactl) Stop(ctx context.Context, name string, force bool, said func(L
 }
 
 // Create makes an instance, not started, from a template: a file, or an http
-// or https address. What limactl leaves where it fails is named, not removed.
-func (l *Limactl) Create(ctx context.Context, name, template string, said func(Line)) error {
+// or https address; flags are more of `limactl create`. What limactl leaves where it fails is named, not removed.
+func (l *Limactl) Create(ctx context.Context, name, template string, said func(Line), flags ...string) error {
 	if err := l.free(name); err != nil {
 		return err
 	}
@@ -127,7 +128,7 @@ func (l *Limactl) Create(ctx context.Context, name, template string, said func(L
 		}
 		template = path
 	}
-	if err := l.change(ctx, copyLimit, said, "create", "--name="+name, template); err != nil {
+	if err := l.change(ctx, copyLimit, said, slices.Concat([]string{"create", "--name=" + name}, flags, []string{template})...); err != nil {
 		if i, ierr := l.Store.Instance(name); ierr == nil && ctx.Err() == nil {
 			return fmt.Errorf("%w; what was made of it is in %s: `ingot vm delete %s` removes it", err, i.Dir, name)
 		}
