@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"time"
 
 	"ingot/backend/secret"
 )
@@ -37,7 +38,7 @@ func (p *publishing) publicKey(ctx context.Context) error {
 		return err
 	}
 	err := p.update(ctx, publicKeyName, keyMedia, func(there []byte) ([]byte, error) {
-		if bytes.Equal(there, ours) {
+		if len(there) == 0 || bytes.Equal(there, ours) { // a store of files has none for the moment in which another publish writes it
 			return ours, nil
 		}
 		return ours, p.retire(ctx, there)
@@ -74,9 +75,24 @@ func (p *publishing) keep(ctx context.Context, name string, text []byte) error {
 	return nil
 }
 
+// absentTries and absentPause bound the wait for an object that another publish
+// is writing.
+const (
+	absentTries = 10
+	absentPause = 50 * time.Millisecond
+)
+
 // holds reads an object back and compares it.
 func (p *publishing) holds(ctx context.Context, name string, want []byte) error {
 	got, _, ok, err := p.get(ctx, name)
+	for try := 1; err == nil && !ok && try < absentTries; try++ {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(absentPause):
+		}
+		got, _, ok, err = p.get(ctx, name)
+	}
 	if err != nil {
 		return fmt.Errorf("read back %s: %w", name, err)
 	}
