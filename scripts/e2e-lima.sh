@@ -49,7 +49,8 @@ trap cleanup EXIT
 line=${INGOT_E2E_WORK:-/var/tmp/ingot-e2e-lima}
 mkdir -p "$line/home"
 cp -r test/targets "$line/"
-ingot_line() { env INGOT_HOME="$line/home" INGOT_CONFIG="$line" INGOT_CACHE="${INGOT_CACHE:-$HOME/.cache/ingot}" INGOT_KEYCHAIN=off INGOT_OWNER_IDLE=5s bin/ingot "$@"; }
+line_env=(env INGOT_HOME="$line/home" INGOT_CONFIG="$line" INGOT_CACHE="${INGOT_CACHE:-$HOME/.cache/ingot}" INGOT_KEYCHAIN=off INGOT_OWNER_IDLE=5s)
+ingot_line() { "${line_env[@]}" bin/ingot "$@"; }
 mkdir -p "$home/ingot/config"
 cp -r test/targets "$home/ingot/config/"
 kernel() { env INGOT_HOME="$home/ingot" INGOT_CACHE="${INGOT_CACHE:-$HOME/.cache/ingot}" INGOT_KEYCHAIN=off INGOT_OWNER_IDLE=5s bin/ingot "$@"; }
@@ -65,7 +66,7 @@ if [ -z "${RUN:-}" ] || [[ TestReleaseStarts =~ $RUN ]]; then
 	receipt=$(ingot_line status debian-12-arm64-lean --json | jq -er '.[0].published.evidence')
 	release=$(ingot_line evidence show "$receipt" | jq -er .predicate.url)
 	ingot_line evidence key >"$home/publisher.pub"
-	ingot_line store serve >"$home/tmp/store.log" &
+	(exec "${line_env[@]}" bin/ingot store serve) >"$home/tmp/store.log" & # exec: $! is the server itself
 	store=$!
 	until grep -q . "$home/tmp/store.log"; do
 		kill -0 "$store" || { echo "the store does not come up" >&2; exit 1; }
