@@ -12,7 +12,7 @@ import (
 // floors are the packages by floor; imports may only run downwards, or stay
 // on a floor where it is listed.
 var floors = map[string]int{
-	"ingot/resources": 1, "ingot/backend/disk": 1, "ingot/backend/disk/ext4": 1, "ingot/backend/qemu": 1, "ingot/backend/event": 1, "ingot/backend/fetch": 1, "ingot/backend/home": 1, "ingot/backend/secret": 1,
+	"ingot/resources": 1, "ingot/backend/disk": 1, "ingot/backend/disk/ext4": 1, "ingot/backend/disk/ext4/ext4test": 1, "ingot/backend/qemu": 1, "ingot/backend/event": 1, "ingot/backend/fetch": 1, "ingot/backend/home": 1, "ingot/backend/secret": 1,
 	"ingot/backend/guest": 2, "ingot/backend/jobs": 2, "ingot/backend/guest/notes": 2, "ingot/backend/guest/guesttest": 2, "ingot/backend/guest/lima": 2, "ingot/backend/target": 2, "ingot/backend/evidence": 2, "ingot/backend/cause": 2, "ingot/backend/leak": 2,
 	"ingot/backend/image": 3, "ingot/backend/team": 3, "ingot/backend/publish": 3, "ingot/backend/proof": 3, "ingot/backend/reality": 3,
 	"ingot/backend/build": 4,

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"ingot/backend/disk"
+	"ingot/backend/disk/ext4/ext4test"
 	"ingot/backend/evidence"
 )
 
@@ -62,23 +63,6 @@ func TestRules(t *testing.T) {
 	}
 }
 
-func tool(t testing.TB, stdin string, args ...string) string {
-	t.Helper()
-	name, err := exec.LookPath(args[0])
-	if err != nil {
-		if name, err = exec.LookPath("/usr/sbin/" + args[0]); err != nil {
-			t.Skipf("%s is not installed: apt-get install e2fsprogs qemu-utils", args[0])
-		}
-	}
-	cmd := exec.Command(name, args[1:]...)
-	cmd.Stdin = strings.NewReader(stdin)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %v\n%s", args, err, out)
-	}
-	return string(out)
-}
-
 // key is the like of a private key, and no key.
 func key(seed string) string {
 	return "-----BEGIN OPENSSH PRIVATE KEY-----\n" + strings.Repeat(strings.Repeat(seed, 70)[:70]+"\n", 5) + "-----END OPENSSH PRIVATE KEY-----\n"
@@ -95,7 +79,7 @@ func rootfs(t testing.TB, files map[string]string) string {
 		}
 	}
 	img := filepath.Join(t.TempDir(), "root.img")
-	tool(t, "", "mke2fs", "-q", "-t", "ext4", "-J", "size=4", "-d", dir, img, "48M")
+	ext4test.Tool(t, "", "mke2fs", "-q", "-t", "ext4", "-J", "size=4", "-d", dir, img, "48M")
 	return img
 }
 
@@ -123,7 +107,7 @@ func machine(t testing.TB, root string) string {
 	if err := os.WriteFile(p, append(b, data...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tool(t, "", "fallocate", "-d", p)
+	ext4test.Tool(t, "", "fallocate", "-d", p)
 	return p
 }
 
@@ -195,8 +179,8 @@ func TestPlanted(t *testing.T) {
 	if err := os.WriteFile(jot, append([]byte(key("journal")), make([]byte, 4096-len(key("journal")))...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tool(t, "", "debugfs", "-w", "-R", "rm /srv/app/gone.pem", root)
-	tool(t, "jo\njw -b 9000 "+jot+"\njc\n", "debugfs", "-w", "-f", "-", root)
+	ext4test.Tool(t, "", "debugfs", "-w", "-R", "rm /srv/app/gone.pem", root)
+	ext4test.Tool(t, "jo\njw -b 9000 "+jot+"\njc\n", "debugfs", "-w", "-f", "-", root)
 	raw := machine(t, root)
 	f, err := os.OpenFile(raw, os.O_WRONLY, 0)
 	if err != nil {
@@ -275,8 +259,8 @@ func TestGPT(t *testing.T) {
 	if err := os.Truncate(p, 64<<20); err != nil {
 		t.Fatal(err)
 	}
-	tool(t, "label: gpt\nstart=2048,size=2048\nstart=8192,size=98304\n", sfdisk, "-q", p)
-	tool(t, "", "dd", "if="+root, "of="+p, "bs=1M", "seek=4", "conv=notrunc,sparse", "status=none")
+	ext4test.Tool(t, "label: gpt\nstart=2048,size=2048\nstart=8192,size=98304\n", sfdisk, "-q", p)
+	ext4test.Tool(t, "", "dd", "if="+root, "of="+p, "bs=1M", "seek=4", "conv=notrunc,sparse", "status=none")
 	l := scanFile(t, p)
 	if len(l.Areas) != 2 || !found(l, "leak.private-key", "/root/k") {
 		t.Errorf("%+v", l)

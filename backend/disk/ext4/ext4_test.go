@@ -8,29 +8,12 @@ import (
 	"io/fs"
 	"math/rand"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-)
 
-// tool runs one of e2fsprogs.
-func tool(t testing.TB, stdin string, args ...string) string {
-	t.Helper()
-	name, err := exec.LookPath(args[0])
-	if err != nil {
-		if name, err = exec.LookPath("/usr/sbin/" + args[0]); err != nil {
-			t.Skipf("%s is not installed: apt-get install e2fsprogs", args[0])
-		}
-	}
-	cmd := exec.Command(name, args[1:]...)
-	cmd.Stdin = strings.NewReader(stdin)
-	out, err := cmd.CombinedOutput()
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && (args[0] != "e2fsck" || exit.ExitCode() > 1) {
-		t.Fatalf("%v: %v\n%s", args, err, out)
-	}
-	return string(out)
-}
+	"ingot/backend/disk/ext4/ext4test"
+)
 
 // tree makes files of all sizes, a hole, links, and a folder that needs an
 // index.
@@ -99,8 +82,8 @@ func TestReadsWhatMke2fsWrites(t *testing.T) {
 		t.Run(opts, func(t *testing.T) {
 			img := filepath.Join(t.TempDir(), "img")
 			args := append(append([]string{"mke2fs", "-q"}, strings.Fields(opts)...), "-d", dir, img, "40M")
-			tool(t, "", args...)
-			tool(t, "", "e2fsck", "-fyD", img) // makes the index of the big folder
+			ext4test.Tool(t, "", args...)
+			ext4test.Tool(t, "", "e2fsck", "-fyD", img) // makes the index of the big folder
 			compare(t, open(t, img), dir)
 		})
 	}
@@ -170,7 +153,7 @@ func same(e *FS, owners *Owners, i Inode, p string, d fs.DirEntry) error {
 // A deleted file's block is known as free, with the name that it last had.
 func TestDeleted(t *testing.T) {
 	img := filepath.Join(t.TempDir(), "img")
-	tool(t, "", "mke2fs", "-q", "-t", "ext4", "-d", tree(t), img, "40M")
+	ext4test.Tool(t, "", "mke2fs", "-q", "-t", "ext4", "-d", tree(t), img, "40M")
 	e := open(t, img)
 	var at, ino int64
 	for f := range e.Walk() {
@@ -181,7 +164,7 @@ func TestDeleted(t *testing.T) {
 			}
 		}
 	}
-	tool(t, "", "debugfs", "-w", "-R", "rm /a/b/file10", img)
+	ext4test.Tool(t, "", "debugfs", "-w", "-R", "rm /a/b/file10", img)
 	e = open(t, img)
 	owners, err := e.Owners()
 	if err != nil {
@@ -215,7 +198,7 @@ func FuzzExt4(f *testing.F) {
 		f.Fatal(err)
 	}
 	for _, opts := range []string{"-t ext4 -O inline_data", "-t ext2"} {
-		tool(f, "", append(append([]string{"mke2fs", "-q", "-F", "-N", "16", "-b", "1024"}, strings.Fields(opts)...), "-d", dir, img, "100k")...)
+		ext4test.Tool(f, "", append(append([]string{"mke2fs", "-q", "-F", "-N", "16", "-b", "1024"}, strings.Fields(opts)...), "-d", dir, img, "100k")...)
 		b, err := os.ReadFile(img)
 		if err != nil {
 			f.Fatal(err)
@@ -255,7 +238,7 @@ func TestBent(t *testing.T) {
 	}
 	for _, opts := range []string{"-t ext4 -O inline_data", "-t ext4", "-t ext2"} {
 		img := filepath.Join(t.TempDir(), "img")
-		tool(t, "", append(append([]string{"mke2fs", "-q", "-F", "-N", "16", "-b", "1024"}, strings.Fields(opts)...), "-d", dir, img, "200k")...)
+		ext4test.Tool(t, "", append(append([]string{"mke2fs", "-q", "-F", "-N", "16", "-b", "1024"}, strings.Fields(opts)...), "-d", dir, img, "200k")...)
 		good, err := os.ReadFile(img)
 		if err != nil {
 			t.Fatal(err)
