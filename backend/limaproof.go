@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -43,7 +44,7 @@ func (v *verification) bootLima(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	folder, err := v.ledger.Build("files", build.NewID(time.Now()))
+	folder, err := v.line().FilesFolder()
 	if err != nil {
 		return err
 	}
@@ -72,14 +73,9 @@ func (v *verification) keepLima(ctx context.Context, folder evidence.Build, p ev
 	if f, ok := v.pack.Describe(p.Cause); ok {
 		p.Fix = f.Fix
 	}
-	head := evidence.Head{APIVersion: "ingot/v1", Kind: evidence.KindProof, Target: "files", Build: folder.ID, At: time.Now().UTC(), Tool: "ingot " + Version,
-		Verdict: p.Verdict, Cause: p.Cause, Message: p.Message, Fix: p.Fix, InputKey: build.Inputs{"step": "prove-lima/1", "artifact": v.out.SHA256}.Key()}
-	p.Head = head
-	d, err := evidence.Seal(ctx, v.signer, evidence.Subject{Name: p.Artifact, Digest: map[string]string{"sha256": v.out.SHA256}}, head, p)
-	if err != nil {
-		return d, err
-	}
-	return folder.Add(d)
+	line := v.line()
+	p.Head = line.ProofHead(folder, p, build.Inputs{"step": "prove-lima/1", "artifact": v.out.SHA256}.Key())
+	return line.KeepFile(ctx, folder, evidence.Subject{Name: p.Artifact, Digest: map[string]string{"sha256": v.out.SHA256}}, p.Head, p)
 }
 
 // plain leaves out Lima's guest agent, and with it mounts and port forwards,
@@ -123,20 +119,13 @@ func (t *limaBoot) run(ctx context.Context) (err error) {
 	}
 	t.boot.Verdict = evidence.Passed
 	if failed != nil {
-		t.boot.Verdict, t.boot.Cause, t.proof.Message = evidence.Failed, causeOr(failed, "lima.failed"), failed.Error()
+		t.boot.Verdict, t.boot.Cause, t.proof.Message = evidence.Failed, cmp.Or(cause.Of(failed), "lima.failed"), failed.Error()
 	}
 	t.proof.Verdict, t.proof.Cause, t.proof.Boots = t.boot.Verdict, t.boot.Cause, []evidence.Boot{t.boot}
 	if failed == nil {
 		t.proof.Proven = "limactl start --plain until ready; limactl shell answers, kernel release and build-id"
 	}
 	return nil
-}
-
-func causeOr(err error, id string) string {
-	if c := cause.Of(err); c != "" {
-		return c
-	}
-	return id
 }
 
 func (t *limaBoot) start(ctx context.Context) error {
@@ -149,22 +138,26 @@ func (t *limaBoot) start(ctx context.Context) error {
 		return err
 	}
 	t.reached("ready", "")
-	release, err := t.limactl.Shell(ctx, t.name, "uname", "-r")
-	if err != nil {
+	var err error
+	p := &t.proof
+	if p.KernelRelease, p.KernelBuildID, err = kernelIn(ctx, t.limactl, t.name); err != nil {
 		return err
 	}
-	t.proof.KernelRelease = strings.TrimSpace(string(release))
-	t.reached("shell", t.proof.KernelRelease)
-	raw, err := t.limactl.Shell(ctx, t.name, "cat", "/sys/kernel/notes")
-	if err != nil {
-		return err
-	}
-	t.proof.KernelBuildID = notes.BuildID(raw)
-	p := t.proof
+	t.reached("shell", p.KernelRelease)
 	if p.WantRelease != "" && p.KernelRelease != p.WantRelease || p.WantBuildID != "" && p.KernelBuildID != p.WantBuildID {
 		return cause.With("boot.wrong-kernel", fmt.Errorf("the guest runs %s (build-id %s), the proof is about %s (%s)", p.KernelRelease, p.KernelBuildID, p.WantRelease, p.WantBuildID))
 	}
 	return nil
+}
+
+// kernelIn asks an instance which kernel it runs.
+func kernelIn(ctx context.Context, l *lima.Limactl, name string) (release, buildID string, err error) {
+	out, err := l.Shell(ctx, name, "uname", "-r")
+	if err != nil {
+		return "", "", err
+	}
+	raw, err := l.Shell(ctx, name, "cat", "/sys/kernel/notes")
+	return strings.TrimSpace(string(out)), notes.BuildID(raw), err
 }
 
 func (t *limaBoot) reached(phase, line string) {

@@ -4,13 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 
 	"ingot/backend/cause"
 	"ingot/backend/evidence"
-	"ingot/backend/guest"
 	"ingot/backend/guest/lima"
-	"ingot/backend/guest/notes"
 	"ingot/backend/image"
 )
 
@@ -50,7 +47,7 @@ func (b *Backend) VMInstall(ctx context.Context, name, target string, log io.Wri
 	if err := l.Start(ctx, name, said); err != nil {
 		return "", err
 	}
-	return kernel.Release, runsKernel(ctx, name, kernel)
+	return kernel.Release, runsKernel(ctx, l, name, kernel)
 }
 
 func installIn(ctx context.Context, vm VM, dir, release string, log io.Writer) error {
@@ -62,25 +59,12 @@ func installIn(ctx context.Context, vm VM, dir, release string, log io.Writer) e
 	return image.Install(ctx, g, dir, release, log)
 }
 
-// runsKernel asks the started instance; its address may be a new one.
-func runsKernel(ctx context.Context, name string, want evidence.Kernel) error {
-	vm, err := FindVM(name)
+// runsKernel asks the started instance.
+func runsKernel(ctx context.Context, l *lima.Limactl, name string, want evidence.Kernel) error {
+	got, id, err := kernelIn(ctx, l, name)
 	if err != nil {
 		return err
 	}
-	g, err := lima.Open(ctx, vm)
-	if err != nil {
-		return err
-	}
-	defer g.Close()
-	var release, raw strings.Builder
-	if err := g.Run(ctx, guest.Cmd{Argv: []string{"uname", "-r"}, Stdout: &release}); err != nil {
-		return err
-	}
-	if err := g.Run(ctx, guest.Cmd{Argv: []string{"cat", "/sys/kernel/notes"}, Stdout: &raw}); err != nil {
-		return err
-	}
-	got, id := strings.TrimSpace(release.String()), notes.BuildID([]byte(raw.String()))
 	if got != want.Release || id != want.BuildID {
 		return cause.With("boot.wrong-kernel", fmt.Errorf("instance %s runs %s (build-id %s) after the kernel %s (%s) was installed", name, got, id, want.Release, want.BuildID))
 	}
@@ -92,11 +76,7 @@ func runsKernel(ctx context.Context, name string, want evidence.Kernel) error {
 // exported. log, which must not be nil, gets what could not be done; that is an
 // error, and the instance runs on.
 func VMSanitise(ctx context.Context, name string, log io.Writer, said func(VMLine)) error {
-	vm, err := FindVM(name)
-	if err != nil {
-		return err
-	}
-	l, err := lima.Find(ctx, lima.Store{})
+	vm, l, err := limactlFor(ctx, name)
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,17 @@ func VMs(ctx context.Context) ([]VM, error) { return lima.Store{}.List(ctx) }
 // FindVM reads one instance.
 func FindVM(name string) (VM, error) { return lima.Store{}.Instance(name) }
 
+// limactlFor finds an instance, and the limactl that changes it: a name that is
+// not there is told before a limactl that is not.
+func limactlFor(ctx context.Context, name string) (VM, *lima.Limactl, error) {
+	vm, err := FindVM(name)
+	if err != nil {
+		return vm, nil, err
+	}
+	l, err := lima.Find(ctx, lima.Store{})
+	return vm, l, err
+}
+
 // WatchVMs calls news with the list, now and whenever it changed, until ctx
 // ends; news is called by the calling goroutine. Nothing is polled.
 func WatchVMs(ctx context.Context, news func([]VM, error)) error {
@@ -47,11 +58,7 @@ func WatchVMs(ctx context.Context, news func([]VM, error)) error {
 // nil, gets limactl's lines. While an instance gets its disk, the local store
 // is up: its template may name an image there.
 func (b *Backend) VMStart(ctx context.Context, name string, said func(VMLine)) error {
-	vm, err := FindVM(name)
-	if err != nil {
-		return err
-	}
-	l, err := lima.Find(ctx, lima.Store{})
+	vm, l, err := limactlFor(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -68,10 +75,7 @@ func (b *Backend) VMStart(ctx context.Context, name string, said func(VMLine)) e
 
 // VMStop shuts an instance down; force pulls its plug.
 func VMStop(ctx context.Context, name string, force bool, said func(VMLine)) error {
-	if _, err := FindVM(name); err != nil {
-		return err
-	}
-	l, err := lima.Find(ctx, lima.Store{})
+	_, l, err := limactlFor(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -80,10 +84,7 @@ func VMStop(ctx context.Context, name string, force bool, said func(VMLine)) err
 
 // VMClone copies a stopped instance.
 func VMClone(ctx context.Context, from, to string, said func(VMLine)) error {
-	if _, err := FindVM(from); err != nil {
-		return err
-	}
-	l, err := lima.Find(ctx, lima.Store{})
+	_, l, err := limactlFor(ctx, from)
 	if err != nil {
 		return err
 	}
@@ -92,10 +93,7 @@ func VMClone(ctx context.Context, from, to string, said func(VMLine)) error {
 
 // VMDelete deletes an instance with its disk. Asking first is the face's part.
 func VMDelete(ctx context.Context, name string, force bool, said func(VMLine)) error {
-	if _, err := FindVM(name); err != nil {
-		return err
-	}
-	l, err := lima.Find(ctx, lima.Store{})
+	_, l, err := limactlFor(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -150,10 +148,7 @@ func (b *Backend) template(ctx context.Context, from string) (string, error) {
 // VMShell is the command that opens a shell in a running instance, or runs
 // command there, and its environment. Whoever runs it gives it the terminal.
 func VMShell(ctx context.Context, name string, command ...string) (argv, environ []string, err error) {
-	if _, err := FindVM(name); err != nil {
-		return nil, nil, err
-	}
-	l, err := lima.Find(ctx, lima.Store{})
+	_, l, err := limactlFor(ctx, name)
 	if err != nil {
 		return nil, nil, err
 	}

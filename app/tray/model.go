@@ -8,6 +8,7 @@
 package tray
 
 import (
+	"cmp"
 	"fmt"
 
 	"ingot/app"
@@ -128,7 +129,7 @@ func (m *Menu) separate(id string) { m.add(Item{ID: "-" + id, Separator: true}) 
 func buildItem(b feed.Build, live bool) Item {
 	id := "build/" + b.ID
 	return Item{ID: id, Label: app.Line(buildLine(b)), Items: []Item{
-		{ID: id + "/says", Label: or(app.Line(b.Msg), "build "+b.ID), Disabled: true},
+		{ID: id + "/says", Label: cmp.Or(app.Line(b.Msg), "build "+b.ID), Disabled: true},
 		{ID: id + "/log", Label: "View Log…", Do: Action{Verb: Window, Target: b.Target, Arg: app.RouteBuild(b.Target, b.ID)}},
 		{ID: id + "/cancel", Label: "Cancel Build", Disabled: !live, Do: Action{Verb: Cancel, Target: b.Target, Arg: b.ID}},
 	}}
@@ -142,7 +143,7 @@ func buildLine(b feed.Build) string {
 	if p, ok := b.Percent(); ok {
 		percent = fmt.Sprintf("%d %%", p)
 	}
-	return join(b.Target, or(b.Step, "begins"), percent, left(b.ETA))
+	return join(b.Target, cmp.Or(b.Step, "begins"), percent, left(b.ETA))
 }
 
 // quitItem asks only when there is something to ask.
@@ -159,13 +160,6 @@ func quitItem(builds int) Item {
 		{ID: "quit/cancel", Label: "Cancel " + them + " and quit", Do: Action{Verb: StopAll}},
 		{ID: "quit/stay", Label: "Stay"},
 	}}
-}
-
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 // counts are what the summary says.
@@ -198,7 +192,7 @@ func (c counts) String() string {
 		}
 		return fmt.Sprintf("%d %s", n, what)
 	}
-	return or(join(part(c.building, "building"), part(c.waiting, "waiting"), part(c.proven, "proven"), part(c.failed, "failed")), "nothing proven yet")
+	return cmp.Or(join(part(c.building, "building"), part(c.waiting, "waiting"), part(c.proven, "proven"), part(c.failed, "failed")), "nothing proven yet")
 }
 
 func (c counts) icon(s feed.State) Icon {

@@ -1,6 +1,8 @@
 package tray
 
 import (
+	"cmp"
+
 	"ingot/app"
 	"ingot/app/feed"
 	"ingot/backend"
@@ -74,5 +76,5 @@ func cellLine(name string, c backend.Cell) string {
 	case backend.Running:
 		return head + ": running"
 	}
-	return head + ": " + or(app.Place(c.Message), or(c.Cause, c.State.String()))
+	return head + ": " + cmp.Or(app.Place(c.Message), c.Cause, c.State.String())
 }

@@ -152,17 +152,23 @@ func (w *Window) copy(text string) {
 
 // exportAs asks where to and writes the disk in a format.
 func (w *Window) exportAs(a backend.ArtifactInfo, format string) {
-	d := dialog.NewFileSave(func(to fyne.URIWriteCloser, err error) {
-		if err != nil || to == nil {
-			return // nothing was chosen
-		}
-		dst := to.URI().Path()
-		_ = to.Close() // the export writes the file anew, under its name when it is whole
+	w.saveAs(a.Target+"."+format, func(dst string) {
 		w.say(nil, "writing "+dst)
 		w.do(func(ctx context.Context) error {
 			return w.backend.Export(ctx, a.Target, format, dst, func(int64, int64) {})
 		}, func(err error) { w.say(err, "wrote "+dst) })
+	})
+}
+
+// saveAs asks for the file that an export is to write.
+func (w *Window) saveAs(name string, write func(dst string)) {
+	d := dialog.NewFileSave(func(to fyne.URIWriteCloser, err error) {
+		if err != nil || to == nil {
+			return // nothing was chosen
+		}
+		_ = to.Close() // the export writes the file anew, under its name when it is whole
+		write(to.URI().Path())
 	}, w.Window)
-	d.SetFileName(a.Target + "." + format)
+	d.SetFileName(name)
 	d.Show()
 }

@@ -94,7 +94,9 @@ func (v *vms) card(vm backend.VM) fyne.CanvasObject {
 			return w.desktop.OpenTerminal(argv, environ)
 		}, func(err error) { w.say(err, "") })
 	})
-	button("Export…", theme.DownloadIcon(), vm.Status != backend.VMBroken, func() { v.export(vm) })
+	button("Export…", theme.DownloadIcon(), vm.Status != backend.VMBroken, func() {
+		w.saveAs(vm.Name+"-"+vm.Arch+".qcow2", func(dst string) { v.take(vm, dst, false) })
+	})
 	bar.Add(v.buildHere(vm))
 	face := container.NewBorder(nil, nil, widget.NewIcon(theme.ComputerIcon()), container.NewHBox(widget.NewIcon(vmIcon(vm)), widget.NewLabel(app.VMState(vm))), name)
 	return widget.NewCard("", "", container.NewVBox(face, detail, bar))
@@ -112,22 +114,8 @@ func (v *vms) buildHere(vm backend.VM) fyne.CanvasObject {
 	return s
 }
 
-// export asks where to, and whether a machine that has to be shut down for it
-// may be.
-func (v *vms) export(vm backend.VM) {
-	w := v.w
-	d := dialog.NewFileSave(func(to fyne.URIWriteCloser, err error) {
-		if err != nil || to == nil {
-			return // nothing was chosen
-		}
-		dst := to.URI().Path()
-		_ = to.Close() // the export writes the file anew, under its name when it is whole
-		v.take(vm, dst, false)
-	}, w.Window)
-	d.SetFileName(vm.Name + "-" + vm.Arch + ".qcow2")
-	d.Show()
-}
-
+// take exports a VM. A machine that has to be shut down for it is begun again
+// with that, after a yes.
 func (v *vms) take(vm backend.VM, dst string, stop bool) {
 	w := v.w
 	question := make(chan string, 1)

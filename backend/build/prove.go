@@ -120,7 +120,7 @@ func (r *run) tools(ctx context.Context, in Inputs) (string, error) {
 // ProveFile boots any image and returns the record with where it was kept.
 // The recipe gives memory, deadlines and architecture.
 func (l *Line) ProveFile(ctx context.Context, file, arch string, spec proof.Spec) (evidence.Document, evidence.Proof, error) {
-	folder, err := l.Ledger.Build("files", NewID(now()))
+	folder, err := l.FilesFolder()
 	if err != nil {
 		return evidence.Document{}, evidence.Proof{}, err
 	}
@@ -138,13 +138,8 @@ func (l *Line) ProveFile(ctx context.Context, file, arch string, spec proof.Spec
 	if err != nil {
 		return evidence.Document{}, doc, causeError("image.missing", err)
 	}
-	head := evidence.Head{APIVersion: "ingot/v1", Kind: evidence.KindProof, Target: "files", Build: folder.ID, At: now(), Tool: "ingot " + l.Version,
-		Verdict: doc.Verdict, Cause: doc.Cause, Message: doc.Message, Fix: doc.Fix, InputKey: key("prove-file/1", digest)}
-	doc.Head = head
-	d, err := evidence.Seal(ctx, l.Signer, evidence.Subject{Name: spec.Name, Digest: map[string]string{"sha256": digest}}, head, doc)
-	if err == nil {
-		d, err = folder.Add(d)
-	}
+	doc.Head = l.ProofHead(folder, doc, key("prove-file/1", digest))
+	d, err := l.KeepFile(ctx, folder, evidence.Subject{Name: spec.Name, Digest: map[string]string{"sha256": digest}}, doc.Head, doc)
 	return d, doc, err
 }
 

@@ -15,7 +15,7 @@ import (
 // KeepTaken records a file that was taken out of a virtual machine: its
 // digests, how it was taken, and what the leak scan of its bytes found.
 func (l *Line) KeepTaken(ctx context.Context, file string, a evidence.Artifact) (evidence.Document, evidence.Artifact, error) {
-	folder, err := l.Ledger.Build("files", NewID(now()))
+	folder, err := l.FilesFolder()
 	if err != nil {
 		return evidence.Document{}, a, err
 	}
@@ -27,12 +27,8 @@ func (l *Line) KeepTaken(ctx context.Context, file string, a evidence.Artifact) 
 	if a.Leaks != nil {
 		a.Leaks.Digest = sum
 	}
-	a.Head = evidence.Head{APIVersion: "ingot/v1", Kind: evidence.KindArtifact, Target: "files", Build: folder.ID, At: now(), Tool: "ingot " + l.Version,
-		Verdict: evidence.Passed, InputKey: key("take/1", sum)}
-	d, err := evidence.Seal(ctx, l.Signer, evidence.Subject{Name: a.Name, Digest: map[string]string{"sha256": sum, "sha512": a.SHA512}}, a.Head, a)
-	if err == nil {
-		d, err = folder.Add(d)
-	}
+	a.Head = l.FileHead(folder, evidence.Head{Kind: evidence.KindArtifact, Verdict: evidence.Passed, InputKey: key("take/1", sum)})
+	d, err := l.KeepFile(ctx, folder, evidence.Subject{Name: a.Name, Digest: map[string]string{"sha256": sum, "sha512": a.SHA512}}, a.Head, a)
 	return d, a, err
 }
 

@@ -1,6 +1,7 @@
 package qemu
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -129,7 +130,7 @@ func (m *Monitor) Backup(ctx context.Context, drive, target string, started func
 		return fmt.Errorf("drive-backup: %w", err)
 	}
 	if end.Event != "BLOCK_JOB_COMPLETED" || how.Error != "" {
-		return fmt.Errorf("drive-backup: %w", full(errors.New(or(how.Error, "it was cancelled"))))
+		return fmt.Errorf("drive-backup: %w", full(errors.New(cmp.Or(how.Error, "it was cancelled"))))
 	}
 	return nil
 }
@@ -163,11 +164,4 @@ func full(err error) error {
 		return fmt.Errorf("%w: %w", syscall.ENOSPC, err)
 	}
 	return err
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }

@@ -93,16 +93,16 @@ func printReport(w io.Writer, rep backend.Report) {
 			fmt.Fprintf(w, "    %s\n", c.Install)
 		}
 	}
-	if len(rep.InGuest) > 0 {
-		fmt.Fprintf(w, "\nThese commands install what the guest %s lacks, as root there; `ingot doctor --install` runs them:\n", rep.Guest)
-		for _, cmd := range rep.InGuest {
-			fmt.Fprintf(w, "  %s\n", cmd)
-		}
+	printCommands(w, "what the guest "+rep.Guest+" lacks, as root there", rep.InGuest)
+	printCommands(w, "what is missing", rep.Install)
+}
+
+func printCommands(w io.Writer, what string, commands []string) {
+	if len(commands) == 0 {
+		return
 	}
-	if len(rep.Install) > 0 {
-		fmt.Fprintln(w, "\nThese commands install what is missing; `ingot doctor --install` runs them:")
-		for _, cmd := range rep.Install {
-			fmt.Fprintf(w, "    %s\n", cmd)
-		}
+	fmt.Fprintf(w, "\nThese commands install %s; `ingot doctor --install` runs them:\n", what)
+	for _, cmd := range commands {
+		fmt.Fprintf(w, "    %s\n", cmd)
 	}
 }

@@ -2,6 +2,7 @@ package lima
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -113,7 +114,8 @@ func (l *Limactl) Stop(ctx context.Context, name string, force bool, said func(L
 }
 
 // Create makes an instance, not started, from a template: a file, or an http
-// or https address; flags are more of `limactl create`. What limactl leaves where it fails is named, not removed.
+// or https address; flags are more of `limactl create`. What limactl leaves
+// where it fails is named, not removed.
 func (l *Limactl) Create(ctx context.Context, name, template string, said func(Line), flags ...string) error {
 	if err := l.free(name); err != nil {
 		return err
@@ -185,7 +187,7 @@ func (l *Limactl) Delete(ctx context.Context, name string, force bool, said func
 	case i.Protected:
 		return fail("lima.protected", name, "it is protected against deletion")
 	case i.Status != Stopped && !force, i.foreign() != "":
-		return fail("lima.running", name, "it is %s; %s", i.Status, or(i.Problem, "only a stopped one is deleted"))
+		return fail("lima.running", name, "it is %s; %s", i.Status, cmp.Or(i.Problem, "only a stopped one is deleted"))
 	}
 	args := []string{"delete", name}
 	if force {
@@ -234,11 +236,4 @@ func notRunning(i Instance) error {
 		return fail("lima.broken", i.Name, "%s", i.Problem)
 	}
 	return fail("lima.not-running", i.Name, "it is %s", i.Status)
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }

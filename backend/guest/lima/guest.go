@@ -1,6 +1,7 @@
 package lima
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ import (
 // OpenConfig opens the guest of kind lima that a configuration names.
 func OpenConfig(ctx context.Context, c home.GuestConfig) (guest.Guest, error) {
 	s := Store{}
-	i, err := s.Instance(or(c.Instance, c.Name))
+	i, err := s.Instance(cmp.Or(c.Instance, c.Name))
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +57,7 @@ func open(ctx context.Context, i Instance, workDir string) (guest.Guest, error) 
 		}
 		return nil, fail("lima.login", i.Name, "%w", err)
 	}
-	if err := fit(ctx, g, i.Name, or(workDir, "/var/tmp")); err != nil {
+	if err := fit(ctx, g, i.Name, cmp.Or(workDir, "/var/tmp")); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
 	return g, nil
