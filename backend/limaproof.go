@@ -144,10 +144,7 @@ func (t *limaBoot) start(ctx context.Context) error {
 		return err
 	}
 	t.reached("shell", p.KernelRelease)
-	if p.WantRelease != "" && p.KernelRelease != p.WantRelease || p.WantBuildID != "" && p.KernelBuildID != p.WantBuildID {
-		return cause.With("boot.wrong-kernel", fmt.Errorf("the guest runs %s (build-id %s), the proof is about %s (%s)", p.KernelRelease, p.KernelBuildID, p.WantRelease, p.WantBuildID))
-	}
-	return nil
+	return sameKernel(t.name, p.KernelRelease, p.KernelBuildID, p.WantRelease, p.WantBuildID)
 }
 
 // kernelIn asks an instance which kernel it runs.
@@ -158,6 +155,15 @@ func kernelIn(ctx context.Context, l *lima.Limactl, name string) (release, build
 	}
 	raw, err := l.Shell(ctx, name, "cat", "/sys/kernel/notes")
 	return strings.TrimSpace(string(out)), notes.BuildID(raw), err
+}
+
+// sameKernel compares the kernel that an instance runs with the one that it is to
+// run; an empty wish takes any.
+func sameKernel(instance, release, buildID, wantRelease, wantBuildID string) error {
+	if wantRelease != "" && release != wantRelease || wantBuildID != "" && buildID != wantBuildID {
+		return cause.With("boot.wrong-kernel", fmt.Errorf("instance %s runs %s (build-id %s), and is to run %s (%s)", instance, release, buildID, wantRelease, wantBuildID))
+	}
+	return nil
 }
 
 func (t *limaBoot) reached(phase, line string) {

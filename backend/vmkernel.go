@@ -6,7 +6,6 @@ import (
 	"io"
 
 	"ingot/backend/cause"
-	"ingot/backend/evidence"
 	"ingot/backend/guest/lima"
 	"ingot/backend/image"
 )
@@ -47,7 +46,11 @@ func (b *Backend) VMInstall(ctx context.Context, name, target string, log io.Wri
 	if err := l.Start(ctx, name, said); err != nil {
 		return "", err
 	}
-	return kernel.Release, runsKernel(ctx, l, name, kernel)
+	got, id, err := kernelIn(ctx, l, name)
+	if err != nil {
+		return "", err
+	}
+	return kernel.Release, sameKernel(name, got, id, kernel.Release, kernel.BuildID)
 }
 
 func installIn(ctx context.Context, vm VM, dir, release string, log io.Writer) error {
@@ -57,18 +60,6 @@ func installIn(ctx context.Context, vm VM, dir, release string, log io.Writer) e
 	}
 	defer g.Close()
 	return image.Install(ctx, g, dir, release, log)
-}
-
-// runsKernel asks the started instance.
-func runsKernel(ctx context.Context, l *lima.Limactl, name string, want evidence.Kernel) error {
-	got, id, err := kernelIn(ctx, l, name)
-	if err != nil {
-		return err
-	}
-	if got != want.Release || id != want.BuildID {
-		return cause.With("boot.wrong-kernel", fmt.Errorf("instance %s runs %s (build-id %s) after the kernel %s (%s) was installed", name, got, id, want.Release, want.BuildID))
-	}
-	return nil
 }
 
 // VMSanitise takes out of a running instance what makes it and its people known,
