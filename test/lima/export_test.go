@@ -154,6 +154,7 @@ func TestExport(t *testing.T) {
 	t.Run("monitor is taken", func(t *testing.T) { monitorTaken(t, i, dir) })
 	t.Run("disk full", func(t *testing.T) { targetFull(t, i) })
 	t.Run("cancelled", func(t *testing.T) { cancelled(t, i, dir) })
+	plant(t, i) // the load has written over what was deleted
 	stopped(t)
 	var e exported
 	t.Run("stopped", func(t *testing.T) {
@@ -171,13 +172,14 @@ func TestExport(t *testing.T) {
 	}
 }
 
-// plant leaves secrets in the guest: a live file, and one deleted after it was
-// on the disk.
+// plant leaves secrets in the guest: a live file, and some deleted after they
+// were on the disk, since the guest may write over any one of them.
 func plant(t *testing.T, i lima.Instance) {
 	g := opened(t, i)
 	defer g.Close()
 	script := `umask 077; rm -f /srv/live* /srv/gone*; ssh-keygen -q -t ed25519 -N "" -f /srv/live -C x
-ssh-keygen -q -t rsa -b 2048 -N "" -f /srv/gone -C x; sync; rm /srv/gone; sync`
+ssh-keygen -q -t rsa -b 2048 -N "" -f /srv/gone -C x
+for n in $(seq 20); do cp /srv/gone /srv/gone$n; done; sync; rm /srv/gone*; sync`
 	if err := g.Run(context.Background(), guest.Cmd{Argv: []string{"sudo", "sh", "-c", script}}); err != nil {
 		t.Fatal(err)
 	}
