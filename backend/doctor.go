@@ -114,17 +114,10 @@ func (b *Backend) InstallInGuest(ctx context.Context, commands []string, out io.
 		return err
 	}
 	defer g.Close()
-	facts, err := g.Facts(ctx)
-	if err != nil {
-		return err
-	}
 	for _, c := range commands {
 		argv := slices.Concat([]string{"env", "DEBIAN_FRONTEND=noninteractive"}, guest.ProxyEnv(os.Environ()), []string{"sh", "-c", c})
-		if !facts.Root {
-			argv = append([]string{"sudo", "-n"}, argv...)
-		}
 		fmt.Fprintf(out, "%s: + %s\n", g.Name(), c)
-		if err := g.Run(ctx, guest.Cmd{Argv: argv, Stdout: out, Stderr: out}); err != nil {
+		if err := g.Run(ctx, guest.Cmd{Argv: guest.AsRoot(argv...), Stdout: out, Stderr: out}); err != nil {
 			return fmt.Errorf("in guest %s: %s: %w", g.Name(), c, err)
 		}
 	}

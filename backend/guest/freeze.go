@@ -51,9 +51,10 @@ func Freeze(ctx context.Context, g Guest, limit time.Duration) (thaw func() erro
 	said := &heard{frozen: make(chan struct{}), ended: make(chan struct{})}
 	done := make(chan error, 1)
 	began := time.Now()
+	freeze := AsRoot("sh", "-c", freezeScript, "freeze", strconv.Itoa(int(limit.Seconds())))
 	go func() {
 		// never cut short: it thaws when its stdin ends
-		done <- g.Run(context.WithoutCancel(ctx), Cmd{Argv: []string{"sh", "-c", asRoot, "freeze", freezeScript, strconv.Itoa(int(limit.Seconds()))}, Stdin: in, Stdout: said})
+		done <- g.Run(context.WithoutCancel(ctx), Cmd{Argv: append([]string{"sh", "-c", sayEnd, "freeze"}, freeze...), Stdin: in, Stdout: said})
 	}()
 	thaw = sync.OnceValue(func() error {
 		held := time.Since(began)
@@ -82,9 +83,9 @@ func Freeze(ctx context.Context, g Guest, limit time.Duration) (thaw func() erro
 	return nil, err
 }
 
-// asRoot runs the script $1 as root, and says when it has ended: Run itself
-// would wait for the end of stdin.
-const asRoot = `if [ "$(id -u)" = 0 ]; then sh -c "$1" freeze "$2"; else sudo -n sh -c "$1" freeze "$2"; fi
+// sayEnd runs a command and says when it has ended: Run itself would wait for
+// the end of stdin.
+const sayEnd = `"$@"
 code=$?
 echo ended
 exit $code`

@@ -1,8 +1,9 @@
 // Package guest runs commands where a build happens.
 //
 // A guest is a place with a POSIX shell: the local Linux host, a machine over
-// ssh, a Lima instance (package lima). Every command and file of the kernel and image steps goes through the
-// Guest interface, and one conformance suite (guesttest) runs on each kind.
+// ssh, a Lima instance (package lima). Every command and file of the kernel and
+// image steps goes through the Guest interface, and one conformance suite
+// (guesttest) runs on each kind.
 package guest
 
 import (
@@ -51,6 +52,12 @@ type Cmd struct {
 	Env            []string
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer // nil throws away
+}
+
+// AsRoot is a command that runs argv as root: as it is where the guest's user is
+// root, else by a sudo that asks for no password.
+func AsRoot(argv ...string) []string {
+	return append([]string{"sh", "-c", `if [ "$(id -u)" = 0 ]; then exec "$@"; fi; exec sudo -n "$@"`, "root"}, argv...)
 }
 
 // Facts is what a guest is. Sizes are bytes; Arch is Go's name.

@@ -18,10 +18,6 @@ import (
 // unless it is root already. The running kernel stays the one it is until the
 // guest is started again.
 func Install(ctx context.Context, g guest.Guest, files, release string, log io.Writer) error {
-	facts, err := g.Facts(ctx)
-	if err != nil {
-		return cause.With("guest.unreachable", err)
-	}
 	w := &Work{Guest: g, Log: log}
 	d, err := w.open(ctx, "install", "install.sh")
 	if err != nil {
@@ -33,11 +29,7 @@ func Install(ctx context.Context, g guest.Guest, files, release string, log io.W
 			return fmt.Errorf("put %s into guest %s: %w", name, g.Name(), err)
 		}
 	}
-	argv := []string{"sh", path.Join(d.path, "install.sh"), release}
-	if !facts.Root {
-		argv = append([]string{"sudo", "-n"}, argv...)
-	}
-	err = g.Run(ctx, guest.Cmd{Argv: argv, Dir: d.path, Stdout: log, Stderr: log})
+	err = g.Run(ctx, guest.Cmd{Argv: guest.AsRoot("sh", path.Join(d.path, "install.sh"), release), Dir: d.path, Stdout: log, Stderr: log})
 	var exit *guest.ExitError
 	if errors.As(err, &exit) {
 		return cause.With(exitCause(exit), fmt.Errorf("install kernel %s in guest %s: %w", release, g.Name(), err))

@@ -19,8 +19,7 @@ func Sanitise(ctx context.Context, g guest.Guest, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	run := `if [ "$(id -u)" = 0 ]; then exec sh -c "$1"; fi; exec sudo -n sh -c "$1"`
-	if err := g.Run(ctx, guest.Cmd{Argv: []string{"sh", "-c", run, "sanitise", string(text)}, Stdout: out, Stderr: out}); err != nil {
+	if err := g.Run(ctx, guest.Cmd{Argv: guest.AsRoot("sh", "-c", string(text)), Stdout: out, Stderr: out}); err != nil {
 		return cause.With("image.leftover", fmt.Errorf("sanitise guest %s: %w", g.Name(), err))
 	}
 	return nil
