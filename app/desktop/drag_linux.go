@@ -15,9 +15,14 @@ import (
 // button, so the source asks instead of being told.
 const (
 	pointerPoll = 16 * time.Millisecond
-	// answerLimit is how long after the release a target may still take the
-	// files: pcmanfm says no, and 150 ms later yes.
+	// askAgain is when a target that says no is asked again although the pointer
+	// rests: pcmanfm says no, and 150 ms later yes.
+	askAgain = 100 * time.Millisecond
+	// answerLimit is how long after the release a target may still change a no.
 	answerLimit = 500 * time.Millisecond
+	// silentLimit is how long after the release a target that is busy may owe
+	// its answer.
+	silentLimit = 5 * time.Second
 	// finishLimit is how long a target may take for reading the list of files.
 	finishLimit = 10 * time.Second
 )
@@ -52,8 +57,11 @@ type dragSource struct {
 	accepts  bool          // its last word
 	asked    bool          // a position has no answer yet
 	at       uint32        // the position told last
+	told     time.Time     // when
 	copies   bool
 	released time.Time
+	place    pointer   // of the release
+	heard    time.Time // the target's first word after the release
 	dropped  time.Time
 }
 
@@ -112,17 +120,21 @@ func (s *dragSource) look() (over bool, err error) {
 		if err != nil {
 			return true, fmt.Errorf("drag: %w", err)
 		}
+		s.place = p
 		if p.down {
 			s.move(p)
 			return false, nil
 		}
 		s.released = time.Now()
 	}
+	s.move(s.place)
 	switch {
 	case s.target != 0 && s.accepts && !s.asked:
 		s.dropped = time.Now()
 		s.x.tell(s.target, "XdndDrop", 0, uint32(xproto.TimeCurrentTime))
-	case s.target == 0 || time.Since(s.released) > answerLimit:
+	case s.target == 0,
+		!s.accepts && !s.heard.IsZero() && time.Since(s.heard) > answerLimit,
+		time.Since(s.released) > silentLimit:
 		s.leave()
 		return true, nil
 	}
@@ -138,11 +150,11 @@ func (s *dragSource) move(p pointer) {
 			s.x.tell(s.target, "XdndEnter", min(p.version, 5)<<24, uint32(s.types[0]), uint32(s.types[1]), 0)
 		}
 	}
-	if s.target == 0 || s.asked || p.at == s.at {
+	if s.target == 0 || s.asked || p.at == s.at && (s.accepts || time.Since(s.told) < askAgain) {
 		return
 	}
 	s.x.tell(s.target, "XdndPosition", 0, p.at, uint32(xproto.TimeCurrentTime), uint32(s.x.atom("XdndActionCopy")))
-	s.asked, s.at = true, p.at
+	s.asked, s.at, s.told = true, p.at, time.Now()
 }
 
 func (s *dragSource) leave() {
@@ -162,6 +174,9 @@ func (s *dragSource) take(e xgb.Event) (finished bool) {
 		switch e.Type {
 		case s.x.atom("XdndStatus"):
 			s.asked, s.accepts = false, d[1]&1 == 1
+			if s.heard.IsZero() && !s.released.IsZero() {
+				s.heard = time.Now()
+			}
 			s.copies = xproto.Atom(d[4]) == s.x.atom("XdndActionCopy")
 		case s.x.atom("XdndFinished"):
 			return !s.dropped.IsZero()

@@ -14,7 +14,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jezek/xgb"
 	"github.com/jezek/xgb/xproto"
@@ -82,7 +84,7 @@ func place(t *testing.T, x, y, w, h int, search ...string) (int, int) {
 		id = ids[len(ids)-1]
 		return true
 	})
-	xdo(t, "windowsize", "--sync", id, strconv.Itoa(w), strconv.Itoa(h))
+	xdo(t, "windowsize", id, strconv.Itoa(w), strconv.Itoa(h)) // xdotool's --sync waits 15 s for one that has the size already
 	var at corner
 	until(t, "the window's place", func() bool { // the window manager's frame moves it a little
 		xdo(t, "windowmove", id, strconv.Itoa(x), strconv.Itoa(y))
@@ -116,14 +118,29 @@ func cornerOf(t *testing.T, id string) corner {
 }
 
 // drag holds the button from one point of the screen to another, in steps as a
-// hand does.
+// hand does. What is to be dragged may not have been drawn yet: like a hand, it
+// tries again until a drag has begun.
 func drag(t *testing.T, x0, y0, x1, y1 int) {
 	t.Helper()
-	at := func(x, y int) { xdo(t, "mousemove", "--sync", strconv.Itoa(x), strconv.Itoa(y)) }
-	at(x0, y0)
-	xdo(t, "mousedown", "1")
+	at := func(x, y int) { xdo(t, "mousemove", strconv.Itoa(x), strconv.Itoa(y)) }
 	const steps = 20
-	for i := 1; i <= steps; i++ {
+	until(t, "a drag", func() bool {
+		at(x0, y0)
+		xdo(t, "mousedown", "1")
+		for i := 1; i <= steps/4; i++ {
+			at(x0+(x1-x0)*i/steps, y0+(y1-y0)*i/steps)
+			xdo(t, "sleep", "0.03")
+		}
+		for range 20 {
+			if dragging(t) {
+				return true
+			}
+			xdo(t, "sleep", "0.05")
+		}
+		xdo(t, "mouseup", "1")
+		return false
+	})
+	for i := steps/4 + 1; i <= steps; i++ {
 		at(x0+(x1-x0)*i/steps, y0+(y1-y0)*i/steps)
 		xdo(t, "sleep", "0.03")
 	}
@@ -132,6 +149,26 @@ func drag(t *testing.T, x0, y0, x1, y1 int) {
 	at(x1, y1)
 	xdo(t, "sleep", "0.4")
 	xdo(t, "mouseup", "1")
+}
+
+// dragging tells whether anybody offers something for dropping.
+func dragging(t *testing.T) bool {
+	t.Helper()
+	conn, err := xgb.NewConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	name := "XdndSelection"
+	atom, err := xproto.InternAtom(conn, false, uint16(len(name)), name).Reply()
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner, err := xproto.GetSelectionOwner(conn, atom.Atom).Reply()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return owner.Owner != 0
 }
 
 // sameBytes compares two files by their digests.
@@ -152,8 +189,9 @@ func sameBytes(a, b string) error {
 }
 
 // dragOut drags file from a window of ours into the file manager, and returns
-// what arrived there.
-func dragOut(t *testing.T, file string) string {
+// what arrived there. The file manager does nothing at all from the drag's
+// begin until busy after its end.
+func dragOut(t *testing.T, file string, busy time.Duration) string {
 	t.Helper()
 	into := t.TempDir()
 	self, err := os.Executable()
@@ -161,10 +199,21 @@ func dragOut(t *testing.T, file string) string {
 		t.Fatal(err)
 	}
 	source := start(t, os.Environ(), self, dragSource, file)
-	start(t, newHome(t).env(), "pcmanfm", "--no-desktop", into)
+	manager := start(t, newHome(t).env(), "pcmanfm", "--no-desktop", into)
 	x1, y1 := place(t, 500, 200, 600, 450, "--class", "pcmanfm")
 	x0, y0 := place(t, 60, 80, 200, 120, "--name", dragSource)
+	if busy > 0 {
+		if err := manager.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+	}
 	drag(t, x0, y0, x1+120, y1+60)
+	if busy > 0 {
+		time.Sleep(busy)
+		if err := manager.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+	}
 	arrived := filepath.Join(into, filepath.Base(file))
 	until(t, "the file", func() bool {
 		a, aerr := os.Stat(arrived)
@@ -188,12 +237,17 @@ func TestDragOut(t *testing.T) {
 		}
 	}
 	t.Run("the artifact", func(t *testing.T) {
-		if err := sameBytes(artifact, dragOut(t, artifact)); err != nil {
+		if err := sameBytes(artifact, dragOut(t, artifact, 0)); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("into a busy file manager", func(t *testing.T) {
+		if err := sameBytes(artifact, dragOut(t, artifact, 2*time.Second)); err != nil {
 			t.Error(err)
 		}
 	})
 	t.Run("another file", func(t *testing.T) { // the file manager is one process a display: one test after the other
-		if err := sameBytes(artifact, dragOut(t, other)); err == nil {
+		if err := sameBytes(artifact, dragOut(t, other, 0)); err == nil {
 			t.Error("the wrong file passed")
 		}
 	})
