@@ -22,16 +22,27 @@ func inspect(path string) (disk.Info, error) {
 	return info, ImageError(err)
 }
 
-// fetchInputs makes sure of the locked inputs of those steps that will run.
+// fetchInputs makes sure of the locked inputs of those steps that will run. A
+// failure is that of the first of them, which cannot begin.
 func (r *run) fetchInputs(ctx context.Context, k Keys, needRootfs bool) error {
-	var need []target.LockedPackage
-	if !r.done(StepKernel, k.Kernel.Key(), evidence.KindKernel) {
-		need = append(need, r.lock.Kernel)
-	}
+	var (
+		need []target.LockedPackage
+		fail func(error) error
+	)
 	if needRootfs && !r.done(StepRootfs, k.Rootfs.Key(), "") {
 		need = append(need, r.lock.Rootfs...)
+		fail = func(err error) error { return r.stepFailed(ctx, StepRootfs, k.Rootfs.Key(), "", err) }
 	}
-	return r.fetchPackages(ctx, need)
+	if !r.done(StepKernel, k.Kernel.Key(), evidence.KindKernel) {
+		need = append(need, r.lock.Kernel)
+		fail = func(err error) error {
+			return r.stepFailed(ctx, StepKernel, k.Kernel.Key(), evidence.KindKernel, err)
+		}
+	}
+	if err := r.fetchPackages(ctx, need); err != nil {
+		return fail(err)
+	}
+	return nil
 }
 
 // fetchPackages downloads locked packages that are not in the cache yet.
@@ -48,7 +59,6 @@ func (r *run) fetchPackages(ctx context.Context, pkgs []target.LockedPackage) er
 	}
 	if missing > 0 {
 		if err := home.NeedSpace(r.Home.Cache, missing, "download of the locked packages"); err != nil {
-			r.emit(r.failure("note", "fetch", err))
 			return err
 		}
 	}
@@ -63,7 +73,6 @@ func (r *run) fetchPackages(ctx context.Context, pkgs []target.LockedPackage) er
 		if errors.As(err, &gone) {
 			err = &target.StaleLockError{Target: r.recipe.Name, Why: gone.Error()}
 		}
-		r.emit(r.failure("note", "fetch", err))
 		return err
 	}
 	if r.inputs == nil {

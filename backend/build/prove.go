@@ -54,7 +54,7 @@ func (r *run) prove(ctx context.Context, arts artifacts, keys Keys) error {
 	watch := newClock()
 	r.emit(event.Event{Kind: event.StepStarted, Step: StepProve, Msg: r.why(StepProve, evidence.KindProof, in)})
 	if err := home.NeedSpace(os.TempDir(), proveSpace, "overlay of the booted image"); err != nil {
-		return r.stepFailed(ctx, StepProve, stepKey, evidence.KindProof, err)
+		return r.proveFailed(ctx, a, stepKey, err)
 	}
 	doc, err := proof.Prove(ctx, proof.Spec{Image: arts.path(a), Format: a.Format, SHA256: a.SHA256, Name: a.Name,
 		Release: arts.Kernel.Release, BuildID: arts.Kernel.BuildID, Tools: tools, Recipe: r.recipe.Proof, Dir: r.folder.Dir,

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"net"
 	"net/http"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -31,6 +33,15 @@ func TestScripts(t *testing.T) {
 			e.Setenv("LOGS", logs)
 			e.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(e.WorkDir, "none"))
 			return nil
+		},
+		Condition: func(name string) (bool, error) {
+			switch name {
+			case "mounts": // a file system of a script's own
+				return exec.Command("unshare", "-rm", "mount", "-t", "tmpfs", "none", "/mnt").Run() == nil, nil
+			case "tools": // what a build needs
+				return exec.Command("ingot", "doctor", "debian-12-arm64").Run() == nil, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", name)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"code": code, "listen": listen, "freeport": freePort, "await": await},
 	})
