@@ -142,6 +142,9 @@ func (c Cache) download(ctx context.Context, in Input, path string) error {
 				break
 			}
 			gone = false
+			if try == attempts-1 {
+				break
+			}
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
@@ -157,7 +160,34 @@ func (c Cache) download(ctx context.Context, in Input, path string) error {
 
 var errNotFound = errors.New("not found (404)")
 
-func (c Cache) once(ctx context.Context, in Input, url, path string) error {
+// stallLimit is how long a mirror may send nothing. Without it one that takes
+// the connection and never answers holds a build for ever.
+var stallLimit = time.Minute
+
+var errStalled = errors.New("the mirror sends nothing any more")
+
+// awake puts the end off with every byte that comes.
+type awake struct {
+	body io.Reader
+	end  *time.Timer
+}
+
+func (a awake) Read(p []byte) (int, error) {
+	n, err := a.body.Read(p)
+	a.end.Reset(stallLimit)
+	return n, err
+}
+
+func (c Cache) once(ctx context.Context, in Input, url, path string) (err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	end := time.AfterFunc(stallLimit, func() { cancel(errStalled) })
+	defer end.Stop()
+	defer func() {
+		if err != nil && context.Cause(ctx) == errStalled {
+			err = errStalled
+		}
+	}()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
@@ -177,7 +207,7 @@ func (c Cache) once(ctx context.Context, in Input, url, path string) error {
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("the mirror answered %s", resp.Status)
 	}
-	return keep(in, resp.Body, path)
+	return keep(in, awake{resp.Body, end}, path)
 }
 
 // keep writes the body and puts it in place if it is what was locked.

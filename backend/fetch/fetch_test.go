@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 func input(body string, urls ...string) Input {
@@ -70,5 +71,37 @@ func TestUnreachable(t *testing.T) {
 	var un *UnreachableError
 	if _, err := (Cache{Dir: t.TempDir()}).Get(context.Background(), input("b", srv.URL)); !errors.As(err, &un) {
 		t.Errorf("%v, want UnreachableError", err)
+	}
+}
+
+// A mirror that stops in the middle is left for the next one; without another,
+// what is said is that it stopped.
+func TestStalled(t *testing.T) {
+	defer func(l, d time.Duration) { stallLimit, retryDelay = l, d }(stallLimit, retryDelay)
+	stallLimit, retryDelay = 50*time.Millisecond, time.Millisecond
+	over := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/good":
+			_, _ = w.Write([]byte("body"))
+		case "/half":
+			_, _ = w.Write([]byte("bo"))
+			w.(http.Flusher).Flush()
+			<-over
+		default:
+			<-over // takes the connection, and no more
+		}
+	}))
+	defer srv.Close()
+	defer close(over)
+	for _, stuck := range []string{"/half", "/silent"} {
+		c := Cache{Dir: t.TempDir()}
+		if _, err := c.Get(context.Background(), input("body", srv.URL+stuck, srv.URL+"/good")); err != nil {
+			t.Errorf("%s: %v", stuck, err)
+		}
+		var down *UnreachableError
+		if _, err := c.Get(context.Background(), input("else", srv.URL+stuck)); !errors.As(err, &down) || !errors.Is(down.Err, errStalled) {
+			t.Errorf("%s alone: %v", stuck, err)
+		}
 	}
 }
