@@ -117,6 +117,7 @@ func (o outputs) make(step, key, build string, fill func(dir string) (any, error
 	if err := os.Rename(tmp, out.Dir); err != nil {
 		return output{}, fmt.Errorf("outputs: %w", err)
 	}
+	o.digests.Moved(tmp, out.Dir)
 	return out, syncDir(o.dir)
 }
 

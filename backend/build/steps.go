@@ -14,7 +14,6 @@ import (
 	"ingot/backend/cause"
 	"ingot/backend/event"
 	"ingot/backend/evidence"
-	"ingot/backend/fetch"
 	"ingot/backend/guest"
 	"ingot/backend/home"
 	"ingot/backend/image"
@@ -356,7 +355,7 @@ func (r *run) buildKernel(ctx context.Context, c *clock, in Inputs, frags []imag
 	}
 	sums := map[string]string{}
 	for _, f := range image.KernelFiles {
-		if sums[f], err = fetch.Digest(filepath.Join(dir, f)); err != nil {
+		if sums[f], err = r.Digests.Of(filepath.Join(dir, f)); err != nil {
 			return nil, err
 		}
 	}
@@ -401,7 +400,7 @@ func (r *run) image(ctx context.Context, in Inputs, kernel, rootfs output) (outp
 		if err != nil {
 			return nil, err
 		}
-		sum, err := fetch.Digest(filepath.Join(dir, "disk.raw"))
+		sum, err := r.Digests.Of(filepath.Join(dir, "disk.raw"))
 		if err != nil {
 			return nil, err
 		}
@@ -429,7 +428,7 @@ func (r *run) openGuest(ctx context.Context) error {
 	if err != nil {
 		return r.stepFailed(ctx, StepGuest, key("guest"), evidence.KindGuest, err)
 	}
-	g = guest.Tracked(g, r.Children)
+	g = guest.Swept(guest.Tracked(g, r.Children), func(err error) { r.note(StepGuest, "the work directory stays: %v", err) })
 	if err := r.reclaim(ctx, g); err != nil {
 		r.note(StepGuest, "left by a killed process: %v", err)
 	}

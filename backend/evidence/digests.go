@@ -69,6 +69,20 @@ func (d *Digests) Of(path string) (string, error) {
 	return sum, nil
 }
 
+// Moved says that the files of folder from are now those of folder to: what is
+// known of them stays known.
+func (d *Digests) Moved(from, to string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for path, s := range d.known {
+		if filepath.Dir(path) == from {
+			delete(d.known, path)
+			d.known[filepath.Join(to, filepath.Base(path))] = s
+			d.dirty = true
+		}
+	}
+}
+
 // Save writes the cache file if anything was learnt.
 func (d *Digests) Save() error {
 	d.mu.Lock()

@@ -172,6 +172,40 @@ func TestDigestsSeeEveryChange(t *testing.T) {
 	}
 }
 
+// What is known of a folder's files stays known when it moves, and no more than
+// that: a file that was put into the place of one is read.
+func TestDigestsMove(t *testing.T) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "making"), filepath.Join(dir, "made")
+	if err := os.Mkdir(from, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	d := OpenDigests(filepath.Join(dir, "digests.json"))
+	sums := map[string]string{}
+	for _, name := range []string{"a", "b"} {
+		if err := os.WriteFile(filepath.Join(from, name), []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if sums[name], err = d.Of(filepath.Join(from, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
+	}
+	d.Moved(from, to)
+	if s, ok := d.known[filepath.Join(to, "a")]; !ok || s.SHA256 != sums["a"] || len(d.known) != 2 {
+		t.Errorf("known: %v", d.known)
+	}
+	if err := os.Rename(filepath.Join(to, "a"), filepath.Join(to, "b")); err != nil {
+		t.Fatal(err)
+	}
+	if sum, err := d.Of(filepath.Join(to, "b")); err != nil || sum != sums["a"] {
+		t.Errorf("%s, %v: want that of a", sum, err)
+	}
+}
+
 func FuzzOpen(f *testing.F) {
 	f.Add([]byte(`{"payloadType":"application/vnd.in-toto+json","payload":"e30=","signatures":[{"keyid":"x","sig":"AA=="}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
