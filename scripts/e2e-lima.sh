@@ -1,6 +1,7 @@
 #!/bin/bash
 # Real Lima VMs under TCG, as a user that is not root: make e2e-lima.
 #   RUN=regexp   tests to run    TIMEOUT=30m    KEEP=1   leaves the instances    LIMA=v1.2.1
+#   INGOT_E2E_LIMA=/var/tmp/x  another home than ingot-ci's, for two runs at once
 # limactl and the guest's disk are made once and kept (scripts/lima.sh,
 # scripts/lima-guest.sh). As root, the tests run as the user ingot-ci, who is
 # made for it, in /var/tmp/ingot-ci: limactl's sockets need a short path.
@@ -23,14 +24,14 @@ export INGOT_TOOLS=${INGOT_TOOLS:-/var/tmp/ingot-tools}
 lima=$(PATH=$(dirname "$go"):$PATH scripts/lima.sh "${LIMA:-v2.2.0}")
 guest=$($sudo env INGOT_TOOLS="$INGOT_TOOLS" scripts/lima-guest.sh)
 
-home=/var/tmp/ingot-ci
+home=${INGOT_E2E_LIMA:-/var/tmp/ingot-ci}
 as=()
 if [ "$(id -u)" -eq 0 ]; then
 	id ingot-ci >/dev/null 2>&1 || useradd --system --no-create-home --home-dir "$home" --shell /bin/bash ingot-ci
 	mkdir -p "$home/bin"
 	as=(setpriv --reuid=ingot-ci --regid=ingot-ci --init-groups)
 else
-	home=$(mktemp -d /var/tmp/ingot-ci-XXXX)
+	home=${INGOT_E2E_LIMA:-$(mktemp -d /var/tmp/ingot-ci-XXXX)}
 	mkdir -p "$home/bin"
 fi
 CGO_ENABLED=0 "$go" test -c -tags e2e_lima -o "$home/bin/lima.test" ./test/lima

@@ -38,7 +38,7 @@ section "Kills: $kills in each step, seed $seed" go test -count=1 -timeout 120m 
 section "A full disk in each step" go test -count=1 -timeout 60m -tags e2e -v -run 'TestA_|TestL_' ./test/e2e
 section "Chaos: 100 jobs, seed $seed" env SEED="$seed" JOBS=100 go test -count=1 -timeout 30m -tags chaos -v ./test/chaos
 if command -v apt-get >/dev/null; then
-	section "20 exports of a running guest under load, and the unsafe way" env RUN='^TestSoakExports$' TIMEOUT=90m scripts/e2e-lima.sh
+	section "20 exports of a running guest under load, the unsafe way, and a kernel built in a guest" env RUN='^(TestSoakExports|TestBuildInside)$' TIMEOUT=150m scripts/e2e-lima.sh
 fi
 for f in $(grep -rho 'func Fuzz[A-Za-z]*' backend --include=*_test.go | cut -c6- | sort -u); do
 	dir=$(grep -rl "func $f(" backend --include=*_test.go | xargs dirname)
