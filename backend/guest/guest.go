@@ -36,6 +36,9 @@ type Guest interface {
 	// Get copies a file of the guest to this computer, likewise; stretches of
 	// zeros become holes.
 	Get(ctx context.Context, src, dst string) error
+	// Take is Get of a file that the guest need not keep: it is moved where that
+	// is cheaper, as it is then, holes and all.
+	Take(ctx context.Context, src, dst string) error
 	// TempDir makes a private work directory in the guest.
 	TempDir(ctx context.Context, label string) (string, error)
 	// Remove deletes a directory that TempDir made, with all that is in it.

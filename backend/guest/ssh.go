@@ -336,6 +336,9 @@ func (s *SSH) Get(ctx context.Context, src, dst string) error {
 	return err
 }
 
+// Take is Get: there is no moving over a network.
+func (s *SSH) Take(ctx context.Context, src, dst string) error { return s.Get(ctx, src, dst) }
+
 // TempDir makes a directory with mktemp.
 func (s *SSH) TempDir(ctx context.Context, label string) (string, error) {
 	var out strings.Builder

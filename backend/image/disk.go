@@ -40,7 +40,7 @@ func BuildRootfs(ctx context.Context, w *Work, out string) error {
 	if err := d.run(ctx, []string{"-c", "exec sh ./rootfs.sh 2>&1"}, vars, count); err != nil {
 		return err
 	}
-	return d.get(ctx, "rootfs.tar", filepath.Join(out, "rootfs.tar"))
+	return d.take(ctx, "rootfs.tar", filepath.Join(out, "rootfs.tar"))
 }
 
 // BuildTools makes out/tools.iso with the smoke checks' packages.
@@ -56,7 +56,7 @@ func BuildTools(ctx context.Context, w *Work, out string) error {
 	if err := d.run(ctx, []string{"tools.sh"}, env("EPOCH", strconv.FormatInt(Epoch(w.Lock), 10)), nil); err != nil {
 		return err
 	}
-	return d.get(ctx, "out/tools.iso", filepath.Join(out, "tools.iso"))
+	return d.take(ctx, "out/tools.iso", filepath.Join(out, "tools.iso"))
 }
 
 // DiskInputs are the files that BuildDisk puts together, on this computer.
@@ -102,7 +102,7 @@ func BuildDisk(ctx context.Context, w *Work, key string, in DiskInputs, out stri
 		files = append(files, "root.tar")
 	}
 	for _, f := range files {
-		if err := d.get(ctx, "out/"+f, filepath.Join(out, f)); err != nil {
+		if err := d.take(ctx, "out/"+f, filepath.Join(out, f)); err != nil {
 			return disk, fmt.Errorf("image output %s: %w", f, err)
 		}
 	}

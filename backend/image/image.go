@@ -145,9 +145,9 @@ func putCause(err error) error {
 	return err
 }
 
-// get copies a file of the directory to this computer.
-func (d *dir) get(ctx context.Context, name, dst string) error {
-	return d.w.Guest.Get(ctx, path.Join(d.path, name), dst)
+// take brings a file of the directory to this computer; it may be gone there.
+func (d *dir) take(ctx context.Context, name, dst string) error {
+	return d.w.Guest.Take(ctx, path.Join(d.path, name), dst)
 }
 
 // read returns a small file of the directory.

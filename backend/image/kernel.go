@@ -111,7 +111,7 @@ func (d *dir) checkConfigured(ctx context.Context, wanted map[string]symbol) (Ke
 
 func (d *dir) collectKernel(ctx context.Context, k Kernel, out string) (Kernel, error) {
 	for _, name := range KernelFiles {
-		if err := d.get(ctx, "out/"+name, filepath.Join(out, name)); err != nil {
+		if err := d.take(ctx, "out/"+name, filepath.Join(out, name)); err != nil {
 			return k, fmt.Errorf("kernel output %s: %w", name, err)
 		}
 	}

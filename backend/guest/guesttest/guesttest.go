@@ -199,9 +199,20 @@ func sparse(t *testing.T, g guest.Guest) {
 	if err := g.Get(ctx, dir+"/disk", back); err != nil {
 		t.Fatal(err)
 	}
-	var st syscall.Stat_t
-	if err := syscall.Stat(back, &st); err != nil || st.Size != 96<<20 || st.Blocks*512 > 1<<20 {
-		t.Errorf("size %d, allocated %d, %v", st.Size, st.Blocks*512, err)
+	taken := filepath.Join(t.TempDir(), "taken")
+	if err := g.Take(ctx, dir+"/disk", taken); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{back, taken} {
+		var st syscall.Stat_t
+		if err := syscall.Stat(file, &st); err != nil || st.Size != 96<<20 || st.Blocks*512 > 1<<20 {
+			t.Errorf("%s: size %d, allocated %d, %v", filepath.Base(file), st.Size, st.Blocks*512, err)
+		}
+	}
+	a, aerr := os.ReadFile(back)
+	b, berr := os.ReadFile(taken)
+	if aerr != nil || berr != nil || !bytes.Equal(a, b) || !bytes.Contains(b, []byte("end")) {
+		t.Errorf("got and taken differ: %v %v", aerr, berr)
 	}
 }
 
@@ -209,6 +220,10 @@ func missingFile(t *testing.T, g guest.Guest) {
 	err := g.Get(context.Background(), "/no/such/file", filepath.Join(t.TempDir(), "x"))
 	if err == nil || !strings.Contains(err.Error(), "/no/such/file") {
 		t.Errorf("get of a missing file: %v", err)
+	}
+	err = g.Take(context.Background(), "/no/such/file", filepath.Join(t.TempDir(), "x"))
+	if err == nil || !strings.Contains(err.Error(), "/no/such/file") {
+		t.Errorf("take of a missing file: %v", err)
 	}
 }
 
