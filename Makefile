@@ -24,6 +24,7 @@ app: build ## build bin/ingot-app, the menu, and bin/ingot-window (needs a C com
 	@CGO_ENABLED=1 $(GO) build -tags face,window -ldflags '$(LDFLAGS)' -o bin/ingot-window ./cmd/ingot-app
 
 package: app ## dist/: the app as a tarball for Linux, or on a Mac as Ingot.app (unsigned)
+	@CGO_ENABLED=1 $(GO) run ./scripts/notices -tags face,window ./cmd/ingot ./cmd/ingot-app > bin/THIRD_PARTY_NOTICES && cp LICENSE bin/
 	@$(GO) run ./scripts/bundle -from bin -to dist -version $(APP_VERSION) $(if $(filter Darwin,$(shell uname -s)),macos,linux)
 
 demo: build ## the main job: install what is missing, build, boot, publish, show the reality table

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p dist
-go run ./scripts/notices > dist/THIRD_PARTY_NOTICES
+go run ./scripts/notices ./cmd/ingot > dist/THIRD_PARTY_NOTICES
 for p in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64; do
 	out="dist/ingot-${p%/*}-${p#*/}"
 	CGO_ENABLED=0 GOOS=${p%/*} GOARCH=${p#*/} go build -ldflags "$1" -o "$out" ./cmd/ingot

@@ -3,7 +3,8 @@
 //	go run ./scripts/bundle -from bin -version 0.1.0 -to dist macos   → dist/Ingot.app
 //	go run ./scripts/bundle -from bin -version 0.1.0 -to dist linux   → dist/ingot-0.1.0-linux-ARCH.tar.gz
 //
-// It compiles nothing. The programs are ingot, ingot-app and ingot-window. The
+// It compiles nothing. The programs are ingot, ingot-app and ingot-window; the
+// licences beside them, LICENSE and THIRD_PARTY_NOTICES, come along. The
 // window is a bundle of its own inside Ingot.app: two processes of one bundle
 // would share Dock icon and clicks. Signing comes after (docs/app.md).
 //
@@ -25,6 +26,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,15 +54,20 @@ func main() {
 	fmt.Println(made)
 }
 
+var (
+	programs = []string{"ingot", "ingot-app", "ingot-window"}
+	licences = []string{"LICENSE", "THIRD_PARTY_NOTICES"}
+)
+
 var threeNumbers = regexp.MustCompile(`^\d+\.\d+\.\d+$`)
 
 func (p parts) make(kind string) (string, error) {
 	if !threeNumbers.MatchString(p.version) {
 		return "", fmt.Errorf("version %q: macOS takes three numbers, like 0.1.0", p.version)
 	}
-	for _, name := range []string{"ingot", "ingot-app", "ingot-window"} {
+	for _, name := range append(slices.Clone(programs), licences...) {
 		if _, err := os.Stat(filepath.Join(p.from, name)); err != nil {
-			return "", fmt.Errorf("%w: `make app` builds the programs", err)
+			return "", fmt.Errorf("%w: `make package` makes it", err)
 		}
 	}
 	switch kind {
@@ -87,19 +94,20 @@ func (p parts) macos() (string, error) {
 	err = errors.Join(
 		write(filepath.Join(contents, "Info.plist"), plist("Ingot", "org.ingot.app", "ingot-app", p.version, true), 0o644),
 		write(filepath.Join(contents, "Resources", "ingot.icns"), icns(png), 0o644),
-		p.program("ingot", filepath.Join(contents, "MacOS")), p.program("ingot-app", filepath.Join(contents, "MacOS")),
+		p.copy("ingot", filepath.Join(contents, "MacOS"), 0o755), p.copy("ingot-app", filepath.Join(contents, "MacOS"), 0o755),
+		p.copy("LICENSE", filepath.Join(contents, "Resources"), 0o644), p.copy("THIRD_PARTY_NOTICES", filepath.Join(contents, "Resources"), 0o644),
 		write(filepath.Join(window, "Info.plist"), plist("Ingot Window", "org.ingot.app.window", "ingot-window", p.version, false), 0o644),
 		write(filepath.Join(window, "Resources", "ingot.icns"), icns(png), 0o644),
-		p.program("ingot-window", filepath.Join(window, "MacOS")))
+		p.copy("ingot-window", filepath.Join(window, "MacOS"), 0o755))
 	return app, err
 }
 
-func (p parts) program(name, dir string) error {
+func (p parts) copy(name, dir string, mode fs.FileMode) error {
 	data, err := os.ReadFile(filepath.Join(p.from, name))
 	if err != nil {
 		return err
 	}
-	return write(filepath.Join(dir, name), data, 0o755)
+	return write(filepath.Join(dir, name), data, mode)
 }
 
 func write(path string, data []byte, mode fs.FileMode) error {
@@ -166,13 +174,19 @@ func (p parts) pack(w io.Writer) error {
 		_, err := t.Write(data)
 		return err
 	}
-	for _, name := range []string{"ingot", "ingot-app", "ingot-window"} {
-		data, err := os.ReadFile(filepath.Join(p.from, name))
-		if err == nil {
-			err = add("bin/"+name, 0o755, data)
-		}
-		if err != nil {
-			return err
+	for _, part := range []struct {
+		dir   string
+		mode  int64
+		names []string
+	}{{"bin/", 0o755, programs}, {"share/doc/ingot/", 0o644, licences}} {
+		for _, name := range part.names {
+			data, err := os.ReadFile(filepath.Join(p.from, name))
+			if err == nil {
+				err = add(part.dir+name, part.mode, data)
+			}
+			if err != nil {
+				return err
+			}
 		}
 	}
 	png, err := resources.FS.ReadFile("icons/ingot.png")

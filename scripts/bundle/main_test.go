@@ -17,10 +17,10 @@ import (
 	"time"
 )
 
-func programs(t *testing.T) parts {
+func built(t *testing.T) parts {
 	t.Helper()
 	p := parts{from: t.TempDir(), to: t.TempDir(), version: "1.2.3", arch: "arm64", at: time.Unix(1e9, 0)}
-	for _, name := range []string{"ingot", "ingot-app", "ingot-window"} {
+	for _, name := range append(slices.Clone(programs), licences...) {
 		if err := os.WriteFile(filepath.Join(p.from, name), []byte("program "+name), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -29,7 +29,7 @@ func programs(t *testing.T) parts {
 }
 
 func TestMacOS(t *testing.T) {
-	p := programs(t)
+	p := built(t)
 	app, err := p.make("macos")
 	if err != nil {
 		t.Fatal(err)
@@ -59,6 +59,11 @@ func TestMacOS(t *testing.T) {
 			t.Errorf("%s: %s", file, got)
 		}
 	}
+	for _, name := range licences {
+		if _, err := os.Stat(filepath.Join(app, "Contents/Resources", name)); err != nil {
+			t.Error(err)
+		}
+	}
 	icon, err := os.ReadFile(filepath.Join(app, "Contents/Resources/ingot.icns"))
 	if err != nil || string(icon[:4]) != "icns" || int(binary.BigEndian.Uint32(icon[4:])) != len(icon) {
 		t.Fatalf("%q, %v", icon[:8], err)
@@ -70,7 +75,7 @@ func TestMacOS(t *testing.T) {
 
 // The tarball has what a desktop needs, and the same input makes the same bytes.
 func TestLinux(t *testing.T) {
-	p := programs(t)
+	p := built(t)
 	file, err := p.make("linux")
 	if err != nil {
 		t.Fatal(err)
@@ -100,13 +105,13 @@ func TestLinux(t *testing.T) {
 		}
 		names = append(names, h.Name)
 	}
-	if want := []string{"bin/ingot", "bin/ingot-app", "bin/ingot-window", "share/applications/ingot.desktop", "share/icons/hicolor/512x512/apps/ingot.png"}; !slices.Equal(names, want) {
+	if want := []string{"bin/ingot", "bin/ingot-app", "bin/ingot-window", "share/doc/ingot/LICENSE", "share/doc/ingot/THIRD_PARTY_NOTICES", "share/applications/ingot.desktop", "share/icons/hicolor/512x512/apps/ingot.png"}; !slices.Equal(names, want) {
 		t.Errorf("%q", names)
 	}
 }
 
 func TestMistakes(t *testing.T) {
-	p := programs(t)
+	p := built(t)
 	if _, err := p.make("windows"); err == nil {
 		t.Error("an unknown kind")
 	}
@@ -118,7 +123,7 @@ func TestMistakes(t *testing.T) {
 	if err := os.Remove(filepath.Join(p.from, "ingot-window")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.make("linux"); err == nil || !strings.Contains(err.Error(), "make app") {
+	if _, err := p.make("linux"); err == nil || !strings.Contains(err.Error(), "make package") {
 		t.Errorf("a missing program: %v", err)
 	}
 }

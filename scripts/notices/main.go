@@ -1,9 +1,12 @@
-// Command notices prints the licence texts of every module in the ingot binary.
+// Command notices prints the licence texts of every module in programs:
+//
+//	go run ./scripts/notices [-tags face,window] ./cmd/ingot…
 package main
 
 import (
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -19,14 +22,19 @@ type module struct {
 }
 
 func main() {
-	if err := run(os.Stdout); err != nil {
+	tags := flag.String("tags", "", "build tags of the programs")
+	flag.Parse()
+	if err := run(os.Stdout, *tags, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "notices:", err)
 		os.Exit(1)
 	}
 }
 
-func run(w io.Writer) error {
-	cmd := exec.Command("go", "list", "-deps", "-json=Module", "./cmd/ingot")
+func run(w io.Writer, tags string, programs []string) error {
+	if len(programs) == 0 {
+		return errors.New("which programs? ./cmd/ingot")
+	}
+	cmd := exec.Command("go", append([]string{"list", "-deps", "-tags", tags, "-json=Module"}, programs...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
