@@ -5,6 +5,7 @@ package app
 // show of it, separated by slashes; a window that does not know the rest shows
 // the view.
 const (
+	RouteLast      = "" // where the window was last
 	RouteReality   = "reality"
 	RouteBuilds    = "builds"
 	RouteTargets   = "targets"

@@ -298,6 +298,7 @@ func (s submitted) ends(t *testing.T) error {
 
 // The team builds, the submitter checks and publishes; the server goes away in
 // the middle and is restarted: nothing is lost, and one version is published.
+// INGOT_AWAY, like 10m, is how long it stays away.
 func TestTeamBuilds(t *testing.T) {
 	m := newTeam(t)
 	own(t)
@@ -309,6 +310,12 @@ func TestTeamBuilds(t *testing.T) {
 	m.stopNATS()
 	s.until(t, "the word that the server is away", func(e Event) bool { return strings.Contains(e.Msg, "is away") })
 	close(m.goOn) // the worker ends the build meanwhile
+	if d, err := time.ParseDuration(os.Getenv("INGOT_AWAY")); err == nil {
+		time.Sleep(d)
+		if o, err := m.b.Client().Info(t.Context()); err != nil || len(o.Builds) != 1 {
+			t.Errorf("after %s without a server: %+v, %v", d, o, err)
+		}
+	}
 	m.startNATS()
 	s.until(t, "the server's return", func(e Event) bool { return strings.Contains(e.Msg, "there again") })
 	if err := s.ends(t); err != nil {

@@ -37,6 +37,7 @@ export INGOT_E2E_SOAK=1 INGOT_E2E_KILLS=$kills INGOT_E2E_SEED=$seed
 section "Kills: $kills in each step, seed $seed" go test -count=1 -timeout 120m -tags e2e -v -run 'TestA_|TestK_' ./test/e2e
 section "A full disk in each step" go test -count=1 -timeout 60m -tags e2e -v -run 'TestA_|TestL_' ./test/e2e
 section "Chaos: 100 jobs, seed $seed" env SEED="$seed" JOBS=100 go test -count=1 -timeout 30m -tags chaos -v ./test/chaos
+section "The team's server away for ten minutes" env INGOT_AWAY=10m go test -count=1 -timeout 30m -v -run '^TestTeamBuilds$' ./backend
 if command -v apt-get >/dev/null; then
 	section "20 exports of a running guest under load, the unsafe way, and a kernel built in a guest" env RUN='^(TestSoakExports|TestBuildInside)$' TIMEOUT=150m scripts/e2e-lima.sh
 fi

@@ -111,7 +111,7 @@ func Render(s feed.State, h Here) Menu {
 		m.add(vmsItem(s))
 	}
 	m.separate("app")
-	m.add(Item{ID: "open", Label: "Open Ingot", Do: Action{Verb: Window, Arg: app.RouteReality}})
+	m.add(Item{ID: "open", Label: "Open Ingot", Do: Action{Verb: Window, Arg: app.RouteLast}})
 	m.add(Item{ID: "settings", Label: "Settings…", Do: Action{Verb: Window, Arg: app.RouteSettings}})
 	if !h.NoLogin {
 		m.add(Item{ID: "login", Label: "Start at Login", Check: true, Checked: h.AtLogin, Do: Action{Verb: AtLogin}})

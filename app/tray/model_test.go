@@ -180,7 +180,7 @@ func TestActions(t *testing.T) {
 		"target/good/publish":    {Publish, "good", ""},
 		"target/good/show":       {Window, "good", "artifacts/good"},
 		"target/other/why":       {Window, "other", "reality/other"},
-		"open":                   {Window, "", "reality"},
+		"open":                   {Window, "", ""},
 		"settings":               {Window, "", "settings"},
 		"login":                  {AtLogin, "", ""},
 		"quit/leave":             {Quit, "", ""},

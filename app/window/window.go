@@ -88,6 +88,7 @@ type Window struct {
 	cancel  context.CancelFunc
 	work    sync.WaitGroup
 
+	place   string // file of the window's place; "" keeps none
 	route   Route
 	view    view
 	body    *fyne.Container
@@ -145,15 +146,22 @@ func newWindow(app fyne.App, b Backend, d Desktop, f *feed.Feed, main func(f fun
 	}
 	w.SetContent(container.NewBorder(nil, container.NewVBox(widget.NewSeparator(), w.status), container.NewHBox(container.NewPadded(side), widget.NewSeparator()), nil, w.body))
 	w.Resize(fyne.NewSize(1100, 700))
-	w.SetOnClosed(w.end)
-	CloseByQuitting(app, w, w.end)
+	w.SetOnClosed(w.End)
+	CloseByQuitting(app, w, w.End)
 	w.SetOnDropped(func(_ fyne.Position, uris []fyne.URI) { w.dropped(uris) })
 	w.work.Go(w.follow)
 	w.Go(Route{Page: pageReality})
 	return w
 }
 
-func (w *Window) end() {
+// End keeps the window's place and ends its view, on the main goroutine; the
+// second time it does nothing. It is for ways out on which no window is closed: a
+// driver that quits closes none.
+func (w *Window) End() {
+	if w.ctx.Err() != nil {
+		return
+	}
+	w.keepPlace()
 	w.cancel()
 	if w.view != nil {
 		w.view.leave()

@@ -27,7 +27,7 @@ func run(args []string) int {
 	case len(args) == 0, strings.HasPrefix(args[0], "-psn_"): // how Finder started programs before macOS 10.9
 		return runMenu()
 	case args[0] == "window" && len(args) <= 2:
-		return runWindow(append(args[1:], app.RouteReality)[0])
+		return runWindow(append(args[1:], app.RouteLast)[0])
 	case args[0] == "owner":
 		return noOwner()
 	case args[0] == "--version":

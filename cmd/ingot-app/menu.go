@@ -49,7 +49,7 @@ func runMenu() int {
 }
 
 func (m *menu) run() (err error) {
-	one, answer, err := desktop.Become(m.ctx, desktop.MenuRole, desktop.RequestShow+" "+app.RouteReality, m.serve)
+	one, answer, err := desktop.Become(m.ctx, desktop.MenuRole, desktop.RequestShow+" "+app.RouteLast, m.serve)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (m *menu) show() error {
 		m.work.Go(func() { failed = m.awaitHost() })
 	}
 	m.icon.Run(func() {
-		if err := desktop.WatchApp(func() { m.work.Go(func() { m.open(app.RouteReality) }) }, m.icon.MenuClosed); err != nil {
+		if err := desktop.WatchApp(func() { m.work.Go(func() { m.open(app.RouteLast) }) }, m.icon.MenuClosed); err != nil {
 			m.log.Warn("a second launch does not open the window", "err", err)
 		}
 		first := make(chan struct{})
@@ -147,7 +147,7 @@ func (m *menu) awaitHost() error {
 			m.stop()
 		}
 	}()
-	return m.stay(app.RouteReality)
+	return m.stay(app.RouteLast)
 }
 
 // stay shows the window until it is closed.
@@ -167,7 +167,7 @@ func (m *menu) stay(route string) error {
 // withoutIcon is the menu where there cannot be one.
 func (m *menu) withoutIcon(why error) error {
 	m.log.Warn("the window opens instead of the menu", "why", why)
-	return m.stay(app.RouteReality)
+	return m.stay(app.RouteLast)
 }
 
 // serve answers other processes of this home: a second launch, `ingot-app`.

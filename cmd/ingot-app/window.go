@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -42,7 +43,8 @@ type shown struct {
 	ready   chan struct{} // closed when there is something to see
 	over    context.Context
 	focused atomic.Bool
-	goTo    func(window.Route)
+	goTo    func(route string, r window.Route) // "": where it is
+	end     func()                             // on the main goroutine, before the loop is ended from outside; may be nil
 }
 
 func showWindow(route string) error {
@@ -57,13 +59,14 @@ func showWindow(route string) error {
 	if err != nil || one == nil {
 		return err
 	}
-	s.run(ctx, r)
+	s.run(ctx, route, r)
 	stop()
 	return one.Close()
 }
 
-// run shows the window until it is closed or ctx ends.
-func (s *shown) run(ctx context.Context, r window.Route) {
+// run shows the window until it is closed or ctx ends: at the place where it was
+// closed last when the route is "".
+func (s *shown) run(ctx context.Context, route string, r window.Route) {
 	a := fyneapp.NewWithID(appID)
 	if icon, err := resources.FS.ReadFile("icons/ingot.png"); err == nil { // a window without is no fault
 		a.SetIcon(fyne.NewStaticResource("ingot.png", icon))
@@ -99,13 +102,19 @@ func (s *shown) run(ctx context.Context, r window.Route) {
 	work.Go(func() { f.Run(watch) })
 	w := window.New(a, ofHome{b}, onDesktop{watch}, f)
 	w.SetMaster()
-	s.goTo = func(r window.Route) {
-		w.Go(r)
+	s.goTo = func(route string, r window.Route) {
+		if route != "" {
+			w.Go(r)
+		}
 		w.Show()
 		w.RequestFocus()
 	}
-	w.Go(r)
+	w.Restore(filepath.Join(b.Home.Data, "window.json"))
+	if route != "" { // asked for, by a notification or the menu
+		w.Go(r)
+	}
 	w.ShowAndRun()
+	w.End() // Fyne quits of its own on a signal, too
 	unwatch()
 	w.Wait()
 	work.Wait()
@@ -120,7 +129,7 @@ func (s *shown) runWithout(a fyne.App, why error) {
 	w.SetContent(container.NewPadded(text))
 	w.Resize(fyne.NewSize(600, 300))
 	window.CloseByQuitting(a, w, nil)
-	s.goTo = func(window.Route) { w.RequestFocus() }
+	s.goTo = func(string, window.Route) { w.RequestFocus() }
 	w.ShowAndRun()
 }
 
@@ -143,7 +152,7 @@ func (s *shown) serve(request string) string {
 		if err != nil {
 			return err.Error()
 		}
-		window.OnMain(func() { s.goTo(r) })
+		window.OnMain(func() { s.goTo(route, r) })
 		return "ok"
 	}
 	return "unknown request " + verb

@@ -94,7 +94,7 @@ func (m *menu) act(id, action string) error {
 	}
 	v, ok := m.notes.Load(id)
 	if !ok {
-		return m.desk.Do(m.ctx, tray.Action{Verb: tray.Window, Arg: app.RouteReality})
+		return m.desk.Do(m.ctx, tray.Action{Verb: tray.Window, Arg: app.RouteLast})
 	}
 	e := v.(backend.Event)
 	a := tray.Action{Verb: tray.Window, Target: e.Target, Arg: app.RouteBuild(e.Target, e.Build)}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -132,8 +133,7 @@ func start(t *testing.T, env []string, argv ...string) *program {
 		case <-p.ended:
 		case <-time.After(limit):
 			t.Errorf("%s does not end", argv[0])
-			_ = p.cmd.Process.Kill()
-			<-p.ended
+			p.dump()
 		}
 		if t.Failed() {
 			t.Logf("%s said:\n%s", argv[0], p.says)
@@ -149,8 +149,20 @@ func (p *program) end(t *testing.T) error {
 	case <-p.ended:
 		return p.err
 	case <-time.After(limit):
+		p.dump()
 		t.Fatalf("%s does not end; it said:\n%s", p.cmd.Path, p.says)
 		return nil
+	}
+}
+
+// dump ends a program that hangs; what it said then tells where, if it is ours.
+func (p *program) dump() {
+	_ = p.cmd.Process.Signal(syscall.SIGQUIT)
+	select {
+	case <-p.ended:
+	case <-time.After(3 * time.Second):
+		_ = p.cmd.Process.Kill()
+		<-p.ended
 	}
 }
 

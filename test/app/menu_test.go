@@ -3,8 +3,11 @@
 package app
 
 import (
+	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -79,7 +82,7 @@ func TestSecondLaunch(t *testing.T) {
 	if err := second.end(t); err != nil || !strings.Contains(second.says.String(), "runs already") {
 		t.Errorf("%v: %s", err, second.says)
 	}
-	until(t, "the window", func() bool { return strings.Contains(app.says.String(), "route=reality") })
+	until(t, "the window", func() bool { return strings.Contains(app.says.String(), "msg=window") })
 	awaitWindow(t, h)
 }
 
@@ -154,4 +157,64 @@ func TestClose(t *testing.T) {
 		t.Errorf("%v: %s", err, app.says)
 	}
 	_ = move.cmd.Process.Kill()
+	<-move.ended
+}
+
+// A window opens where and as large as the last one was, however that ended; a
+// route that is asked for comes first.
+func TestSamePlace(t *testing.T) {
+	h := newHome(t)
+	open := func(route ...string) (*program, appWindow) {
+		p := start(t, h.env(), append([]string{filepath.Join(h.bin, "ingot-app"), "window"}, route...)...)
+		w := appWindow{pid: p.cmd.Process.Pid}
+		until(t, "the window", func() bool { // the last one's may still be there
+			for _, w.id = range windows() {
+				out, _ := exec.Command("xdotool", "getwindowpid", w.id).Output() // it may just go
+				if strings.TrimSpace(string(out)) == strconv.Itoa(w.pid) {
+					return true
+				}
+			}
+			return strings.Contains(p.says.String(), noWindow)
+		})
+		if strings.Contains(p.says.String(), noWindow) {
+			t.Skip("this ingot-app was built without its window")
+		}
+		return p, w
+	}
+	place := func() (kept struct {
+		Route         string
+		Width, Height int
+	}) {
+		text, err := os.ReadFile(filepath.Join(h.dir, "data", "window.json"))
+		if err != nil || json.Unmarshal(text, &kept) != nil {
+			t.Fatalf("%s, %v", text, err)
+		}
+		return kept
+	}
+	p, w := open("targets")
+	w.drawn(t, "same-place")
+	run(t, "xdotool", "windowsize", w.id, "1010", "650")
+	until(t, "the size", func() bool { return strings.Contains(run(t, "xdotool", "getwindowgeometry", w.id), "1010x650") })
+	run(t, "xdotool", "sleep", "0.5") // the toolkit is told of it, too
+	run(t, "xdotool", "windowactivate", w.id, "key", "alt+F4")
+	if err := p.end(t); err != nil {
+		t.Fatalf("%v: %s", err, p.says)
+	}
+	if k := place(); k.Route != "targets" || k.Width < 1000 || k.Height < 640 {
+		t.Errorf("kept: %+v", k)
+	}
+	p, w = open()
+	until(t, "the size of before", func() bool { return strings.Contains(run(t, "xdotool", "getwindowgeometry", w.id), "1010x650") })
+	w.close(t)
+	_ = p.end(t) // ended from outside
+	if k := place(); k.Route != "targets" {
+		t.Errorf("kept by one that was ended: %+v", k)
+	}
+	p, w = open("settings")
+	w.drawn(t, "other-place")
+	w.close(t)
+	_ = p.end(t)
+	if k := place(); k.Route != "settings" {
+		t.Errorf("kept after another route: %+v", k)
+	}
 }
