@@ -25,7 +25,7 @@ section() { # TITLE COMMAND…
 	{
 		printf '\n## %s\n\n`%s`: exit %s after %s s\n\n```\n' "$title" "$*" "$code" "$((SECONDS - started))"
 		if [ "$code" -eq 0 ]; then
-			grep -E '^ *--- |the same bytes again|^ok ' "$log"
+			grep -E '^ *--- |the same bytes again|^ok |boot: login|publish +passed' "$log"
 		else
 			tail -n 60 "$log"
 		fi
@@ -49,6 +49,7 @@ home=$(mktemp -d /var/tmp/ingot-soak-XXXXXX)
 export INGOT_HOME=$home INGOT_KEYCHAIN=off INGOT_CONFIG=$PWD/test
 unset INGOT_CACHE
 section "A whole build from clean caches, and the same again without a cache" bin/ingot build "$target" --check
+section "Another suite and kernel series, by recipe alone" bin/ingot build debian-13-arm64-lean
 chmod -R u+w "$home" && rm -rf "$home"
 echo "$out"
 exit "$failed"

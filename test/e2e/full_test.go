@@ -83,19 +83,35 @@ func buildOnFullDisk(t *testing.T, env []string, disk, step string) (stderr stri
 	return errOut.String(), code
 }
 
-// fill leaves a few pages of the disk.
+// fill leaves a few pages of the disk, which others write to meanwhile.
 func fill(t *testing.T, disk, filler string) {
 	t.Helper()
-	var st syscall.Statfs_t
-	if err := syscall.Statfs(disk, &st); err != nil {
-		t.Fatal(err)
-	}
 	f, err := os.Create(filler)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if err := syscall.Fallocate(int(f.Fd()), 0, 0, (int64(st.Bavail)-8)*int64(st.Bsize)); err != nil {
-		t.Fatal(err)
+	const few = 16
+	for end := int64(0); ; {
+		var st syscall.Statfs_t
+		if err := syscall.Statfs(disk, &st); err != nil {
+			t.Fatal(err)
+		}
+		if st.Bavail <= few {
+			return
+		}
+		for room := (int64(st.Bavail) - few/2) * int64(st.Bsize); ; room /= 2 {
+			if room < int64(st.Bsize) {
+				return
+			}
+			err := syscall.Fallocate(int(f.Fd()), 0, end, room)
+			if err == nil {
+				end += room
+				break
+			}
+			if err != syscall.ENOSPC {
+				t.Fatal(err)
+			}
+		}
 	}
 }
