@@ -84,37 +84,41 @@ func place(t *testing.T, x, y, w, h int, search ...string) (int, int) {
 		id = ids[len(ids)-1]
 		return true
 	})
-	xdo(t, "windowsize", id, strconv.Itoa(w), strconv.Itoa(h)) // xdotool's --sync waits 15 s for one that has the size already
-	var at corner
-	until(t, "the window's place", func() bool { // the window manager's frame moves it a little
+	var now, before frame
+	until(t, "the window's place", func() bool { // one that has just come may still be given another by its program
+		xdo(t, "windowsize", id, strconv.Itoa(w), strconv.Itoa(h))
 		xdo(t, "windowmove", id, strconv.Itoa(x), strconv.Itoa(y))
-		now := cornerOf(t, id)
-		t.Logf("%v: wanted %d,%d, is %v", search, x, y, now)
-		still := now == at
-		at = now
-		return still && max(at.x-x, x-at.x) < 60 && max(at.y-y, y-at.y) < 60
+		before, now = now, frameOf(t, id)
+		t.Logf("%v: wanted %dx%d at %d,%d, is %+v", search, w, h, x, y, now)
+		// the window manager's frame moves it a little, and it may have a least size
+		near := func(a, b int) bool { return max(a-b, b-a) < 60 }
+		return now == before && near(now.w, w) && near(now.h, h) && near(now.x, x) && near(now.y, y)
 	})
-	return at.x + w/2, at.y + h/2
+	return now.x + now.w/2, now.y + now.h/2
 }
 
-// corner is a window's upper left one on the screen.
-type corner struct{ x, y int }
+// frame is where a window is on the screen, and how large.
+type frame struct{ x, y, w, h int }
 
-func cornerOf(t *testing.T, id string) corner {
+func frameOf(t *testing.T, id string) frame {
 	t.Helper()
-	var c corner
+	var f frame
 	for line := range strings.Lines(run(t, "xdotool", "getwindowgeometry", "--shell", id)) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		n, err := strconv.Atoi(value)
 		switch {
 		case err != nil:
 		case name == "X":
-			c.x = n
+			f.x = n
 		case name == "Y":
-			c.y = n
+			f.y = n
+		case name == "WIDTH":
+			f.w = n
+		case name == "HEIGHT":
+			f.h = n
 		}
 	}
-	return c
+	return f
 }
 
 // drag holds the button from one point of the screen to another, in steps as a
@@ -294,7 +298,7 @@ func TestDragCard(t *testing.T) {
 	into := t.TempDir()
 	start(t, h.env(), "pcmanfm", "--no-desktop", into)
 	x1, y1 := place(t, 20, 440, 900, 300, "--class", "pcmanfm")
-	at := cornerOf(t, w.id)
+	at := frameOf(t, w.id)
 	drag(t, at.x+300, at.y+32, x1+200, y1+60)
 	var arrived []string
 	until(t, "the file", func() bool {

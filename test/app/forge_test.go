@@ -96,7 +96,7 @@ func TestForge(t *testing.T) {
 	into := t.TempDir()
 	start(t, h.env(), "pcmanfm", "--no-desktop", into)
 	x1, y1 := place(t, 20, 440, 900, 300, "--class", "pcmanfm")
-	at := cornerOf(t, w.id)
+	at := frameOf(t, w.id)
 	drag(t, at.x+300, at.y+32, x1+200, y1+60)
 	arrived := filepath.Join(into, filepath.Base(artifacts[0])) // proven: its name says nothing else
 	until(t, "the file", func() bool { return sameBytes(artifacts[0], arrived) == nil })
