@@ -41,7 +41,7 @@ section "The team's server away for ten minutes" env INGOT_AWAY=10m go test -cou
 if command -v apt-get >/dev/null; then
 	section "20 exports of a running guest under load, the unsafe way, and a kernel built in a guest" env RUN='^(TestSoakExports|TestBuildInside)$' TIMEOUT=150m scripts/e2e-lima.sh
 fi
-for f in $(grep -rho 'func Fuzz[A-Za-z]*' backend --include=*_test.go | cut -c6- | sort -u); do
+for f in $(grep -rho 'func Fuzz[A-Za-z0-9]*' backend --include=*_test.go | cut -c6- | sort -u); do
 	dir=$(grep -rl "func $f(" backend --include=*_test.go | xargs dirname)
 	section "$f, ${FUZZTIME:-60s}" go test -run xxx -fuzz "^$f\$" -fuzztime "${FUZZTIME:-60s}" "./$dir"
 done
