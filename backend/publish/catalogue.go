@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -112,10 +113,19 @@ func merge(old []byte, e Entry) (Index, error) {
 	return index, nil
 }
 
+// updates are the mutable objects that this process changes: address → *sync.Mutex.
+// A store of files looks at the condition of a write and then writes, and of two
+// at once both may find theirs met (versitygw's posix backend).
+var updates sync.Map
+
 // update reads a mutable object, changes it, and writes it back if nobody else
-// did meanwhile; else it starts over.
+// did meanwhile; else it starts over. Within this process one after the other
+// does.
 func (p *publishing) update(ctx context.Context, name, mediaType string, change func(old []byte) ([]byte, error)) error {
-	for try := range catalogueTries {
+	turn, _ := updates.LoadOrStore(p.endpoint.URL+" "+p.endpoint.Bucket+" "+p.key(name), &sync.Mutex{})
+	once := func() error {
+		turn.(*sync.Mutex).Lock()
+		defer turn.(*sync.Mutex).Unlock()
 		old, etag, _, err := p.get(ctx, name)
 		if err != nil {
 			return err
@@ -124,8 +134,10 @@ func (p *publishing) update(ctx context.Context, name, mediaType string, change 
 		if err != nil || bytes.Equal(old, data) {
 			return err
 		}
-		err = p.replace(ctx, name, data, mediaType, etag)
-		if !errors.Is(err, errMoved) {
+		return p.replace(ctx, name, data, mediaType, etag)
+	}
+	for try := range catalogueTries {
+		if err := once(); !errors.Is(err, errMoved) {
 			return err
 		}
 		select {
