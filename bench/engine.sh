@@ -71,7 +71,8 @@ idle() { # WHAT LIMIT
 }
 curl -sN --unix-socket "$home/data/owner.sock" http://owner/v1/events > /dev/null & # a client, as the menu is: the owner stays, the queue ends
 client=$!
-idle "queue still up" "${LIMIT_CPU_QUEUE:-0.5}"
+# for at most a minute after the last job: nats-server ticks ten times a second
+idle "queue still up" "${LIMIT_CPU_QUEUE:-1}"
 sleep $((85 - ${SECONDS_IDLE:-60}))
 idle "queue ended, a client connected" "${LIMIT_CPU:-0.1}"
 within "memory of the idle owner" "$(awk '/^VmRSS/ { printf "%.0f", $2 / 1024 }' "/proc/$pid/status")" "${LIMIT_RSS:-60}" MB

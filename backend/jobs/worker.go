@@ -35,9 +35,12 @@ type Worker struct {
 // held is how many jobs a worker may hold that wait for a lease.
 const held = 16
 
-// look is how often a worker looks at lanes without having been told of a job:
-// for those that come back after a delay or from a silent worker.
-const look = time.Second
+// soon is when a worker looks at its lanes again after it was told of a job, or
+// has ended one: the server acknowledges a job a moment before its consumer
+// offers it. Each look that finds nothing doubles the wait, up to a sixth of
+// AckWait; that is how late it sees a job that comes back after a delay or from
+// a silent worker.
+const soon = 5 * time.Millisecond
 
 // Run works until ctx ends, and returns when every handler has. Jobs that ran
 // then stay in the queue.
@@ -70,18 +73,26 @@ func (w Worker) Run(ctx context.Context, q *Queue) error {
 		defer stop()
 	}
 	defer r.running.Wait()
-	ticker := time.NewTicker(look)
-	defer ticker.Stop()
+	wait := soon
+	again := time.NewTimer(wait)
+	defer again.Stop()
 	for {
+		freed, back := r.freed(), q.back.told() // before the look: what comes during it counts
 		if err := r.take(ctx, consumers); err != nil {
 			w.Log.Warn("worker", "err", err) // the server is away: the next look may find it
 		}
+		again.Reset(wait)
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-wake:
-		case <-r.freed():
-		case <-ticker.C:
+			wait = soon
+		case <-freed:
+			wait = soon
+		case <-back:
+			wait = soon
+		case <-again.C:
+			wait = min(2*wait, q.opt.AckWait/6)
 		}
 	}
 }
@@ -294,6 +305,7 @@ func (w *worker) end(ctx context.Context, m jetstream.Msg, j Job, err error) {
 		return // it is another one's
 	case errors.Is(cause, ErrStopping) && errors.Is(err, context.Canceled):
 		_ = m.Nak() // at once to another; otherwise after AckWait
+		_ = w.q.conn.Publish(wakeSubject, nil)
 		return
 	case errors.As(err, &retry):
 		_ = m.NakWithDelay(retry.After)
