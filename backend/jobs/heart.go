@@ -46,6 +46,7 @@ func (h *heart) run(ctx context.Context, cancel context.CancelCauseFunc) {
 	defer ticker.Stop()
 	ends := time.NewTimer(wait * 5 / 6)
 	defer ends.Stop()
+	silent := errors.New("no answer")
 	for {
 		select {
 		case <-h.stop:
@@ -55,7 +56,7 @@ func (h *heart) run(ctx context.Context, cancel context.CancelCauseFunc) {
 				h.w.Log.Warn("worker: the server is away, the job goes on", "job", h.j.ID)
 				continue
 			}
-			cancel(ErrLeaseLost)
+			cancel(&notRenewed{silent})
 			return
 		case <-h.w.q.back.told():
 		case <-ticker.C:
@@ -69,6 +70,7 @@ func (h *heart) run(ctx context.Context, cancel context.CancelCauseFunc) {
 			cancel(ErrLeaseLost)
 			return
 		default:
+			silent = err
 			h.w.Log.Warn("worker: heartbeat", "job", h.j.ID, "err", err)
 		}
 	}

@@ -75,6 +75,18 @@ var (
 	ErrStopping  error = &stopError{"the worker stops"}
 )
 
+// notRenewed is an ErrLeaseLost of a job that nobody else has taken yet: the
+// queue did not renew its lease in time.
+type notRenewed struct{ err error }
+
+func (e *notRenewed) Error() string {
+	return fmt.Sprintf("the queue did not renew the job's lease: %v", e.err)
+}
+func (e *notRenewed) Unwrap() error { return e.err }
+func (e *notRenewed) Is(target error) bool {
+	return target == ErrLeaseLost || target == context.Canceled
+}
+
 // stopError is the cause of a context that was cancelled, and counts as
 // context.Canceled.
 type stopError struct{ msg string }
@@ -131,9 +143,11 @@ type Queue struct {
 	back   comebacks // of a server that was away
 }
 
-// open makes sure of stream, consumers and bucket. fresh forgets which jobs
-// were being run and by whom: right where nobody else can be.
-func open(ctx context.Context, conn *nats.Conn, opt Options, fresh bool) (*Queue, error) {
+// open makes sure of stream, consumers and bucket. own says that the server is
+// this process's: which jobs are run and by whom is then kept in memory alone,
+// since nobody else can be running one when it starts. A full disk takes no
+// lease away, and nothing has to be synced for one.
+func open(ctx context.Context, conn *nats.Conn, opt Options, own bool) (*Queue, error) {
 	q := &Queue{opt: opt.withDefaults(), conn: conn, stop: func() {}}
 	conn.SetReconnectHandler(func(*nats.Conn) { q.back.tell() })
 	var err error
@@ -144,19 +158,21 @@ func open(ctx context.Context, conn *nats.Conn, opt Options, fresh bool) (*Queue
 		Retention: jetstream.WorkQueuePolicy, Storage: jetstream.FileStorage, Duplicates: duplicates}); err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
-	if fresh {
+	leases := jetstream.KeyValueConfig{Bucket: leaseBucket, TTL: q.opt.AckWait, Storage: jetstream.FileStorage}
+	if own {
+		leases.Storage = jetstream.MemoryStorage
 		if err := q.js.DeleteKeyValue(ctx, leaseBucket); err != nil && !errors.Is(err, jetstream.ErrBucketNotFound) {
 			return nil, fmt.Errorf("queue: leases: %w", err)
 		}
 	}
 	for _, l := range lanes {
 		for _, c := range q.opt.Classes {
-			if err := q.openLane(ctx, l, c, fresh); err != nil {
+			if err := q.openLane(ctx, l, c, own); err != nil {
 				return nil, fmt.Errorf("queue: lane %s: %w", l, err)
 			}
 		}
 	}
-	if q.leases, err = q.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: leaseBucket, TTL: q.opt.AckWait, Storage: jetstream.FileStorage}); err != nil {
+	if q.leases, err = q.js.CreateOrUpdateKeyValue(ctx, leases); err != nil {
 		return nil, fmt.Errorf("queue: leases: %w", err)
 	}
 	return q, nil
@@ -167,13 +183,13 @@ func open(ctx context.Context, conn *nats.Conn, opt Options, fresh bool) (*Queue
 const classUnused = 24 * time.Hour
 
 // openLane makes sure of the consumer of a lane and class.
-func (q *Queue) openLane(ctx context.Context, l Lane, class string, fresh bool) error {
+func (q *Queue) openLane(ctx context.Context, l Lane, class string, own bool) error {
 	cfg := jetstream.ConsumerConfig{Durable: laneName(l, class), FilterSubject: Job{Lane: l, Class: class}.under() + "*",
-		AckPolicy: jetstream.AckExplicitPolicy, AckWait: q.opt.AckWait, MaxDeliver: q.opt.MaxDeliver}
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: q.opt.AckWait, MaxDeliver: q.opt.MaxDeliver, MemoryStorage: own}
 	if class != "" {
 		cfg.InactiveThreshold = classUnused
 	}
-	if fresh {
+	if own {
 		if err := q.stream.DeleteConsumer(ctx, cfg.Durable); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return err
 		}
