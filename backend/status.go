@@ -53,12 +53,11 @@ func isUnknown(err error) bool {
 func (b *Backend) facts(ctx context.Context, name string) (reality.Facts, error) {
 	f := reality.Facts{Files: map[string]reality.File{}}
 	f.Current, f.Title = b.current(name)
-	var err error
-	if f.Evidence, err = b.ledger.Newest(ctx, name, b.Keys()); err != nil {
-		return f, err
-	}
 	builds, err := b.ledger.Builds(name)
 	if err != nil {
+		return f, err
+	}
+	if f.Evidence, err = evidence.NewestOf(ctx, builds, b.Keys()); err != nil {
 		return f, err
 	}
 	for _, bd := range slices.Backward(builds) { // one build of a target runs at a time; those that wait have no journal
@@ -98,7 +97,7 @@ func (b *Backend) current(name string) (reality.Inputs, string) {
 	if err != nil {
 		return reality.Inputs{ErrCause: "config.invalid", ErrMessage: err.Error()}, ""
 	}
-	lock, err := b.targets.Lock(r)
+	lock, digest, err := b.targets.LockOf(r)
 	if err == nil {
 		err = lock.Check(r)
 	}
@@ -115,7 +114,7 @@ func (b *Backend) current(name string) (reality.Inputs, string) {
 		return reality.Inputs{ErrCause: cause.Of(err), ErrMessage: err.Error()}, r.Title
 	}
 	k := build.KeysOf(r, lock, frags)
-	return reality.Inputs{Recipe: r.Digest(), Lock: lock.Digest(), KernelKey: k.Kernel.Key(), ImageKey: k.Image.Key()}, r.Title
+	return reality.Inputs{Recipe: r.Digest(), Lock: digest, KernelKey: k.Kernel.Key(), ImageKey: k.Image.Key()}, r.Title
 }
 
 // Evidence looks a document up by id or the start of one.

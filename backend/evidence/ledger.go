@@ -106,6 +106,11 @@ func (l Ledger) Newest(ctx context.Context, target string, keys Keys) ([]Documen
 	if err != nil {
 		return nil, err
 	}
+	return NewestOf(ctx, builds, keys)
+}
+
+// NewestOf is Newest of builds that Builds has listed.
+func NewestOf(ctx context.Context, builds []Build, keys Keys) ([]Document, error) {
 	n := newest{have: map[Kind]bool{}, seen: map[subjectOf]bool{}}
 	for _, b := range slices.Backward(builds) {
 		docs, err := b.EvidenceOf(ctx, keys, n.wants)

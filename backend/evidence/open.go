@@ -3,12 +3,15 @@ package evidence
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 )
@@ -81,15 +84,48 @@ func (d Document) judge(ctx context.Context, env *dsse.Envelope, keys Keys) Docu
 		d.Problem = CauseForeign + ": signed by key " + env.Signatures[0].KeyID + ", which is not accepted here"
 		return d
 	}
-	v, err := dsse.NewEnvelopeVerifier(dsseKey{public: key, id: env.Signatures[0].KeyID})
-	if err == nil {
-		_, err = v.Verify(ctx, env)
-	}
-	if err != nil {
-		return d.distrust(CauseSignature, "its signature does not fit its content")
+	same := sha256.Sum256(append(slices.Clone(key), d.Envelope...))
+	if !fits.has(same) {
+		v, err := dsse.NewEnvelopeVerifier(dsseKey{public: key, id: env.Signatures[0].KeyID})
+		if err == nil {
+			_, err = v.Verify(ctx, env)
+		}
+		if err != nil {
+			return d.distrust(CauseSignature, "its signature does not fit its content")
+		}
+		fits.add(same)
 	}
 	d.Trust, d.KeyID = Signed, env.Signatures[0].KeyID
 	return d
+}
+
+// fits holds the keys and envelopes, by the digest of both, whose signatures
+// this process found to fit: of the same bytes that need not be found again.
+var fits remembered
+
+// remembered is a set of digests. It forgets all when it is full. Its methods
+// may be called from several goroutines.
+type remembered struct {
+	mu  sync.Mutex
+	set map[[sha256.Size]byte]struct{}
+}
+
+const rememberedMost = 1 << 15 // of 32 bytes each
+
+func (r *remembered) has(sum [sha256.Size]byte) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, ok := r.set[sum]
+	return ok
+}
+
+func (r *remembered) add(sum [sha256.Size]byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.set == nil || len(r.set) == rememberedMost {
+		r.set = map[[sha256.Size]byte]struct{}{}
+	}
+	r.set[sum] = struct{}{}
 }
 
 func (d Document) distrust(cause, why string) Document {

@@ -21,7 +21,7 @@ type Set struct {
 	userDir  string // <config>/targets
 	recipes  map[string]Recipe
 	problems map[string]error
-	locks    sync.Map // file and digest of its bytes → parsed Lock
+	locks    sync.Map // file and digest of its bytes → readLock
 }
 
 // Load reads the shipped recipes and the user's, which win by name.
@@ -203,22 +203,35 @@ func (s *Set) Problem(name string) error { return s.problems[name] }
 
 // Lock reads the recipe's lock; a missing one is a *StaleLockError.
 func (s *Set) Lock(r Recipe) (Lock, error) {
+	l, _, err := s.LockOf(r)
+	return l, err
+}
+
+// LockOf is Lock with the lock's digest, which is remembered as the lock is.
+func (s *Set) LockOf(r Recipe) (l Lock, digest string, err error) {
 	file, data, err := s.read("targets/" + r.LockName() + ".lock.yaml")
 	if errors.Is(err, fs.ErrNotExist) {
-		return Lock{}, &StaleLockError{r.Name, "there is no lock yet"}
+		return Lock{}, "", &StaleLockError{r.Name, "there is no lock yet"}
 	}
 	if err != nil {
-		return Lock{}, err
+		return Lock{}, "", err
 	}
 	key := fmt.Sprintf("%s %x", file, sha256.Sum256(data))
 	if l, ok := s.locks.Load(key); ok {
-		return l.(Lock), nil
+		l := l.(readLock)
+		return l.Lock, l.digest, nil
 	}
-	l, err := ParseLock(file, data)
-	if err == nil {
-		s.locks.Store(key, l)
+	if l, err = ParseLock(file, data); err != nil {
+		return l, "", err
 	}
-	return l, err
+	digest = l.Digest()
+	s.locks.Store(key, readLock{l, digest})
+	return l, digest, nil
+}
+
+type readLock struct {
+	Lock
+	digest string
 }
 
 // LockPath is where a renewed lock of r is written.
