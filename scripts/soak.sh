@@ -63,6 +63,7 @@ for t in debian-12-amd64 debian-13-arm64; do
 	section "$t with its own kernel" bin/ingot build "$t"
 done
 [ -z "$left" ] || printf '\n## Not run this time\n\n%s' "$left" >> "$out"
+bin/ingot owner stop > /dev/null 2>&1 || true
 chmod -R u+w "$home" && rm -rf "$home"
 echo "$out"
 exit "$failed"
