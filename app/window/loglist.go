@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"fyne.io/fyne/v2"
-	"fyne.io/fyne/v2/canvas"
 	"fyne.io/fyne/v2/container"
 	"fyne.io/fyne/v2/theme"
 	"fyne.io/fyne/v2/widget"
@@ -65,20 +64,6 @@ func newLogList(w *Window, file string, live bool, phases ...backend.Phase) *log
 		l.read(ctx, live)
 	})
 	return l
-}
-
-// newLogLine is bare text: a label's padding would show half as many lines.
-func newLogLine() fyne.CanvasObject {
-	t := canvas.NewText("", theme.Color(theme.ColorNameForeground))
-	t.TextStyle.Monospace = true
-	t.TextSize = theme.CaptionTextSize()
-	return t
-}
-
-func setLogLine(o fyne.CanvasObject, s string, c fyne.ThemeColorName) {
-	t := o.(*canvas.Text)
-	t.Text, t.Color = s, theme.Color(c)
-	t.Refresh()
 }
 
 func (l *logList) length() int {

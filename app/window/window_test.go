@@ -235,6 +235,8 @@ func (s *stage) texts() string {
 				all = append(all, o.Text)
 			case *canvas.Text:
 				all = append(all, o.Text)
+			case *logLine:
+				all = append(all, o.text)
 			}
 		})
 	})

@@ -103,26 +103,49 @@ func (e *LostError) Unwrap() error { return e.Err }
 // CauseID names the cause.
 func (e *LostError) CauseID() string { return "guest.lost" }
 
-// tail passes bytes through and keeps the last few KiB.
+// tail passes bytes through and keeps the last few KiB. A writer that fails, as
+// a log on a full disk does, does not end the command at once: a closed pipe
+// would, and the command's own words on what is wrong were lost.
 type tail struct {
-	mu   sync.Mutex
-	w    io.Writer
-	kept []byte
+	mu      sync.Mutex
+	w       io.Writer
+	kept    []byte
+	err     error  // of w
+	dropped int    // bytes since
+	give    func() // called once they are more than dropMost; nil fails the writing, which closes a pipe
 }
 
-const tailBytes = 4 << 10
+const (
+	tailBytes = 4 << 10
+	dropMost  = 1 << 20 // of output that nobody takes; then the command is ended
+)
 
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.kept = append(t.kept, p[max(0, len(p)-tailBytes):]...)
 	if len(t.kept) > 2*tailBytes {
 		t.kept = append([]byte(nil), t.kept[len(t.kept)-tailBytes:]...)
 	}
-	t.mu.Unlock()
-	if t.w == nil {
-		return len(p), nil
+	switch {
+	case t.err != nil:
+		if t.dropped += len(p); t.dropped > dropMost {
+			if t.give == nil {
+				return 0, t.err
+			}
+			t.give()
+		}
+	case t.w != nil:
+		_, t.err = t.w.Write(p)
 	}
-	return t.w.Write(p)
+	return len(p), nil
+}
+
+// failed is why the command's output was not taken, or nil.
+func (t *tail) failed() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.err
 }
 
 // lines returns the last 20 whole lines.

@@ -84,10 +84,10 @@ func (l *Local) Run(ctx context.Context, c Cmd) error {
 	if errors.As(err, &exit) {
 		return &ExitError{Argv: c.Argv, Code: exit.ExitCode(), Tail: report()}
 	}
-	if errors.Is(err, exec.ErrWaitDelay) { // it succeeded; a daemon it left held the pipe
-		return nil
+	if err != nil && !errors.Is(err, exec.ErrWaitDelay) { // of which it succeeded; a daemon it left held the pipe
+		return err
 	}
-	return err
+	return errors.Join(stdout.failed(), stderr.failed())
 }
 
 // secretNames are parts of environment names that no build command gets.

@@ -199,6 +199,9 @@ func (s *SSH) Run(ctx context.Context, c Cmd) error {
 	}
 	defer sess.Close()
 	stdout, stderr, report := outputs(c)
+	useless, give := context.WithCancel(ctx) // a session whose output is not read on never ends
+	defer give()
+	stdout.give, stderr.give = give, give
 	group := &groupReader{w: stderr, got: make(chan int, 1)}
 	sess.Stdin, sess.Stdout, sess.Stderr = c.Stdin, stdout, group
 	if err := sess.Start(remoteCommand(c)); err != nil {
@@ -208,11 +211,14 @@ func (s *SSH) Run(ctx context.Context, c Cmd) error {
 	go func() { done <- sess.Wait() }()
 	select {
 	case err = <-done:
-	case <-ctx.Done():
+	case <-useless.Done():
 		s.endGroup(group.got)
 		select {
 		case <-done:
 		case <-time.After(stopGrace):
+		}
+		if ctx.Err() == nil {
+			return errors.Join(stdout.failed(), stderr.failed())
 		}
 		return context.Cause(ctx)
 	}
@@ -223,6 +229,9 @@ func (s *SSH) Run(ctx context.Context, c Cmd) error {
 			code = -1
 		}
 		return &ExitError{Argv: c.Argv, Code: code, Tail: report()}
+	}
+	if failed := errors.Join(stdout.failed(), stderr.failed()); failed != nil {
+		return failed
 	}
 	if err != nil {
 		return &LostError{s.Name(), err}

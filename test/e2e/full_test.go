@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -27,7 +28,7 @@ func TestL_FullDisk(t *testing.T) {
 	if err := os.Mkdir(small, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	run(t, "mount", "-t", "tmpfs", "-o", "size=9g,mode=755", "none", small)
+	run(t, "mount", "-t", "tmpfs", "-o", "size="+large+",mode=755", "none", small)
 	t.Cleanup(func() { run(t, "umount", "-l", small) })
 	home := filepath.Join(small, "home")
 	env := append(environment(home), "INGOT_WORK="+filepath.Join(small, "guest-work"))
@@ -56,9 +57,9 @@ func TestL_FullDisk(t *testing.T) {
 	}
 }
 
-// buildOnFullDisk makes the step necessary, starts it, and fills the disk as
-// soon as it has begun. A build that has not ended two minutes later gets room
-// again.
+// buildOnFullDisk makes the step necessary, starts it, and leaves the disk no
+// room as soon as it has begun. A build that has not ended two minutes later gets
+// room again.
 func buildOnFullDisk(t *testing.T, env []string, disk, step string) (stderr string, code int, waited bool) {
 	t.Helper()
 	forget(t, filepath.Join(disk, "home"), step)
@@ -73,14 +74,13 @@ func buildOnFullDisk(t *testing.T, env []string, disk, step string) (stderr stri
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	filler := filepath.Join(disk, "filler")
-	defer os.Remove(filler)
+	defer resize(t, disk, large)
 	var room atomic.Bool
 	defer func() { waited = room.Load() }()
 	for s := bufio.NewScanner(stdout); s.Scan(); {
 		if strings.Contains(s.Text(), `"step-started"`) && strings.Contains(s.Text(), `"step":"`+step+`"`) {
-			fill(t, disk, filler)
-			again := time.AfterFunc(2*time.Minute, func() { room.Store(true); _ = os.Remove(filler) })
+			fill(t, disk)
+			again := time.AfterFunc(2*time.Minute, func() { room.Store(true); resize(t, disk, large) })
 			defer again.Stop()
 		}
 	}
@@ -93,35 +93,33 @@ func buildOnFullDisk(t *testing.T, env []string, disk, step string) (stderr stri
 	return errOut.String(), code, false // waited is set on the way out
 }
 
-// fill leaves a few pages of the disk, which others write to meanwhile.
-func fill(t *testing.T, disk, filler string) {
+// large is the size of the disk while it has room.
+const large = "9g"
+
+// resize gives the disk, a tmpfs, another size at once; false when more than that
+// is on it.
+func resize(t *testing.T, disk, size string) bool {
 	t.Helper()
-	f, err := os.Create(filler)
-	if err != nil {
-		t.Fatal(err)
+	out, err := exec.Command("mount", "-o", "remount,size="+size, disk).CombinedOutput()
+	if err != nil && size == large {
+		t.Errorf("remount: %v: %s", err, out)
 	}
-	defer f.Close()
-	const few = 16
-	for end := int64(0); ; {
+	return err == nil
+}
+
+// fill leaves a few pages of the disk, which others write to meanwhile.
+func fill(t *testing.T, disk string) {
+	t.Helper()
+	for few := uint64(8); ; few *= 2 {
 		var st syscall.Statfs_t
 		if err := syscall.Statfs(disk, &st); err != nil {
 			t.Fatal(err)
 		}
-		if st.Bavail <= few {
+		if resize(t, disk, strconv.FormatUint((st.Blocks-st.Bfree+few)*uint64(st.Bsize), 10)) {
 			return
 		}
-		for room := (int64(st.Bavail) - few/2) * int64(st.Bsize); ; room /= 2 {
-			if room < int64(st.Bsize) {
-				return
-			}
-			err := syscall.Fallocate(int(f.Fd()), 0, end, room)
-			if err == nil {
-				end += room
-				break
-			}
-			if err != syscall.ENOSPC {
-				t.Fatal(err)
-			}
+		if few > 1<<16 {
+			t.Fatal("the disk could not be filled")
 		}
 	}
 }

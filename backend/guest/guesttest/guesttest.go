@@ -23,7 +23,7 @@ import (
 // Run runs the suite. open opens the guest, which has pgrep, afresh for each test.
 func Run(t *testing.T, open func(t *testing.T) guest.Guest) {
 	tests := map[string]func(*testing.T, guest.Guest){
-		"exit codes": exitCodes, "streams": streams, "arguments": arguments, "stdin, env, dir": surroundings,
+		"exit codes": exitCodes, "full log": fullLog, "streams": streams, "arguments": arguments, "stdin, env, dir": surroundings,
 		"cancel": cancel, "long line": longLine, "put and get": putAndGet, "sparse": sparse, "missing file": missingFile,
 		"work directories": workDirs, "reclaim": reclaim, "facts": facts,
 	}
@@ -58,6 +58,30 @@ func exitCodes(t *testing.T, g guest.Guest) {
 	}
 	if err := g.Run(ctx, guest.Cmd{}); err == nil {
 		t.Error("an empty command was no error")
+	}
+}
+
+// full takes nothing, as a file on a full disk.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// fullLog: a command whose output is not taken still says what is wrong with it;
+// one that passes has not passed, and one that never ends is ended.
+func fullLog(t *testing.T, g guest.Guest) {
+	ctx := context.Background()
+	run := func(script string) error {
+		return g.Run(ctx, guest.Cmd{Argv: []string{"sh", "-c", script}, Stdout: full{}, Stderr: full{}})
+	}
+	var exit *guest.ExitError
+	if err := run("echo one >&2; sleep 0.3; echo two; echo why >&2; exit 7"); !errors.As(err, &exit) || exit.Code != 7 || !strings.Contains(exit.Tail, "why") {
+		t.Errorf("a command that fails: %v", err)
+	}
+	if err := run("echo one"); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("a command that passes: %v", err)
+	}
+	if err := run("while echo more; do :; done; exit 3"); err == nil {
+		t.Error("a command that says more and more passed")
 	}
 }
 
