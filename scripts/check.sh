@@ -13,7 +13,7 @@ pkgs=$(go list ./... | grep -v -e /app/window -e /app/tray/native -e /cmd/ingot-
 GOOS=darwin GOARCH=arm64 go vet $pkgs
 GOOS=darwin GOARCH=arm64 go vet -tags macos ./app/desktop
 GOOS=darwin GOARCH=arm64 go build -o /dev/null ./cmd/ingot
-for s in scripts/*.sh backend/image/scripts/*.sh; do
+for s in scripts/*.sh bench/*.sh backend/image/scripts/*.sh; do
 	case "$(head -n 1 "$s")" in *bash*) bash -n "$s" ;; *) sh -n "$s" ;; esac
 done
 go test ./...

@@ -9,7 +9,7 @@ command -v gcc >/dev/null || missing+=(gcc libc6-dev)
 command -v pkg-config >/dev/null || missing+=(pkg-config)
 [ -e /usr/include/GL/gl.h ] || missing+=(libgl1-mesa-dev libgl1-mesa-dri)
 [ -e /usr/include/X11/extensions/Xrandr.h ] && [ -e /usr/include/X11/Xcursor/Xcursor.h ] || missing+=(xorg-dev)
-for t in Xvfb:xvfb openbox:openbox xdotool:xdotool xprop:x11-utils dbus-run-session:dbus pcmanfm:pcmanfm dunst:dunst import:imagemagick; do
+for t in Xvfb:xvfb openbox:openbox xdotool:xdotool xprop:x11-utils dbus-run-session:dbus pcmanfm:pcmanfm dunst:dunst import:imagemagick xfce4-panel:xfce4-panel; do
 	command -v "${t%%:*}" >/dev/null || missing+=("${t##*:}")
 done
 if [ ${#missing[@]} -gt 0 ]; then
@@ -19,6 +19,8 @@ if [ ${#missing[@]} -gt 0 ]; then
 	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
 fi
 make app
+CGO_ENABLED=1 go vet -tags face,window ./cmd/ingot-app
+CGO_ENABLED=1 go vet -tags frames ./app/window
 export INGOT_E2E_BUS=own
 unset INGOT_HOME INGOT_CONFIG INGOT_CACHE DISPLAY WAYLAND_DISPLAY
 exec dbus-run-session -- go test -count=1 -timeout 60m -tags e2e -v ./test/app "$@"

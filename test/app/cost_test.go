@@ -15,6 +15,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/jezek/xgb"
+	"github.com/jezek/xgb/xproto"
 )
 
 // bound is a limit from the environment.
@@ -65,7 +68,8 @@ func TestCost(t *testing.T) {
 	within(t, fmt.Sprintf("launch to icon, median of %d (%.0f to %.0f)", len(launches), launches[0], launches[len(launches)-1]), launches[len(launches)/2], bound(t, "LIMIT_LAUNCH", 150), "ms")
 
 	app := start(t, h.env(), filepath.Join(h.bin, "ingot-app"))
-	panel.await(t, panel.icon(t), "nothing proven yet")
+	mark := panel.icon(t)
+	panel.await(t, mark, "nothing proven yet")
 	pid := app.cmd.Process.Pid
 	time.Sleep(3 * time.Second) // what comes at the start is not idle
 	before := cpu(t, pid)
@@ -75,11 +79,63 @@ func TestCost(t *testing.T) {
 	mine := rss(t, pid)
 	within(t, "memory of the menu", mine, bound(t, "LIMIT_RSS", 40), "MB")
 	within(t, "memory of menu and idle owner", mine+rss(t, owner(t, h)), bound(t, "LIMIT_BOTH", 100), "MB")
+	openings(t, h, panel, mark)
 	for _, name := range []string{"ingot", "ingot-app", "ingot-window"} {
 		if info, err := os.Stat(filepath.Join(bin, name)); err == nil {
 			t.Logf("%s: %.1f MB on disk", name, float64(info.Size())/1e6)
 		}
 	}
+}
+
+// openings measures from the click on "Open Ingot" to a window that is drawn; the
+// first one finds its program cold.
+func openings(t *testing.T, h home, panel *host, mark icon) {
+	t.Helper()
+	x, err := xgb.NewConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	const warm = 9
+	var took []float64
+	for i := range warm + 1 {
+		until(t, "an empty screen", func() bool { return !painted(t, x) })
+		began := time.Now()
+		panel.click(t, mark, panel.await(t, mark, "Open Ingot"))
+		for end := began.Add(limit); !painted(t, x); time.Sleep(2 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("no window was drawn")
+			}
+		}
+		ms := float64(time.Since(began).Microseconds()) / 1000
+		w, ok := awaitWindow(t, h)
+		if !ok {
+			return // this ingot-app was built without its window
+		}
+		w.close(t)
+		if i > 0 {
+			took = append(took, ms)
+			continue
+		}
+		t.Logf("click to the first window: %.0f ms", ms)
+	}
+	slices.Sort(took)
+	within(t, fmt.Sprintf("click to a window that is drawn, median of %d (%.0f to %.0f)", warm, took[0], took[warm-1]), took[warm/2], bound(t, "LIMIT_OPEN", 600), "ms")
+}
+
+// painted tells whether the screen shows more than a ground and a frame.
+func painted(t *testing.T, x *xgb.Conn) bool {
+	t.Helper()
+	s := xproto.Setup(x).DefaultScreen(x)
+	img, err := xproto.GetImage(x, xproto.ImageFormatZPixmap, xproto.Drawable(s.Root), 0, 0, s.WidthInPixels, s.HeightInPixels, ^uint32(0)).Reply()
+	if err != nil {
+		t.Fatal(err)
+	}
+	colours := map[[3]byte]bool{}
+	for i := 0; i+4 <= len(img.Data) && len(colours) <= 32; i += 4 {
+		colours[[3]byte(img.Data[i:])] = true
+	}
+	return len(colours) > 32
 }
 
 // cpu is the time that a process has used, by proc_pid_schedstat: nanoseconds

@@ -111,6 +111,7 @@ func views(t *testing.T, h home, env []string) {
 	if err != nil || len(proofs) == 0 {
 		t.Fatalf("proofs: %v, %v", proofs, err)
 	}
+	run(t, "dunstctl", "close-all") // the notification would stand in every picture
 	routes := []string{"reality/" + lean, "builds/" + lean, "targets/" + lean, "artifacts", "notary", "settings", "evidence/" + strings.TrimSuffix(filepath.Base(proofs[0]), ".json")}
 	for _, theme := range []string{"light", "dark"} {
 		app := start(t, append(env, "FYNE_THEME="+theme), filepath.Join(h.bin, "ingot-app"), "window", routes[0])
