@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"fyne.io/fyne/v2"
+	"fyne.io/fyne/v2/test"
+	"fyne.io/fyne/v2/theme"
 )
 
 func write(t *testing.T, file, text string) {
@@ -138,4 +140,40 @@ func FuzzClean(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A line of ASCII is put together from glyphs, as wide as the toolkit's text;
+// others are the toolkit's.
+func TestLogLine(t *testing.T) {
+	test.NewTempApp(t)
+	l := newLogLine().(*logLine)
+	l.Resize(fyne.NewSize(400, l.MinSize().Height))
+	const text = "  CC      drivers/net/e1000_main.o"
+	inked := func() (right int) {
+		img := l.draw(400, int(l.MinSize().Height))
+		for y := range img.Bounds().Dy() {
+			for x := range img.Bounds().Dx() {
+				if _, _, _, a := img.At(x, y).RGBA(); a > 0 {
+					right = max(right, x)
+				}
+			}
+		}
+		return right
+	}
+	setLogLine(l, text, theme.ColorNameForeground)
+	if !l.ascii.Visible() || l.other.Visible() {
+		t.Error("a line of ASCII is left to the toolkit")
+	}
+	l.other.Text = text
+	if got, want := inked(), int(l.other.MinSize().Width); got < want*95/100 || got > want*105/100 {
+		t.Errorf("it ends at pixel %d, the toolkit's at %d", got, want)
+	}
+	setLogLine(l, "short", theme.ColorNameError)
+	if got := inked(); got > 50 {
+		t.Errorf("something of the line before is at pixel %d", got)
+	}
+	setLogLine(l, "日本", theme.ColorNameForeground)
+	if l.ascii.Visible() || !l.other.Visible() || l.other.Text != "日本" {
+		t.Error("a line in another script is not left to the toolkit")
+	}
 }

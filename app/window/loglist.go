@@ -103,8 +103,11 @@ func (l *logList) fill(i widget.ListItemID, o fyne.CanvasObject) {
 
 // say shows a text at the end of the bar.
 func (l *logList) say(text string) {
+	was := l.count.MinSize()
 	l.count.SetText(text)
-	l.bar.Refresh() // it may be wider now
+	if l.count.MinSize() != was {
+		l.bar.Refresh()
+	}
 }
 
 // next goes to the next line that holds what is looked for.
@@ -156,7 +159,12 @@ func (l *logList) read(ctx context.Context, live bool) {
 	var part []byte // of a line whose end has not come
 	drawn := time.Now()
 	var fresh []string
+	first := true
 	flush := func() {
+		if len(fresh) == 0 && !first {
+			return
+		}
+		first = false
 		l.add(fresh)
 		fresh = nil
 		l.draw(ctx)
@@ -213,10 +221,12 @@ func (l *logList) draw(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		n := l.length()
-		l.list.Refresh()
+		n, at := l.length(), l.list.GetScrollOffset()
 		if l.follow.Checked && n > 0 {
 			l.list.ScrollToBottom()
+		}
+		if l.list.GetScrollOffset() == at { // else that has shown them, with the rows there are: Refresh makes new ones
+			l.list.Refresh()
 		}
 		l.say(fmt.Sprintf("%d lines", n))
 	})

@@ -309,6 +309,7 @@ func (w *worker) end(ctx context.Context, m jetstream.Msg, j Job, err error) {
 		return
 	case errors.As(err, &retry):
 		_ = m.NakWithDelay(retry.After)
+		time.AfterFunc(retry.After, w.signalFree) // to look again then
 		return
 	}
 	done, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
