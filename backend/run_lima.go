@@ -3,6 +3,7 @@ package backend
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -35,7 +36,7 @@ func (b *Backend) RunLima(ctx context.Context, o RunOptions, name string, said f
 	if err != nil {
 		return "", &FileError{a.path, err}
 	}
-	text, err := publish.LimaTemplate(a.path, a.arch, sum)
+	text, err := runTemplate(a, sum, o.Memory)
 	if err != nil {
 		return "", err
 	}
@@ -52,6 +53,16 @@ func (b *Backend) RunLima(ctx context.Context, o RunOptions, name string, said f
 		return "", err
 	}
 	return name, l.Start(ctx, name, said)
+}
+
+// runTemplate is a release's template for a file here; memory in bytes, 0 leaves it
+// to Lima.
+func runTemplate(a startable, sum string, memory int64) ([]byte, error) {
+	text, err := publish.LimaTemplate(a.path, a.arch, sum)
+	if memory > 0 {
+		text = fmt.Appendf(text, "memory: %dMiB\n", memory>>20)
+	}
+	return text, err
 }
 
 // notInNames is what Lima takes in no instance's name (pkg/identifiers).

@@ -72,3 +72,14 @@ func TestArchOf(t *testing.T) {
 		t.Error("what was said does not count")
 	}
 }
+
+// --memory reaches the instance's template; without it Lima chooses.
+func TestRunTemplate(t *testing.T) {
+	a := startable{path: "/x/a.qcow2", arch: "arm64"}
+	for memory, want := range map[int64]bool{0: false, 3 << 30: true} {
+		text, err := runTemplate(a, strings.Repeat("a", 64), memory)
+		if err != nil || strings.Contains(string(text), "memory: 3072MiB\n") != want || strings.Contains(string(text), "memory") != want {
+			t.Errorf("%d bytes: %v\n%s", memory, err, text)
+		}
+	}
+}
