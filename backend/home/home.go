@@ -33,7 +33,7 @@ func Locate(getenv func(string) string, goos, userHome string) (Home, error) {
 	for name, dir := range map[string]*string{"INGOT_CONFIG": &h.Config, "INGOT_CACHE": &h.Cache} {
 		if v := getenv(name); v != "" {
 			if !filepath.IsAbs(v) {
-				return Home{}, fmt.Errorf("%s=%q: the path must be absolute", name, v)
+				return Home{}, &RelativeError{name, v}
 			}
 			*dir = v
 		}
@@ -41,10 +41,20 @@ func Locate(getenv func(string) string, goos, userHome string) (Home, error) {
 	return h, nil
 }
 
+// RelativeError is a setting of the environment that must be an absolute path.
+type RelativeError struct{ Name, Value string }
+
+func (e *RelativeError) Error() string {
+	return fmt.Sprintf("%s=%q: the path must be absolute", e.Name, e.Value)
+}
+
+// CauseID names the cause.
+func (e *RelativeError) CauseID() string { return "config.invalid" }
+
 func locate(getenv func(string) string, goos, userHome string) (Home, error) {
 	if base := getenv("INGOT_HOME"); base != "" {
 		if !filepath.IsAbs(base) {
-			return Home{}, fmt.Errorf("INGOT_HOME=%q: the path must be absolute", base)
+			return Home{}, &RelativeError{"INGOT_HOME", base}
 		}
 		return Home{filepath.Join(base, "data"), filepath.Join(base, "config"), filepath.Join(base, "cache")}, nil
 	}
