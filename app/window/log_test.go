@@ -147,10 +147,10 @@ func FuzzClean(f *testing.F) {
 func TestLogLine(t *testing.T) {
 	test.NewTempApp(t)
 	l := newLogLine().(*logLine)
-	l.Resize(fyne.NewSize(400, l.MinSize().Height))
+	l.Resize(fyne.NewSize(600, l.MinSize().Height))
 	const text = "  CC      drivers/net/e1000_main.o"
 	inked := func() (right int) {
-		img := l.draw(400, int(l.MinSize().Height))
+		img := l.draw(int(l.ascii.Size().Width), int(l.MinSize().Height))
 		for y := range img.Bounds().Dy() {
 			for x := range img.Bounds().Dx() {
 				if _, _, _, a := img.At(x, y).RGBA(); a > 0 {

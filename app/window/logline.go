@@ -25,6 +25,7 @@ type logLine struct {
 	widget.BaseWidget
 	text   string
 	colour fyne.ThemeColorName
+	letter float32 // width of one
 	ascii  *canvas.Raster
 	other  *canvas.Text
 	pixels *image.RGBA
@@ -34,6 +35,7 @@ func newLogLine() fyne.CanvasObject {
 	l := &logLine{other: canvas.NewText("", color.Transparent)}
 	l.other.TextStyle.Monospace = true
 	l.other.TextSize = theme.CaptionTextSize()
+	l.letter = fyne.MeasureText("m", l.other.TextSize, l.other.TextStyle).Width
 	l.ascii = canvas.NewRaster(l.draw)
 	l.ascii.SetMinSize(fyne.NewSize(0, l.other.MinSize().Height))
 	l.other.Hide()
@@ -43,8 +45,29 @@ func newLogLine() fyne.CanvasObject {
 
 // CreateRenderer lays the two ways over each other; one is shown.
 func (l *logLine) CreateRenderer() fyne.WidgetRenderer {
-	return widget.NewSimpleRenderer(container.NewStack(l.ascii, l.other))
+	return widget.NewSimpleRenderer(container.New(lineLayout{l}, l.ascii, l.other))
 }
+
+// step is what widths of pictures are multiples of, so that most lines can use
+// that of the line before.
+const step = 256
+
+// fit makes the picture no wider than its text: what is transparent takes as
+// long to draw.
+func (l *logLine) fit(size fyne.Size) {
+	wide := float32(math.Ceil(float64(len(l.text)+1)*float64(l.letter)/step) * step)
+	l.ascii.Resize(fyne.NewSize(min(wide, size.Width), size.Height))
+}
+
+type lineLayout struct{ l *logLine }
+
+func (y lineLayout) Layout(_ []fyne.CanvasObject, size fyne.Size) {
+	y.l.fit(size)
+	y.l.other.Resize(size)
+}
+
+// MinSize is the height of a line, of any width.
+func (y lineLayout) MinSize([]fyne.CanvasObject) fyne.Size { return y.l.ascii.MinSize() }
 
 func setLogLine(o fyne.CanvasObject, s string, c fyne.ThemeColorName) {
 	l := o.(*logLine)
@@ -53,6 +76,7 @@ func setLogLine(o fyne.CanvasObject, s string, c fyne.ThemeColorName) {
 	}
 	l.text, l.colour = s, c
 	if plain(s) {
+		l.fit(l.Size())
 		l.other.Hide()
 		l.ascii.Show()
 		l.ascii.Refresh()
@@ -88,6 +112,7 @@ func (l *logLine) draw(w, h int) image.Image {
 		clear(l.pixels.Pix)
 	}
 	size := float64(theme.CaptionTextSize()) * float64(w) / float64(max(1, l.ascii.Size().Width))
+	size = math.Round(size*16) / 16 // w is rounded too: lines of all widths have one size
 	if g := glyphsOf(theme.DefaultTextMonospaceFont(), size); g != nil {
 		g.draw(l.pixels, l.text, theme.Color(l.colour))
 	}
