@@ -48,14 +48,14 @@ func (l *logLine) CreateRenderer() fyne.WidgetRenderer {
 	return widget.NewSimpleRenderer(container.New(lineLayout{l}, l.ascii, l.other))
 }
 
-// step is what widths of pictures are multiples of, so that most lines can use
+// widthStep is what widths of pictures are multiples of, so that most lines can use
 // that of the line before.
-const step = 256
+const widthStep = 256
 
 // fit makes the picture no wider than its text: what is transparent takes as
 // long to draw.
 func (l *logLine) fit(size fyne.Size) {
-	wide := float32(math.Ceil(float64(len(l.text)+1)*float64(l.letter)/step) * step)
+	wide := float32(math.Ceil(float64(len(l.text)+1)*float64(l.letter)/widthStep) * widthStep)
 	l.ascii.Resize(fyne.NewSize(min(wide, size.Width), size.Height))
 }
 
