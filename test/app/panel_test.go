@@ -123,7 +123,7 @@ func TestPanel(t *testing.T) {
 	startPanel(t)
 	start(t, h.env(), filepath.Join(h.bin, "ingot-app"))
 	tray, mark := registered(t)
-	tray.await(t, mark, "nowhere · not built") // the menu that opens is the whole one
+	tray.await(t, mark, "nowhere · not built")                             // the menu that opens is the whole one
 	until(t, "the icon", func() bool { return at(t, x, 12, 20)[0] < 100 }) // orange, where the panel is grey
 	open := func() {
 		until(t, "the menu", func() bool {
