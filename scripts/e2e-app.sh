@@ -20,6 +20,7 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 make app
 CGO_ENABLED=1 go vet -tags face,window ./cmd/ingot-app
+CGO_ENABLED=1 go tool staticcheck -tags face,window ./cmd/ingot-app
 CGO_ENABLED=1 go vet -tags frames ./app/window
 export INGOT_E2E_BUS=own
 unset INGOT_HOME INGOT_CONFIG INGOT_CACHE DISPLAY WAYLAND_DISPLAY

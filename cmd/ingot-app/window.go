@@ -44,7 +44,6 @@ type shown struct {
 	over    context.Context
 	focused atomic.Bool
 	goTo    func(route string, r window.Route) // "": where it is
-	end     func()                             // on the main goroutine, before the loop is ended from outside; may be nil
 }
 
 func showWindow(route string) error {

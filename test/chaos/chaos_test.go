@@ -88,7 +88,7 @@ func newWorld(t *testing.T, seed uint64, jobs int, leases bool) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	cred, err := l.Endpoint().Credentials.Get() //nolint:staticcheck // static credentials need no client
+	cred, err := l.Endpoint().Credentials.GetWithContext(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
