@@ -77,6 +77,7 @@ const (
 type Herald struct {
 	Notifier Notifier
 	Focused  func(context.Context) bool // may be nil: never
+	Quiet    func() bool                // no notes are wanted; may be nil: they are
 	Failed   func(error)                // a note that could not be shown; may be nil
 
 	mu     sync.Mutex
@@ -87,7 +88,7 @@ type Herald struct {
 // Tell shows a note, unless there is a reason not to. It blocks as long as the
 // question for the focus.
 func (h *Herald) Tell(ctx context.Context, n Note) {
-	if h.Focused != nil && h.Focused(ctx) {
+	if h.Quiet != nil && h.Quiet() || h.Focused != nil && h.Focused(ctx) {
 		return
 	}
 	if err := h.Notifier.Show(h.merge(n)); err != nil && h.Failed != nil {

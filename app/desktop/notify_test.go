@@ -76,6 +76,13 @@ func TestHeraldIsQuiet(t *testing.T) {
 	if len(s.notes) != 1 {
 		t.Error("no note came")
 	}
+	quiet := true
+	h.Quiet = func() bool { return quiet }
+	h.Tell(t.Context(), Note{ID: "1"})
+	if len(s.notes) != 1 {
+		t.Error("a note came that nobody wanted")
+	}
+	quiet = false
 	var why error
 	s.err, h.Failed = errors.New("no server"), func(err error) { why = err }
 	h.Tell(t.Context(), Note{ID: "2", Title: "x"})

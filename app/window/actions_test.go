@@ -2,6 +2,7 @@ package window
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -190,5 +191,41 @@ func TestRoutes(t *testing.T) {
 		if r, err := ParseRoute(in); err == nil || !strings.Contains(err.Error(), "accepted are artifacts, builds") {
 			t.Errorf("%q: %v, %v", in, r, err)
 		}
+	}
+}
+
+// The box for notifications shows what was chosen, and keeps another choice.
+func TestNotificationsOff(t *testing.T) {
+	for _, quiet := range []bool{false, true} {
+		p, news := acted()
+		p.prefs.Quiet = quiet
+		s := shown(t, p, "settings", news)
+		s.until("Notifications")
+		s.on(func() {
+			s.walk(func(o fyne.CanvasObject) {
+				if c, ok := o.(*widget.Check); ok && strings.HasPrefix(c.Text, "Tell of builds") {
+					if c.Checked == quiet {
+						t.Errorf("quiet %v, checked %v", quiet, c.Checked)
+					}
+					c.SetChecked(quiet)
+				}
+			})
+		})
+		s.asked(p, fmt.Sprintf("preferences quiet=%v", !quiet))
+	}
+}
+
+// The team's workers are listed, with those whose evidence does not count; without
+// a team it says how there can be one.
+func TestTeamOfSettings(t *testing.T) {
+	p, news := acted()
+	shown(t, p, "settings", news).until("team.nats in config.yaml names a server")
+
+	p, news = acted()
+	p.settings = Settings{Team: "tls://nats.example.org"}
+	p.workers = []Worker{{backend.WorkerInfo{Host: "forge", Builds: []string{"arm64"}, Slots: 2, Running: []string{"b"}, Seen: time.Now()}, true}, {WorkerInfo: backend.WorkerInfo{Host: "stranger"}}}
+	s := shown(t, p, "settings", news)
+	for _, text := range []string{"tls://nats.example.org", "forge", "builds arm64; 1 of 2 builds", "stranger", "its evidence does not count here"} {
+		s.until(text)
 	}
 }

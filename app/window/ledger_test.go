@@ -3,6 +3,7 @@ package window
 import (
 	"context"
 
+	"ingot/app"
 	"ingot/backend"
 )
 
@@ -15,6 +16,8 @@ type ledger struct {
 	journal  []backend.Event // of any build
 	progress *backend.Event  // sent after the snapshot
 	settings Settings
+	workers  []Worker
+	prefs    app.Preferences
 }
 
 func (l *ledger) Evidence(ctx context.Context, id string) (backend.Document, error) {
@@ -83,5 +86,9 @@ func (l *ledger) Settings() Settings {
 	s.Config, s.Data, s.Cache, s.ConfigFile, s.Version = "/home/me/.config/ingot", "/home/me/.local/share/ingot", "/home/me/.cache/ingot", "/home/me/.config/ingot/config.yaml", "dev"
 	return s
 }
+
+func (l *ledger) Workers(context.Context) ([]Worker, error) { return l.workers, nil }
+
+func (l *ledger) Preferences() app.Preferences { return l.prefs }
 
 func (l *ledger) Explain(text string) (backend.Explanation, error) { return backend.Explain(text) }

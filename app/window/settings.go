@@ -2,6 +2,9 @@ package window
 
 import (
 	"context"
+	"fmt"
+	"strings"
+	"time"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
@@ -15,13 +18,18 @@ import (
 // settings shows where things are, where images are published, and what this
 // computer lacks.
 type settings struct {
-	w   *Window
-	all fyne.CanvasObject
+	w    *Window
+	body *fyne.Container
+	all  fyne.CanvasObject
 }
 
 func newSettings(w *Window, _ Route) view {
 	v := &settings{w: w}
-	v.all = container.NewVScroll(container.NewVBox(v.computer(), v.publishing(), v.folders(), v.login()))
+	v.body = container.NewVBox()
+	for _, card := range []fyne.CanvasObject{v.computer(), v.publishing(), v.team(), v.notifications(), v.login(), v.folders()} {
+		v.body.Add(card)
+	}
+	v.all = container.NewVScroll(v.body)
 	return v
 }
 
@@ -38,7 +46,7 @@ func (v *settings) computer() fyne.CanvasObject {
 		return err
 	}, func(err error) {
 		list.Objects = nil
-		defer list.Refresh()
+		defer v.body.Refresh() // the cards below move
 		if err != nil {
 			list.Add(message("The check failed", err.Error()))
 			return
@@ -119,7 +127,7 @@ func (v *settings) probe(list *fyne.Container) {
 			}
 			list.Add(checkRow(backend.Check{Name: a.Name, OK: a.OK, Why: text}))
 		}
-		list.Refresh()
+		v.body.Refresh()
 	})
 }
 
@@ -132,6 +140,61 @@ func (v *settings) folders() fyne.CanvasObject {
 	form.Append("keys", widget.NewLabel(clean(s.Keys)))
 	form.Append("version", widget.NewLabel(s.Version))
 	return widget.NewCard("Folders", "", form)
+}
+
+// team lists the workers that build for this home.
+func (v *settings) team() fyne.CanvasObject {
+	s := v.w.backend.Settings()
+	open := widget.NewButton("Open config.yaml", func() { v.w.say(v.w.desktop.Open(s.ConfigFile), "") })
+	if s.Team == "" {
+		return widget.NewCard("Workers", "builds run on this computer; team.nats in config.yaml names a server through which others build", container.NewHBox(open))
+	}
+	list := container.NewVBox()
+	look := func() {
+		list.Objects = []fyne.CanvasObject{widget.NewLabel("Asking…")}
+		list.Refresh()
+		var all []Worker
+		v.w.do(func(ctx context.Context) (err error) {
+			all, err = v.w.backend.Workers(ctx)
+			return err
+		}, func(err error) {
+			list.Objects = nil
+			defer v.body.Refresh() // the cards below move
+			switch {
+			case err != nil:
+				list.Add(message("The team's server does not answer", err.Error()))
+			case len(all) == 0:
+				list.Add(widget.NewLabel("No worker was seen in the last ten minutes: `ingot worker` starts one."))
+			}
+			for _, w := range all {
+				list.Add(workerRow(w, time.Now()))
+			}
+		})
+	}
+	look()
+	return widget.NewCard("Workers", clean(s.Team), container.NewVBox(container.NewHBox(widget.NewButton("Look Again", look), open), list))
+}
+
+// workerRow is a tick for a worker whose evidence counts here.
+func workerRow(w Worker, now time.Time) fyne.CanvasObject {
+	text := fmt.Sprintf("builds %s; %d of %d builds; heartbeat %s ago; ingot %s", strings.Join(w.Builds, ", "), len(w.Running), w.Slots, max(0, now.Sub(w.Seen)).Round(time.Second), w.Version)
+	if !w.Believed {
+		text = "its evidence does not count here: its key is not under team.workers; " + text
+	}
+	return checkRow(backend.Check{Name: w.Host, OK: w.Believed, Why: text})
+}
+
+func (v *settings) notifications() fyne.CanvasObject {
+	box := widget.NewCheck("Tell of builds that have ended, unless this window has the focus", nil)
+	box.Checked = !v.w.backend.Preferences().Quiet
+	box.OnChanged = func(on bool) {
+		v.w.do(func(context.Context) error {
+			p := v.w.backend.Preferences()
+			p.Quiet = !on
+			return v.w.backend.KeepPreferences(p)
+		}, func(err error) { v.w.say(err, "") })
+	}
+	return widget.NewCard("Notifications", "", box)
 }
 
 func (v *settings) login() fyne.CanvasObject {

@@ -23,6 +23,7 @@ import (
 	"fyne.io/fyne/v2/theme"
 	"fyne.io/fyne/v2/widget"
 
+	"ingot/app"
 	"ingot/app/feed"
 	"ingot/backend"
 )
@@ -46,6 +47,9 @@ type Backend interface {
 	Settings() Settings // cheap
 	ProbeEndpoint(ctx context.Context) (address string, found []backend.Ability, err error)
 	KeepCredentials(ctx context.Context, endpoint, access, key string) (string, error)
+	Workers(ctx context.Context) ([]Worker, error) // of the team
+	Preferences() app.Preferences                  // cheap
+	KeepPreferences(p app.Preferences) error
 	Submit(ctx context.Context, s backend.Submission) (string, error)
 	Cancel(ctx context.Context, id string) error
 	Prove(ctx context.Context, file string, notify func(string)) (evidence string, err error)
@@ -61,7 +65,14 @@ type Settings struct {
 	Config, Data, Cache, ConfigFile string
 	Endpoint, Bucket, PublicURL     string // empty: the local store
 	Keys                            string // where keys and credentials are kept
+	Team                            string // address of the team's server; empty: there is none
 	Version                         string
+}
+
+// Worker is one of the team's.
+type Worker struct {
+	backend.WorkerInfo
+	Believed bool // this home takes over its evidence
 }
 
 // Desktop is what the window needs of the desktop around it.

@@ -18,6 +18,7 @@ import (
 	"fyne.io/fyne/v2/theme"
 	"fyne.io/fyne/v2/widget"
 
+	"ingot/app"
 	"ingot/app/feed"
 	"ingot/backend"
 )
@@ -39,6 +40,10 @@ func (p *played) note(format string, a ...any) error {
 	defer p.mu.Unlock()
 	p.asked = append(p.asked, fmt.Sprintf(format, a...))
 	return p.fail
+}
+
+func (p *played) KeepPreferences(c app.Preferences) error {
+	return p.note("preferences quiet=%v", c.Quiet)
 }
 
 func (p *played) notes() []string {

@@ -18,6 +18,7 @@ import (
 	"fyne.io/fyne/v2/container"
 	"fyne.io/fyne/v2/widget"
 
+	"ingot/app"
 	"ingot/app/desktop"
 	"ingot/app/feed"
 	"ingot/app/window"
@@ -215,9 +216,24 @@ func (h ofHome) VMShell(ctx context.Context, name string) (argv, environ []strin
 
 func (h ofHome) Explain(text string) (backend.Explanation, error) { return backend.Explain(text) }
 
+// Workers asks the team's server.
+func (h ofHome) Workers(ctx context.Context) ([]window.Worker, error) {
+	b := h.now()
+	all, err := b.TeamWorkers(ctx)
+	out := make([]window.Worker, len(all))
+	for i, w := range all {
+		out[i] = window.Worker{WorkerInfo: w, Believed: b.Believed(w)}
+	}
+	return out, err
+}
+
+func (h ofHome) Preferences() app.Preferences { return app.LoadPreferences(h.now().Home.Config) }
+
+func (h ofHome) KeepPreferences(p app.Preferences) error { return p.Keep(h.now().Home.Config) }
+
 func (h ofHome) Settings() window.Settings {
 	b := h.now()
 	c := b.Config().Publish
 	return window.Settings{Config: b.Home.Config, Data: b.Home.Data, Cache: b.Home.Cache, ConfigFile: b.Home.ConfigFile(),
-		Endpoint: c.Endpoint, Bucket: c.Bucket, PublicURL: c.PublicURL, Keys: b.KeysWhere(), Version: backend.Version}
+		Endpoint: c.Endpoint, Bucket: c.Bucket, PublicURL: c.PublicURL, Keys: b.KeysWhere(), Team: b.Config().Team.NATS, Version: backend.Version}
 }
