@@ -216,9 +216,6 @@ func (s Spec) bootWith(ctx context.Context, seeded bool, accel string, p *eviden
 	defer m.Kill()
 	run := &run{spec: s, machine: m, boot: &b, proof: p, started: time.Now(), account: account, serialFile: req.Serial}
 	err = run.watch(ctx, seeded)
-	if err == nil {
-		err = run.logged()
-	}
 	b.record(m.Record())
 	b.keepFiles(s.Dir, req.Serial, run.screenshot)
 	return b, err

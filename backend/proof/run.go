@@ -4,15 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"ingot/backend/cause"
 	"ingot/backend/evidence"
-	"ingot/backend/home"
 )
 
 // run is one boot in progress.
@@ -248,38 +244,4 @@ func clip(s string) string {
 		return s[:300] + "…"
 	}
 	return s
-}
-
-// logDelay is how long the machine may take to write down what it has said.
-const logDelay = 2 * time.Second
-
-// logged fails when the serial log, which the machine keeps itself, lacks
-// something that the machine said: QEMU goes on when its log cannot be written.
-// Evidence with a log like that would show others less than was seen.
-func (r *run) logged() error {
-	said := r.script.text()
-	for end := time.Now().Add(logDelay); ; time.Sleep(20 * time.Millisecond) {
-		held, err := head(r.serialFile, len(said))
-		if err == nil && held == said {
-			return nil
-		}
-		if time.Now().Before(end) {
-			continue
-		}
-		if free, ferr := home.FreeSpace(filepath.Dir(r.serialFile)); ferr == nil && free < 1<<20 {
-			err = errors.Join(err, syscall.ENOSPC)
-		}
-		return errors.Join(fmt.Errorf("the serial log %s lacks what the machine said: was the disk full for a while?", r.serialFile), err)
-	}
-}
-
-// head is the first n bytes of a file, or all of a shorter one.
-func head(file string, n int) (string, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, int64(n)))
-	return string(b), err
 }
