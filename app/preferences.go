@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"ingot/backend"
 )
 
 // Preferences are what a person has chosen of the app itself: app.json in the
@@ -28,23 +30,10 @@ func LoadPreferences(config string) Preferences {
 // Keep writes them.
 func (p Preferences) Keep(config string) error {
 	b, err := json.Marshal(p)
-	if err != nil {
-		return fmt.Errorf("preferences: %w", err)
-	}
-	file := preferencesFile(config)
-	tmp, err := os.CreateTemp(config, ".tmp-app-")
-	if err != nil {
-		return fmt.Errorf("preferences: %w", err)
-	}
-	_, err = tmp.Write(append(b, '\n'))
-	if cerr := tmp.Close(); err == nil {
-		err = cerr
-	}
 	if err == nil {
-		err = os.Rename(tmp.Name(), file)
+		err = backend.WriteFile(preferencesFile(config), append(b, '\n'))
 	}
 	if err != nil {
-		_ = os.Remove(tmp.Name())
 		return fmt.Errorf("preferences: %w", err)
 	}
 	return nil

@@ -33,6 +33,13 @@ func FindPlace(name string) (*Place, error) {
 // Data is the home's data folder.
 func (p *Place) Data() string { return p.home.Data }
 
+// Config is the home's configuration folder.
+func (p *Place) Config() string { return p.home.Config }
+
+// WriteFile writes a small file of a face, so that a crash leaves the old one or
+// the new one.
+func WriteFile(path string, data []byte) error { return home.WriteFileAtomic(path, data, 0o600) }
+
 // Socket is the path of the place's socket.
 func (p *Place) Socket() string { return socketNamed(p.home, p.name) }
 

@@ -111,15 +111,15 @@ func (l *logLine) draw(w, h int) image.Image {
 	} else {
 		clear(l.pixels.Pix)
 	}
-	size := float64(theme.CaptionTextSize()) * float64(w) / float64(max(1, l.ascii.Size().Width))
+	size := float64(l.other.TextSize) * float64(w) / float64(max(1, l.ascii.Size().Width))
 	size = math.Round(size*16) / 16 // w is rounded too: lines of all widths have one size
-	if g := glyphsOf(theme.DefaultTextMonospaceFont(), size); g != nil {
+	if g := glyphsOf(size); g != nil {
 		g.draw(l.pixels, l.text, theme.Color(l.colour))
 	}
 	return l.pixels
 }
 
-// glyphs are the pictures of printable ASCII in a monospace font and size.
+// glyphs are the pictures of printable ASCII in the toolkit's monospace font.
 type glyphs struct {
 	size    float64 // in pixels
 	ascent  int
@@ -133,12 +133,12 @@ type glyphs struct {
 // goroutine uses them.
 var lastGlyphs *glyphs
 
-// glyphsOf draws the glyphs of a font; nil for a font that cannot be read.
-func glyphsOf(f fyne.Resource, size float64) *glyphs {
+// glyphsOf draws the glyphs in a size; nil for a font that cannot be read.
+func glyphsOf(size float64) *glyphs {
 	if lastGlyphs != nil && lastGlyphs.size == size {
 		return lastGlyphs
 	}
-	parsed, err := opentype.Parse(f.Content())
+	parsed, err := opentype.Parse(theme.DefaultTextMonospaceFont().Content())
 	if err != nil {
 		return nil
 	}

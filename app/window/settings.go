@@ -37,16 +37,26 @@ func (v *settings) object() fyne.CanvasObject { return v.all }
 func (v *settings) update(feed.State)         {}
 func (v *settings) leave()                    {}
 
+// ask fills a list with the answer to a question that takes a while; until then
+// the list says meanwhile.
+func (v *settings) ask(list *fyne.Container, meanwhile string, question func(context.Context) error, answer func(error)) {
+	list.Objects = []fyne.CanvasObject{widget.NewLabel(meanwhile)}
+	list.Refresh()
+	v.w.do(question, func(err error) {
+		list.Objects = nil
+		answer(err)
+		v.body.Refresh() // the cards below move
+	})
+}
+
 // computer is the doctor's checklist.
 func (v *settings) computer() fyne.CanvasObject {
-	list := container.NewVBox(widget.NewLabel("Looking at what is installed…"))
+	list := container.NewVBox()
 	var r backend.Report
-	v.w.do(func(ctx context.Context) (err error) {
+	v.ask(list, "Looking at what is installed…", func(ctx context.Context) (err error) {
 		r, err = v.w.backend.Doctor(ctx)
 		return err
 	}, func(err error) {
-		list.Objects = nil
-		defer v.body.Refresh() // the cards below move
 		if err != nil {
 			list.Add(message("The check failed", err.Error()))
 			return
@@ -109,14 +119,11 @@ func (v *settings) publishing() fyne.CanvasObject {
 
 // probe tries the endpoint and lists what it can do.
 func (v *settings) probe(list *fyne.Container) {
-	list.Objects = []fyne.CanvasObject{widget.NewLabel("Trying…")}
-	list.Refresh()
 	var found []backend.Ability
-	v.w.do(func(ctx context.Context) (err error) {
+	v.ask(list, "Trying…", func(ctx context.Context) (err error) {
 		_, found, err = v.w.backend.ProbeEndpoint(ctx)
 		return err
 	}, func(err error) {
-		list.Objects = nil
 		if err != nil {
 			list.Add(message("The endpoint cannot be used", err.Error()))
 		}
@@ -127,7 +134,6 @@ func (v *settings) probe(list *fyne.Container) {
 			}
 			list.Add(checkRow(backend.Check{Name: a.Name, OK: a.OK, Why: text}))
 		}
-		v.body.Refresh()
 	})
 }
 
@@ -151,15 +157,11 @@ func (v *settings) team() fyne.CanvasObject {
 	}
 	list := container.NewVBox()
 	look := func() {
-		list.Objects = []fyne.CanvasObject{widget.NewLabel("Asking…")}
-		list.Refresh()
 		var all []Worker
-		v.w.do(func(ctx context.Context) (err error) {
+		v.ask(list, "Asking…", func(ctx context.Context) (err error) {
 			all, err = v.w.backend.Workers(ctx)
 			return err
 		}, func(err error) {
-			list.Objects = nil
-			defer v.body.Refresh() // the cards below move
 			switch {
 			case err != nil:
 				list.Add(message("The team's server does not answer", err.Error()))

@@ -26,6 +26,7 @@ const hostWait = 3 * time.Second
 // menu is what the menu's role holds.
 type menu struct {
 	log    *slog.Logger
+	config string // folder
 	feed   *feed.Feed
 	herald *desktop.Herald
 	desk   *tray.Desk
@@ -62,6 +63,7 @@ func (m *menu) run() (err error) {
 	if err != nil {
 		return err
 	}
+	m.config = place.Config()
 	crash, last, err := desktop.StartCrashLog(place.Data(), desktop.MenuRole)
 	if err != nil {
 		return err

@@ -17,12 +17,6 @@ import (
 	"ingot/backend"
 )
 
-// quiet tells whether the home's user wants no notifications.
-func quiet() bool {
-	b, err := openHome()
-	return err == nil && app.LoadPreferences(b.Home.Config).Quiet
-}
-
 func openHome() (*backend.Backend, error) { return backend.Open(backend.Options{}) }
 
 // wire puts the menu's parts together.
@@ -35,7 +29,7 @@ func (m *menu) wire() {
 		m.log.Warn("no notifications; this log has them", "err", err)
 		notifier = logNotifier{m}
 	}
-	m.herald = &desktop.Herald{Notifier: notifier, Focused: desktop.Focused, Quiet: quiet, Failed: func(err error) { m.log.Warn("not shown", "err", err) }}
+	m.herald = &desktop.Herald{Notifier: notifier, Focused: desktop.Focused, Quiet: func() bool { return app.LoadPreferences(m.config).Quiet }, Failed: func(err error) { m.log.Warn("not shown", "err", err) }}
 	m.desk = &tray.Desk{Open: openHome, State: m.feed.State, AtLogin: desktop.AtLogin, Export: m.export, Terminal: desktop.OpenTerminal, ExportVM: m.exportVM,
 		Window: func(ctx context.Context, route string) error {
 			m.log.Info("window", "route", route)

@@ -127,13 +127,10 @@ func openings(t *testing.T, h home, panel *host, mark icon) {
 func painted(t *testing.T, x *xgb.Conn) bool {
 	t.Helper()
 	s := xproto.Setup(x).DefaultScreen(x)
-	img, err := xproto.GetImage(x, xproto.ImageFormatZPixmap, xproto.Drawable(s.Root), 0, 0, s.WidthInPixels, s.HeightInPixels, ^uint32(0)).Reply()
-	if err != nil {
-		t.Fatal(err)
-	}
+	all := pixels(t, x, 0, 0, s.WidthInPixels, s.HeightInPixels)
 	colours := map[[3]byte]bool{}
-	for i := 0; i+4 <= len(img.Data) && len(colours) <= 32; i += 4 {
-		colours[[3]byte(img.Data[i:])] = true
+	for i := 0; i+4 <= len(all) && len(colours) <= 32; i += 4 {
+		colours[[3]byte(all[i:])] = true
 	}
 	return len(colours) > 32
 }

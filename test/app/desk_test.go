@@ -245,6 +245,20 @@ type daemon struct {
 	notes chan note
 }
 
+// named waits until somebody has a name on the session bus.
+func named(t *testing.T, name string) {
+	t.Helper()
+	conn, err := dbus.ConnectSessionBus()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	until(t, name, func() bool {
+		var there bool
+		return conn.BusObject().Call("org.freedesktop.DBus.NameHasOwner", 0, name).Store(&there) == nil && there
+	})
+}
+
 // startDaemon starts dunst and listens on the bus as a monitor.
 func startDaemon(t *testing.T) *daemon {
 	t.Helper()
@@ -253,15 +267,11 @@ func startDaemon(t *testing.T) *daemon {
 		t.Fatal(err)
 	}
 	start(t, os.Environ(), "dunst", "-config", rc)
+	named(t, "org.freedesktop.Notifications")
 	conn, err := dbus.ConnectSessionBus()
 	if err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the notification daemon", func() bool {
-		var there bool
-		err := conn.BusObject().Call("org.freedesktop.DBus.NameHasOwner", 0, "org.freedesktop.Notifications").Store(&there)
-		return err == nil && there
-	})
 	spy, err := dbus.ConnectSessionBus()
 	if err != nil {
 		t.Fatal(err)

@@ -62,20 +62,6 @@ func startPanel(t *testing.T) {
 	named(t, "org.kde.StatusNotifierWatcher")
 }
 
-// named waits until somebody has a name on the session bus.
-func named(t *testing.T, name string) {
-	t.Helper()
-	conn, err := dbus.ConnectSessionBus()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	until(t, name, func() bool {
-		var there bool
-		return conn.BusObject().Call("org.freedesktop.DBus.NameHasOwner", 0, name).Store(&there) == nil && there
-	})
-}
-
 // registered waits for the icon that the panel has taken, and gives a way to its
 // menu beside the panel's.
 func registered(t *testing.T) (*host, icon) {
@@ -102,11 +88,17 @@ func lit(t *testing.T, x *xgb.Conn, px, py int16) bool {
 // at is the screen's blue, green and red at a point.
 func at(t *testing.T, x *xgb.Conn, px, py int16) [3]byte {
 	t.Helper()
-	img, err := xproto.GetImage(x, xproto.ImageFormatZPixmap, xproto.Drawable(xproto.Setup(x).DefaultScreen(x).Root), px, py, 1, 1, ^uint32(0)).Reply()
+	return [3]byte(pixels(t, x, px, py, 1, 1))
+}
+
+// pixels is a part of the screen: blue, green, red and a fourth byte of each.
+func pixels(t *testing.T, x *xgb.Conn, px, py int16, width, height uint16) []byte {
+	t.Helper()
+	img, err := xproto.GetImage(x, xproto.ImageFormatZPixmap, xproto.Drawable(xproto.Setup(x).DefaultScreen(x).Root), px, py, width, height, ^uint32(0)).Reply()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return [3]byte(img.Data)
+	return img.Data
 }
 
 // A person's way in a panel that others made: a click on the icon opens the menu,
