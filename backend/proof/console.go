@@ -2,30 +2,40 @@ package proof
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 	"strings"
 	"sync"
 
 	"ingot/backend/cause"
 )
 
-// transcript collects what the console says. One goroutine feeds it; others
-// take lines and wait for news on Changed.
+// transcript collects what the console says, and writes it down. One goroutine
+// feeds it; others take lines and wait for news on changed.
+//
+// The serial log of a proof is written here and not by QEMU, which goes on
+// without a word when its log cannot be written: a boot on a disk that was full
+// for a while would pass with a log that has a hole.
 type transcript struct {
+	log     io.Writer
 	mu      sync.Mutex
 	all     []byte // raw, whole; a boot's log is some 100 KiB, bounded by maxTranscript
 	lineEnd int    // where the unfinished last line starts
 	lines   []string
-	closed  bool
+	unkept  error // why the log could not be written
 	changed chan struct{}
 }
 
-// maxTranscript bounds memory when a guest writes without end; the serial file
-// that the machine itself keeps has everything.
+// maxTranscript bounds memory when a guest writes without end; the log has
+// everything.
 const maxTranscript = 16 << 20
 
-func newTranscript() *transcript { return &transcript{changed: make(chan struct{}, 1)} }
+func newTranscript(log io.Writer) *transcript {
+	return &transcript{log: log, changed: make(chan struct{}, 1)}
+}
 
-// follow feeds the transcript from the console until it ends.
+// follow feeds the transcript from the console until it ends. After a failed
+// write to the log it reads on, so that the guest is not held up.
 func (t *transcript) follow(c Console) {
 	buf := make([]byte, 8192)
 	for {
@@ -34,9 +44,6 @@ func (t *transcript) follow(c Console) {
 			t.add(buf[:n])
 		}
 		if err != nil {
-			t.mu.Lock()
-			t.closed = true
-			t.mu.Unlock()
 			t.signal()
 			return
 		}
@@ -44,7 +51,11 @@ func (t *transcript) follow(c Console) {
 }
 
 func (t *transcript) add(p []byte) {
+	_, err := t.log.Write(p)
 	t.mu.Lock()
+	if err != nil && t.unkept == nil {
+		t.unkept = fmt.Errorf("serial log: %w", err)
+	}
 	if len(t.all) < maxTranscript {
 		t.all = append(t.all, p...)
 	}
@@ -77,6 +88,13 @@ func (t *transcript) since(n int) (lines []string, partial string) {
 	}
 	tail := cause.Lines(string(t.all[t.lineEnd:]))
 	return lines, strings.Join(tail, " ")
+}
+
+// failed is the first failure to write the log.
+func (t *transcript) failed() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.unkept
 }
 
 // text is everything said so far.

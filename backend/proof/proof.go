@@ -38,7 +38,7 @@ type Request struct {
 	Seed, Tools   string
 	Memory        int64 // bytes
 	CPUs          int
-	Serial        string // file that keeps the whole console log
+	Serial        string // file that the machine itself keeps of its console; "" for none, as in a proof, which keeps its own
 	Accel         string // "" lets the booter choose
 }
 
@@ -195,9 +195,9 @@ func (s Spec) bootWith(ctx context.Context, seeded bool, accel string, p *eviden
 		return b, fmt.Errorf("proof: %w", err)
 	}
 	defer os.RemoveAll(work)
-	req := Request{Image: s.Image, Format: s.Format, Memory: int64(s.Recipe.Memory), CPUs: s.Recipe.CPUs, Accel: accel,
-		Serial: filepath.Join(s.Dir, "logs", "serial-"+name+"-"+time.Now().UTC().Format("150405.000")+".log")}
-	if err := os.MkdirAll(filepath.Dir(req.Serial), 0o700); err != nil {
+	req := Request{Image: s.Image, Format: s.Format, Memory: int64(s.Recipe.Memory), CPUs: s.Recipe.CPUs, Accel: accel}
+	serial := filepath.Join(s.Dir, "logs", "serial-"+name+"-"+time.Now().UTC().Format("150405.000")+".log")
+	if err := os.MkdirAll(filepath.Dir(serial), 0o700); err != nil {
 		return b, fmt.Errorf("proof: %w", err)
 	}
 	account := account{}
@@ -209,20 +209,36 @@ func (s Spec) bootWith(ctx context.Context, seeded bool, accel string, p *eviden
 			return b, fmt.Errorf("proof seed: %w", err)
 		}
 	}
+	log, err := os.OpenFile(serial, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return b, fmt.Errorf("serial log: %w", err)
+	}
+	defer log.Close() // a second time, where nothing failed
 	m, err := s.Booter.Boot(ctx, req)
 	if err != nil {
-		return s.launchFailed(b, req, err)
+		return s.launchFailed(b, serial, err)
 	}
 	defer m.Kill()
-	run := &run{spec: s, machine: m, boot: &b, proof: p, started: time.Now(), account: account, serialFile: req.Serial}
+	run := &run{spec: s, machine: m, boot: &b, proof: p, started: time.Now(), account: account, script: newTranscript(log), serialFile: serial}
 	err = run.watch(ctx, seeded)
+	if err == nil {
+		err = kept(log)
+	}
 	b.record(m.Record())
-	b.keepFiles(s.Dir, req.Serial, run.screenshot)
+	b.keepFiles(s.Dir, serial, run.screenshot)
 	return b, err
 }
 
+// kept makes sure that a finished log outlives a power cut.
+func kept(log *os.File) error {
+	if err := errors.Join(log.Sync(), log.Close()); err != nil {
+		return fmt.Errorf("serial log: %w", err)
+	}
+	return nil
+}
+
 // launchFailed settles a boot whose machine never ran.
-func (s Spec) launchFailed(b booted, req Request, err error) (booted, error) {
+func (s Spec) launchFailed(b booted, serial string, err error) (booted, error) {
 	var launch *LaunchError
 	if !errors.As(err, &launch) {
 		return b, err
@@ -233,7 +249,7 @@ func (s Spec) launchFailed(b booted, req Request, err error) (booted, error) {
 	if f, ok := s.Pack.Find(cause.Stderr, launch.Stderr); ok {
 		b.Cause, b.Line, b.message = f.ID, f.Line, "QEMU did not start: "+f.Line
 	}
-	b.keepFiles(s.Dir, req.Serial, "")
+	b.keepFiles(s.Dir, serial, "")
 	return b, nil
 }
 

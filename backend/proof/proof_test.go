@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,12 +31,9 @@ type script struct {
 	once    sync.Once
 }
 
-func (s *script) Boot(_ context.Context, req Request) (Machine, error) {
+func (s *script) Boot(context.Context, Request) (Machine, error) {
 	ours, guest := net.Pipe()
 	m := &script{console: ours, done: make(chan struct{}), stderr: s.stderr}
-	if err := os.WriteFile(req.Serial, []byte("log"), 0o600); err != nil {
-		return nil, err
-	}
 	go func() {
 		s.says(guest)
 		if s.dies {
@@ -44,6 +42,54 @@ func (s *script) Boot(_ context.Context, req Request) (Machine, error) {
 		}
 	}()
 	return m, nil
+}
+
+// The log holds all that the machine said, to the last word before its end.
+func TestLogIsWhole(t *testing.T) {
+	said := upToKernel + strings.Repeat("Linux is talkative\r\n", 20_000) + "the end"
+	s := spec(t, &script{says: say(said), dies: true})
+	p, err := Prove(t.Context(), s)
+	if err != nil || p.Verdict != evidence.Failed || len(p.Boots) != 1 {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	log, err := os.ReadFile(filepath.Join(s.Dir, p.Boots[0].Serial.Name))
+	if err != nil || string(log) != said {
+		t.Errorf("a log of %d bytes after %d were said, %v", len(log), len(said), err)
+	}
+}
+
+// full refuses to keep more than it has room for.
+type full struct {
+	strings.Builder
+	room int
+}
+
+func (f *full) Write(p []byte) (int, error) {
+	n := min(len(p), f.room-f.Len())
+	f.Builder.Write(p[:n])
+	if n < len(p) {
+		return n, syscall.ENOSPC
+	}
+	return n, nil
+}
+
+// A boot whose log has a hole has no verdict, and says at once what is wrong.
+func TestLogWithHole(t *testing.T) {
+	said := fixture(t, "aavmf-nodisk.serial.log")
+	for _, room := range []int{1 << 20, 1000, 0} {
+		m := &script{says: say(said)}
+		s := spec(t, m)
+		machine, err := m.Boot(t.Context(), Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		log := &full{room: room}
+		r := &run{spec: s, machine: machine, boot: &booted{}, proof: &evidence.Proof{}, started: time.Now(), script: newTranscript(log)}
+		err = r.watch(t.Context(), false)
+		if hole := room < len(said); errors.Is(err, syscall.ENOSPC) != hole || (r.boot.Verdict == evidence.Failed) == hole {
+			t.Errorf("room for %d of %d bytes: verdict %q, %v", room, len(said), r.boot.Verdict, err)
+		}
+	}
 }
 
 func (s *script) Console() Console                         { return s.console }
@@ -121,7 +167,7 @@ func TestCauses(t *testing.T) {
 			if err != nil || p.Verdict != evidence.Failed || p.Cause != c.want {
 				t.Errorf("verdict %q, cause %q (%s), %v; want %s", p.Verdict, p.Cause, p.Message, err, c.want)
 			}
-			if p.Verdict == evidence.Failed && len(p.Boots) > 0 && p.Boots[0].Serial.Size == 0 {
+			if p.Verdict == evidence.Failed && len(p.Boots) > 0 && p.Boots[0].Serial.SHA256 == "" {
 				t.Error("no serial log in the record")
 			}
 		})

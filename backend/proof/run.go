@@ -33,18 +33,37 @@ type run struct {
 // errStopped says that the boot's verdict is settled.
 var errStopped = errors.New("the boot is settled")
 
-// watch follows the boot to its end and sets the verdict.
+// watch follows the boot to its end and sets the verdict. A boot whose log could
+// not be written has none: others could not see what was seen here.
 func (r *run) watch(ctx context.Context, seeded bool) error {
-	r.script, r.reached, r.banners = newTranscript(), r.started, map[string][]string{}
+	r.reached, r.banners = r.started, map[string][]string{}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		r.script.follow(r.machine.Console())
 	}()
-	defer func() {
-		r.machine.Kill() // ends the console, and with it the follower
-		<-done
-	}()
+	err := r.judge(ctx, seeded)
+	select {
+	case <-r.machine.Done(): // and its last words are on their way
+		select {
+		case <-done:
+		case <-time.After(lastWords):
+		}
+	default:
+	}
+	r.machine.Kill() // ends the console, and with it the follower
+	<-done
+	if err == nil {
+		err = r.script.failed()
+	}
+	return err
+}
+
+// lastWords is how long the console of a machine that has ended is read.
+const lastWords = 2 * time.Second
+
+// judge takes the boot through its phases and sets the verdict.
+func (r *run) judge(ctx context.Context, seeded bool) error {
 	err := r.toPrompt(ctx)
 	if err == nil && seeded {
 		err = r.answer(ctx)
@@ -87,6 +106,9 @@ func (r *run) await(ctx context.Context, name string, ok func() bool) error {
 	defer rules.Stop()
 	news := true
 	for {
+		if err := r.script.failed(); err != nil {
+			return err
+		}
 		if ok() {
 			return nil
 		}

@@ -153,7 +153,7 @@ type Machine struct {
 	Disks   []Disk
 	VarsFD  string // this machine's copy of the firmware variables
 	Dir     string // short path for sockets, ≤ 80 bytes (sun_path is 104 on macOS)
-	LogFile string // serial log, written by QEMU itself
+	LogFile string // serial log, written by QEMU itself, which goes on without a word when it cannot; "" for none
 	SSHPort int    // of 127.0.0.1, that leads to port 22 of the guest, which may then reach the network; 0 is none, and no network
 	// Started is told QEMU's process id as soon as there is one; its error ends
 	// the machine. May be nil.
@@ -169,7 +169,7 @@ func (m Machine) Argv() []string {
 		"-smp", strconv.Itoa(m.CPUs), "-m", strconv.FormatInt(m.Memory>>20, 10),
 		"-drive", "if=pflash,format=raw,unit=0,readonly=on,file="+escape(m.Host.Firmware.Code),
 		"-drive", "if=pflash,format=raw,unit=1,file="+escape(m.VarsFD),
-		"-chardev", "socket,id=ser,server=on,wait=on,path="+escape(m.serialPath())+",logfile="+escape(m.LogFile)+",logappend=off",
+		"-chardev", m.serial(),
 		"-serial", "chardev:ser",
 		"-qmp", "unix:"+escape(m.qmpPath())+",server=on,wait=off",
 		"-device", "virtio-rng-pci", "-device", "virtio-gpu-pci",
@@ -179,6 +179,14 @@ func (m Machine) Argv() []string {
 		argv = append(argv, diskArgs(i, d)...)
 	}
 	return argv
+}
+
+func (m Machine) serial() string {
+	chardev := "socket,id=ser,server=on,wait=on,path=" + escape(m.serialPath())
+	if m.LogFile != "" {
+		chardev += ",logfile=" + escape(m.LogFile) + ",logappend=off"
+	}
+	return chardev
 }
 
 func (m Machine) network() string {
