@@ -395,12 +395,10 @@ func (r *run) image(ctx context.Context, in Inputs, kernel, rootfs output) (outp
 			return nil, err
 		}
 		defer log.Close()
+		var sum string
 		disk, err := image.BuildDisk(ctx, w, in.Key(), image.DiskInputs{Rootfs: rootfs.file("rootfs.tar"), Vmlinuz: kernel.file("vmlinuz"),
-			Config: kernel.file("config"), Modules: kernel.file("modules.tar"), Release: k.Release, RootTar: tar}, dir)
-		if err != nil {
-			return nil, err
-		}
-		sum, err := r.Digests.Of(filepath.Join(dir, "disk.raw"))
+			Config: kernel.file("config"), Modules: kernel.file("modules.tar"), Release: k.Release, RootTar: tar,
+			Whole: func(file string) (err error) { sum, err = r.Digests.Of(file); return err }}, dir)
 		if err != nil {
 			return nil, err
 		}

@@ -17,13 +17,12 @@ import (
 	"io"
 	"iter"
 	"os"
-	"syscall"
 
 	"ingot/backend/home"
 )
 
 // Extent is a stretch of allocated bytes.
-type Extent struct{ Offset, Length int64 }
+type Extent = home.Extent
 
 // Source is a disk to be exported. Close is the caller's to call.
 type Source interface {
@@ -68,23 +67,10 @@ func (r *rawFile) Extents() iter.Seq2[Extent, error] { return r.extentsFrom(0) }
 
 func (r *rawFile) extentsFrom(from int64) iter.Seq2[Extent, error] {
 	return func(yield func(Extent, error) bool) {
-		for off := from; off < r.size; {
-			start, err := r.f.Seek(off, seekData)
-			if errors.Is(err, syscall.ENXIO) {
-				return // nothing but a hole to the end
-			}
-			if err != nil {
-				yield(Extent{off, r.size - off}, nil)
+		for e := range home.Extents(r.f, from, r.size) {
+			if !yield(e, nil) {
 				return
 			}
-			end, err := r.f.Seek(start, seekHole)
-			if err != nil {
-				end = r.size
-			}
-			if !yield(Extent{start, end - start}, nil) {
-				return
-			}
-			off = end
 		}
 	}
 }

@@ -310,7 +310,7 @@ func (im *Image) Extents() iter.Seq2[Extent, error] {
 					if e.Length > 0 && !yield(e, nil) {
 						return
 					}
-					e = Extent{off, s.length}
+					e = Extent{Offset: off, Length: s.length}
 				}
 			}
 			off += s.length

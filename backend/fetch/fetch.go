@@ -225,7 +225,8 @@ func keep(in Input, body io.Reader, path string) error {
 	})
 }
 
-// Digest is the SHA-256 of a file, in lower-case hex.
+// Digest is the SHA-256 of a file, in lower-case hex. Holes are not read, which
+// would take longer than to compute: they count as the zeros that they read as.
 func Digest(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -233,8 +234,52 @@ func Digest(path string) (string, error) {
 	}
 	defer f.Close()
 	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
+	if err := copySparse(sum, f); err != nil {
 		return "", fmt.Errorf("digest of %s: %w", path, err)
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// copySparse writes all that reading the file gives.
+func copySparse(w io.Writer, f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	done := int64(0)
+	if info.Mode().IsRegular() {
+		for e := range home.Extents(f, 0, info.Size()) {
+			if err := writeZeros(w, e.Offset-done); err != nil {
+				return err
+			}
+			n, err := io.Copy(w, io.NewSectionReader(f, e.Offset, e.Length))
+			if err != nil {
+				return err
+			}
+			if done = e.Offset + n; n < e.Length {
+				return nil // it was cut meanwhile
+			}
+		}
+		if err := writeZeros(w, info.Size()-done); err != nil {
+			return err
+		}
+		if _, err := f.Seek(info.Size(), io.SeekStart); err != nil {
+			return err
+		}
+	}
+	_, err = io.Copy(w, f) // what was added meanwhile, and what is no regular file
+	return err
+}
+
+var zeros [64 << 10]byte
+
+func writeZeros(w io.Writer, n int64) error {
+	for n > 0 {
+		part := zeros[:min(n, int64(len(zeros)))]
+		if _, err := w.Write(part); err != nil {
+			return err
+		}
+		n -= int64(len(part))
+	}
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -102,6 +103,59 @@ func TestStalled(t *testing.T) {
 		var down *UnreachableError
 		if _, err := c.Get(context.Background(), input("else", srv.URL+stuck)); !errors.As(err, &down) || !errors.Is(down.Err, errStalled) {
 			t.Errorf("%s alone: %v", stuck, err)
+		}
+	}
+}
+
+// Whatever a file's holes are, its digest is that of the bytes that it reads as.
+func TestDigestOfHoles(t *testing.T) {
+	type piece struct {
+		at   int64
+		text string
+	}
+	for name, c := range map[string]struct {
+		size   int64
+		pieces []piece
+	}{
+		"empty":              {0, nil},
+		"a hole":             {5<<20 + 1, nil},
+		"no hole":            {11, []piece{{0, "hello world"}}},
+		"hole first":         {3 << 20, []piece{{2 << 20, strings.Repeat("x", 1<<20)}}},
+		"hole last":          {4 << 20, []piece{{0, "x"}}},
+		"holes between":      {9<<20 + 5, []piece{{1 << 20, "a"}, {3<<20 + 7, "b"}, {9 << 20, "12345"}}},
+		"zeros written down": {2 << 20, []piece{{0, strings.Repeat("\x00", 1<<20)}, {1<<20 + 9, "x"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "f")
+			f, err := os.Create(path)
+			if err == nil {
+				err = f.Truncate(c.size)
+			}
+			for _, p := range c.pieces {
+				if err == nil {
+					_, err = f.WriteAt([]byte(p.text), p.at)
+				}
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := f.Close(); err != nil {
+				t.Fatal(err)
+			}
+			all, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum := sha256.Sum256(all)
+			if got, err := Digest(path); err != nil || got != hex.EncodeToString(sum[:]) {
+				t.Errorf("%s, %v; want %x", got, err, sum)
+			}
+		})
+	}
+	// what is no regular file has no size to go by
+	if _, err := os.Stat("/dev/null"); err == nil {
+		if got, err := Digest("/dev/null"); err != nil || got != "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" {
+			t.Errorf("/dev/null: %s, %v", got, err)
 		}
 	}
 }

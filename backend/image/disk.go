@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"ingot/backend/target"
 )
 
@@ -64,6 +66,10 @@ type DiskInputs struct {
 	Rootfs, Vmlinuz, Config, Modules string
 	Release                          string // of the kernel
 	RootTar                          bool   // also make root.tar, for the tar.zst artifact
+
+	// Whole is told the disk's file as soon as that has all its bytes, which its
+	// reader may take in while the contents are listed. Its error ends the work.
+	Whole func(file string) error
 }
 
 // Disk is a made disk: out/disk.raw and out/tree.txt, and out/root.tar where
@@ -85,7 +91,7 @@ const TreeFile = "tree.txt"
 // BuildDisk lays out the disk. key is the step's input key; all identifiers of
 // disk and file systems are derived from it.
 func BuildDisk(ctx context.Context, w *Work, key string, in DiskInputs, out string) (Disk, error) {
-	d, err := w.open(ctx, "disk", "disk.sh")
+	d, err := w.open(ctx, "disk", "disk.sh", "contents.sh")
 	if err != nil {
 		return Disk{}, err
 	}
@@ -97,16 +103,37 @@ func BuildDisk(ctx context.Context, w *Work, key string, in DiskInputs, out stri
 	if err := d.run(ctx, []string{"disk.sh"}, w.diskEnv(key, in, disk), nil); err != nil {
 		return disk, err
 	}
-	files := []string{TreeFile, "disk.raw"}
-	if in.RootTar {
-		files = append(files, "root.tar")
+	if err := d.takeOutput(ctx, "disk.raw", out); err != nil {
+		return disk, err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return in.Whole(filepath.Join(out, "disk.raw")) })
+	g.Go(func() error { return d.contents(ctx, w.Recipe.Disk.Loader, in.RootTar, out) })
+	return disk, g.Wait()
+}
+
+// contents lists the tree that disk.sh left, and packs it where asked.
+func (d *dir) contents(ctx context.Context, loader string, rootTar bool, out string) error {
+	files, packed := []string{TreeFile}, "no"
+	if rootTar {
+		files, packed = append(files, "root.tar"), "yes"
+	}
+	if err := d.run(ctx, []string{"contents.sh"}, env("LOADER", loader, "ROOT_TAR", packed), nil); err != nil {
+		return err
 	}
 	for _, f := range files {
-		if err := d.take(ctx, "out/"+f, filepath.Join(out, f)); err != nil {
-			return disk, fmt.Errorf("image output %s: %w", f, err)
+		if err := d.takeOutput(ctx, f, out); err != nil {
+			return err
 		}
 	}
-	return disk, nil
+	return nil
+}
+
+func (d *dir) takeOutput(ctx context.Context, name, out string) error {
+	if err := d.take(ctx, "out/"+name, filepath.Join(out, name)); err != nil {
+		return fmt.Errorf("image output %s: %w", name, err)
+	}
+	return nil
 }
 
 func (w *Work) putDiskInputs(ctx context.Context, d *dir, in DiskInputs) error {
@@ -136,8 +163,7 @@ func (w *Work) diskEnv(key string, in DiskInputs, disk Disk) []string {
 		"DISK_BYTES", strconv.FormatInt(int64(r.Size), 10),
 		"DISK_UUID", deriveUUID(key, "disk"), "ESP_UUID", deriveUUID(key, "esp-part"),
 		"ROOT_PARTUUID", disk.RootPartUUID, "ROOT_FSUUID", deriveUUID(key, "root-fs"),
-		"HASH_SEED", deriveUUID(key, "hash-seed"), "FAT_ID", fat[:8],
-		"ROOT_TAR", map[bool]string{true: "yes", false: "no"}[in.RootTar])
+		"HASH_SEED", deriveUUID(key, "hash-seed"), "FAT_ID", fat[:8])
 }
 
 // overlayTar packs the recipe's files and links, owned by root, and the apt

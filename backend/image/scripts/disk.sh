@@ -3,7 +3,8 @@
 # EFI system partition with systemd-boot, ext4. Needs no loop device and no
 # mount. A normal user runs it inside a user namespace of its own.
 #   RELEASE LOADER EFINAME CMDLINE EPOCH ESP_SECTORS ROOT_SECTORS DISK_BYTES
-#   DISK_UUID ESP_UUID ROOT_PARTUUID ROOT_FSUUID HASH_SEED FAT_ID ROOT_TAR
+#   DISK_UUID ESP_UUID ROOT_PARTUUID ROOT_FSUUID HASH_SEED FAT_ID
+# The tree in root/ stays, for contents.sh.
 set -eu
 umask 022 # modes are part of the bytes: the same whoever builds
 if [ "$(id -u)" -ne 0 ]; then
@@ -45,22 +46,20 @@ mcopy -i esp.img ingot.conf ::/loader/entries/ingot.conf
 
 # One time for all that was made now: the same inputs give the same bytes.
 find root -newermt "@$EPOCH" -exec touch -h -d "@$EPOCH" {} +
-# tree.txt: every file with its fields, so that a difference between two images
-# can be named: path, mode, owner, group, size, time, link, digest, by tabs.
-( cd root && find . -mindepth 1 -type f -printf '%P\t%M\t%U\t%G\t%s\t%T@\t\n' -o -printf '%P\t%M\t%U\t%G\t\t%T@\t%l\n' ) | sort > tree.meta
-( cd root && find . -type f -print0 | sort -z | xargs -0 sha256sum ) | sed 's#^\([0-9a-f]*\)  \./\(.*\)#\2\t\1#' | sort > tree.sums
-join -t "$(printf '\t')" -a 1 tree.meta tree.sums | sed 's#\.0000000000##' > out/tree.txt
-for f in "root$LOADER" vmlinuz loader.conf ingot.conf; do
-	printf 'ESP: %s\t\t\t\t\t\t\t%s\n' "$(basename "$f")" "$(sha256sum < "$f" | cut -d' ' -f1)"
-done >> out/tree.txt
-if [ "$ROOT_TAR" = yes ]; then
-	tar --sort=name --numeric-owner --xattrs --pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime -cf out/root.tar -C root .
-fi
-truncate -s $((ROOT_SECTORS * 512)) root.img
-mke2fs -q -F -t ext4 -b 4096 -m 1 -L root -U "$ROOT_FSUUID" -E "hash_seed=$HASH_SEED,lazy_itable_init=0,lazy_journal_init=0" -d root root.img
+
+truncate -s "$DISK_BYTES" out/disk.raw
+printf 'label: gpt\nlabel-id: %s\nfirst-lba: 2048\nstart=2048,size=%s,type=U,uuid=%s,name=ESP\nstart=%s,size=%s,type=L,uuid=%s,name=root\n' \
+	"$DISK_UUID" "$ESP_SECTORS" "$ESP_UUID" $((2048 + ESP_SECTORS)) "$ROOT_SECTORS" "$ROOT_PARTUUID" | sfdisk -q --no-reread --no-tell-kernel out/disk.raw
+[ "$(sfdisk -d out/disk.raw | grep -c 'start=')" -eq 2 ] || fail "image.failed: the partition table was not written"
+dd if=esp.img of=out/disk.raw bs=1M seek=1 conv=notrunc,sparse status=none
+# The root file system is made where it belongs: copying it there would mean to
+# read all of its holes.
+offset=$(((2048 + ESP_SECTORS) * 512))
+rootfs="out/disk.raw?offset=$offset"
+mke2fs -q -F -t ext4 -b 4096 -m 1 -L root -U "$ROOT_FSUUID" -E "offset=$offset,hash_seed=$HASH_SEED,lazy_itable_init=0,lazy_journal_init=0" -d root out/disk.raw $((ROOT_SECTORS / 8))
 # mke2fs copies the moments at which this machine wrote and read the tree into
 # the inodes: set them in one batch (inodes below 11 but the root are mke2fs's own).
-dumpe2fs root.img 2> /dev/null | awk -v at="@$EPOCH" '
+dumpe2fs "$rootfs" 2> /dev/null | awk -v at="@$EPOCH" '
 	/^Inode count:/ { total = $3 }
 	/^  Free inodes: [0-9]/ {
 		sub(/^  Free inodes: /, "")
@@ -79,15 +78,6 @@ dumpe2fs root.img 2> /dev/null | awk -v at="@$EPOCH" '
 			}
 		}
 	}' > inodes.debugfs
-debugfs -w -f inodes.debugfs root.img > debugfs.log 2>&1
+debugfs -w -f inodes.debugfs "$rootfs" > debugfs.log 2>&1
 ! grep -v '^debugfs' debugfs.log >&2 || fail "image.failed: the inode times could not be set"
-
-truncate -s "$DISK_BYTES" out/disk.raw
-printf 'label: gpt\nlabel-id: %s\nfirst-lba: 2048\nstart=2048,size=%s,type=U,uuid=%s,name=ESP\nstart=%s,size=%s,type=L,uuid=%s,name=root\n' \
-	"$DISK_UUID" "$ESP_SECTORS" "$ESP_UUID" $((2048 + ESP_SECTORS)) "$ROOT_SECTORS" "$ROOT_PARTUUID" | sfdisk -q --no-reread --no-tell-kernel out/disk.raw
-[ "$(sfdisk -d out/disk.raw | grep -c 'start=')" -eq 2 ] || fail "image.failed: the partition table was not written"
-dd if=esp.img of=out/disk.raw bs=1M seek=1 conv=notrunc,sparse status=none
-dd if=root.img of=out/disk.raw bs=1M seek=$((1 + ESP_SECTORS / 2048)) conv=notrunc,sparse status=none
-rm -f root.img
-e2fsck_out=$(dd if=out/disk.raw bs=1M skip=$((1 + ESP_SECTORS / 2048)) count=$((ROOT_SECTORS / 2048)) of=check.img conv=sparse status=none && truncate -s $((ROOT_SECTORS * 512)) check.img && e2fsck -fn check.img 2>&1) || fail "image.failed: the root file system is not clean: $e2fsck_out"
-rm -rf check.img root
+e2fsck_out=$(e2fsck -fn "$rootfs" 2>&1) || fail "image.failed: the root file system is not clean: $e2fsck_out"

@@ -1,4 +1,4 @@
-package disk
+package home
 
 // lseek(2) whence values.
 const (

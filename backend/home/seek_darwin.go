@@ -1,4 +1,4 @@
-package disk
+package home
 
 // lseek(2) whence values; macOS numbers them the other way round than Linux.
 const (
