@@ -127,7 +127,7 @@ func (b *Backend) line() *build.Line {
 	return &build.Line{Home: b.Home, Config: b.config, Targets: b.targets, Ledger: b.ledger, Digests: b.digests, Signer: b.signer, Keys: b.keys, Workers: b.workers, Pack: b.pack,
 		Bus: b.bus, Making: b.making, Classify: func(err error) string { return ClassOf(err).String() }, Log: b.log, Children: b.children(), Version: Version, Guest: b.openGuest, Endpoint: b.openEndpoint,
 		Publish: func(ctx context.Context, e publish.Endpoint, r publish.Release, o publish.Options) (publish.Receipt, error) {
-			o.Signer, o.Keys = b.signer, b.own
+			o.Signer, o.Keys, o.Unfinished = b.signer, b.own, filepath.Join(b.Home.Data, "uploads")
 			return publish.Publish(ctx, e, r, o)
 		}}
 }

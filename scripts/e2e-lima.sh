@@ -60,6 +60,17 @@ if [ -z "${RUN:-}" ] || [[ TestInstallKernel =~ $RUN ]]; then
 	kernel build debian-12-amd64-lean --until kernel
 	kernel owner stop
 fi
+seed= # the compiler cache of a build by the same compiler, for one inside a guest
+if [ -n "${INGOT_E2E_SOAK:-}" ] && { [ -z "${RUN:-}" ] || [[ TestBuildInside =~ $RUN ]]; }; then
+	seed=$home/tmp/seed.tar
+	mkdir -p "$home/tmp/seed"
+	cp -rl "${INGOT_CACHE:-$HOME/.cache/ingot}/inputs" "$home/tmp/seed/" 2>/dev/null || true # they are fetched anew
+	seeded() { env INGOT_HOME="$home/tmp/seedhome" INGOT_CONFIG="$PWD/test" INGOT_CACHE="$home/tmp/seed" INGOT_KEYCHAIN=off INGOT_OWNER_IDLE=5s bin/ingot "$@"; }
+	seeded build debian-12-amd64-tiny --until kernel
+	seeded owner stop
+	tar -cf "$seed" -C "$home/tmp/seed/ccache" .
+	rm -rf "$home/tmp/seedhome" "$home/tmp/seed"
+fi
 release=
 if [ -z "${RUN:-}" ] || [[ TestReleaseStarts =~ $RUN ]]; then
 	ingot_line build debian-12-arm64-lean
@@ -88,7 +99,7 @@ world=(env -i HOME="$home" USER="$(${as[@]+"${as[@]}"} id -un)" LANG=C.UTF-8 TMP
 	QEMU_SYSTEM_X86_64="qemu-system-x86_64 -machine q35,vmport=off -accel $accel"
 	QEMU_SYSTEM_AARCH64="qemu-system-aarch64 -machine virt -accel $accel"
 	INGOT_E2E_RELEASE="$release" INGOT_E2E_KEY="$home/publisher.pub"
-	INGOT_E2E_GUEST="$guest" INGOT_E2E_BIN="$home/bin/ingot" INGOT_E2E_SMALL="$small" INGOT_E2E_SOAK="${INGOT_E2E_SOAK:-}" INGOT_E2E_EXPORTS="${INGOT_E2E_EXPORTS:-}")
+	INGOT_E2E_GUEST="$guest" INGOT_E2E_BIN="$home/bin/ingot" INGOT_E2E_SMALL="$small" INGOT_E2E_SEED="$seed" INGOT_E2E_SOAK="${INGOT_E2E_SOAK:-}" INGOT_E2E_EXPORTS="${INGOT_E2E_EXPORTS:-}")
 if [ ${#as[@]} -gt 0 ]; then # limactl refuses root, and Ingot says so
 	mkdir -p "$home/lima/probe"
 	echo 'images: []' >"$home/lima/probe/lima.yaml"

@@ -24,11 +24,9 @@ type client struct {
 	endpoint Endpoint
 	s3       *minio.Client
 	http     *http.Client
-}
 
-// partSize is the fixed size of multipart parts: some services refuse uneven
-// ones.
-const partSize = 16 << 20
+	unfinished string // see Options; "" takes a failed upload back
+}
 
 func newClient(e Endpoint) (*client, error) {
 	u, err := url.Parse(e.URL)
@@ -47,7 +45,7 @@ func newClient(e Endpoint) (*client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("endpoint %s: %w", e.URL, err)
 	}
-	return &client{e, s3, &http.Client{Transport: transport}}, nil
+	return &client{endpoint: e, s3: s3, http: &http.Client{Transport: transport}}, nil
 }
 
 func transportFor(caFile string) (*http.Transport, error) {
@@ -88,8 +86,9 @@ func (c *client) checkBucket(ctx context.Context) error {
 }
 
 // create writes an object only if there is none; made is false when one was
-// there. The services' own checksums guard the way; the read-back proves it.
-func (c *client) create(ctx context.Context, name string, f File, want Published) (made bool, err error) {
+// there. The services' own checksums guard the way; the read-back proves it. sent
+// is told how much of a large file is there; it may be nil.
+func (c *client) create(ctx context.Context, name string, f File, want Published, sent func(int64)) (made bool, err error) {
 	key := c.key(name)
 	if _, err := c.s3.StatObject(ctx, c.endpoint.Bucket, key, minio.StatObjectOptions{}); err == nil {
 		return false, nil // the read-back compares it; nothing need be sent
@@ -102,7 +101,7 @@ func (c *client) create(ctx context.Context, name string, f File, want Published
 	opt := minio.PutObjectOptions{ContentType: f.MediaType, PartSize: partSize}
 	opt.SetMatchETagExcept("*")
 	if at, seekable := r.(io.ReaderAt); seekable && want.Size > partSize {
-		err = c.createParts(ctx, key, at, want.Size, opt)
+		err = c.createParts(ctx, key, at, want, opt, sent)
 	} else {
 		_, err = c.s3.PutObject(ctx, c.endpoint.Bucket, key, r, want.Size, opt)
 	}
@@ -110,33 +109,6 @@ func (c *client) create(ctx context.Context, name string, f File, want Published
 		return false, nil
 	}
 	return err == nil, err
-}
-
-// createParts uploads in parts and sends the condition with the last request:
-// minio-go's own multipart upload leaves it out there (seen with v7.4.1), and so
-// would overwrite. A failed upload is taken back.
-func (c *client) createParts(ctx context.Context, key string, r io.ReaderAt, size int64, opt minio.PutObjectOptions) (err error) {
-	core := minio.Core{Client: c.s3}
-	id, err := core.NewMultipartUpload(ctx, c.endpoint.Bucket, key, minio.PutObjectOptions{ContentType: opt.ContentType})
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = core.AbortMultipartUpload(context.WithoutCancel(ctx), c.endpoint.Bucket, key, id) // a lost part costs space, not truth
-		}
-	}()
-	var parts []minio.CompletePart
-	for n, off := 1, int64(0); off < size; n, off = n+1, off+partSize {
-		length := min(partSize, size-off)
-		p, err := core.PutObjectPart(ctx, c.endpoint.Bucket, key, id, n, io.NewSectionReader(r, off, length), length, minio.PutObjectPartOptions{})
-		if err != nil {
-			return err
-		}
-		parts = append(parts, minio.CompletePart{PartNumber: n, ETag: p.ETag})
-	}
-	_, err = core.CompleteMultipartUpload(ctx, c.endpoint.Bucket, key, id, parts, opt)
-	return err
 }
 
 func isPrecondition(err error) bool {

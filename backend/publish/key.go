@@ -67,7 +67,7 @@ func (p *publishing) keep(ctx context.Context, name string, text []byte) error {
 	f := File{Name: name, Data: text, MediaType: keyMedia}
 	want, err := digestFile(f)
 	if err == nil {
-		_, err = p.create(ctx, name, f, want)
+		_, err = p.create(ctx, name, f, want, nil)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)

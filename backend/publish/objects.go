@@ -47,7 +47,7 @@ func (o *Objects) Put(ctx context.Context, folder string, f File) (Published, er
 	}
 	name, err := objectName(folder, want.SHA256)
 	if err == nil {
-		_, err = o.c.create(ctx, name, f, want)
+		_, err = o.c.create(ctx, name, f, want, nil)
 	}
 	if err != nil {
 		return want, classify(err)

@@ -100,6 +100,7 @@ type Options struct {
 	AllowUnproven bool
 	Progress      func(done, total int64) // bytes sent; may be nil
 	HTTP          *http.Client            // for anonymous reads; nil is one made for the endpoint
+	Unfinished    string                  // folder that notes uploads cut off, which the next publish of the same bytes goes on with; "" takes them back
 }
 
 // Receipt is what was read back from the public address.
@@ -163,6 +164,7 @@ func Publish(ctx context.Context, e Endpoint, r Release, opt Options) (Receipt, 
 	if err != nil {
 		return Receipt{}, classify(err)
 	}
+	c.unfinished = opt.Unfinished
 	if opt.HTTP == nil {
 		opt.HTTP = c.http
 	}
@@ -189,6 +191,7 @@ func (p *publishing) run(ctx context.Context) (Receipt, error) {
 	if err := p.checkBucket(ctx); err != nil {
 		return Receipt{}, err
 	}
+	p.abandon(ctx)
 	disks, rest := split(p.r.Files)
 	for _, f := range p.r.Files {
 		p.all += fileSize(f)
@@ -247,7 +250,7 @@ func (p *publishing) file(ctx context.Context, f File) error {
 		return err
 	}
 	key := path.Join(p.dir, f.Name)
-	made, err := p.create(ctx, key, f, want)
+	made, err := p.create(ctx, key, f, want, p.progress)
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.Name, err)
 	}
@@ -264,10 +267,15 @@ func (p *publishing) file(ctx context.Context, f File) error {
 	want.Name, want.URL = f.Name, p.endpoint.public()+"/"+key
 	p.done = append(p.done, want)
 	p.sent += want.Size
-	if p.opt.Progress != nil {
-		p.opt.Progress(p.sent, max(p.all, p.sent))
-	}
+	p.progress(0)
 	return nil
+}
+
+// progress tells what was sent, with n bytes of the file under way.
+func (p *publishing) progress(n int64) {
+	if p.opt.Progress != nil {
+		p.opt.Progress(p.sent+n, max(p.all, p.sent+n))
+	}
 }
 
 // digestFile reads a file once for both digests.

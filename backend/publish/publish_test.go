@@ -276,7 +276,7 @@ func TestCreateOnlyWithParts(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		if err := c.createParts(context.Background(), c.key("disk"), f, 20<<20, opt); (i == 1) != isPrecondition(err) {
+		if err := c.createParts(context.Background(), c.key("disk"), f, Published{Size: 20 << 20}, opt, nil); (i == 1) != isPrecondition(err) {
 			t.Fatalf("upload %d: %v", i+1, err)
 		}
 	}

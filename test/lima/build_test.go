@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ingot/backend/guest"
 )
 
 const (
@@ -22,7 +24,9 @@ const (
 
 // TestBuildInside: a kernel is made inside a guest. What the guest lacks is
 // installed there; a build that is cancelled leaves neither process nor
-// directory; one that is not gives signed evidence that names the guest.
+// directory; one that is not gives signed evidence that names the guest. The
+// guest's compiler cache is filled from a build on this computer, by the same
+// compiler: without that an emulated guest compiles for an hour.
 func TestBuildInside(t *testing.T) {
 	if os.Getenv("INGOT_E2E_SOAK") == "" {
 		t.Skip("it takes long: INGOT_E2E_SOAK=1")
@@ -52,6 +56,7 @@ func TestBuildInside(t *testing.T) {
 		t.Errorf("after the cancelled build: directories and processes %v", left)
 	}
 
+	stage("seed", func() { seed(t) })
 	var out string
 	stage("kernel", func() { out = must(t, "build", "--guest", "lima:"+forge, tinyTarget, "--until", "kernel") })
 	var table []struct {
@@ -74,6 +79,21 @@ func TestBuildInside(t *testing.T) {
 	}
 	if left := strings.Fields(must(t, "vm", "shell", forge, "sh", "-c", leftovers)); strings.Join(left, " ") != "0 0" {
 		t.Errorf("after the build: directories and processes %v", left)
+	}
+}
+
+// seed unpacks the compiler cache that scripts/e2e-lima.sh made.
+func seed(t *testing.T) {
+	t.Helper()
+	g := opened(t, found(t, forge))
+	defer g.Close()
+	const packed = "/var/tmp/seed.tar"
+	if err := g.Put(t.Context(), need(t, "INGOT_E2E_SEED"), packed, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	script := "mkdir -p /var/tmp/ingot-cache/ccache && tar -xf " + packed + " -C /var/tmp/ingot-cache/ccache && rm " + packed
+	if err := g.Run(t.Context(), guest.Cmd{Argv: []string{"sh", "-c", script}}); err != nil {
+		t.Fatal(err)
 	}
 }
 

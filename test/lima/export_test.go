@@ -52,7 +52,7 @@ func exportOf(t testing.TB, name string, args ...string) exported {
 }
 
 // loadScript changes a file system's metadata without an end: small files made,
-// renamed, linked and removed in many folders.
+// renamed, linked and removed in many folders, and whole trees.
 const loadScript = `mkdir -p /var/tmp/load; cd /var/tmp/load; echo up
 i=0
 while :; do
@@ -60,6 +60,7 @@ while :; do
 	head -c $((i%9*3000)) /dev/zero | tr '\0' x > $d/f$i
 	ln $d/f$i $d/l$i; mv $d/l$i $d/m$i; [ $((i%3)) = 0 ] || rm -f $d/f$i $d/m$i
 	[ $((i%200)) != 0 ] || rm -rf d$((i/200%40))
+	[ $((i%10)) != 0 ] || { cp -r /etc etc$i; rm -rf etc$((i-50)); }
 done`
 
 // underLoad runs f while the guest's file system is busy.
