@@ -18,6 +18,11 @@ import (
 // limactl ends and what it began stays: a forced stop in the middle of a boot
 // would hurt the guest more. said gets limactl's lines as they come.
 func (l *Limactl) Start(ctx context.Context, name string, said func(Line)) error {
+	leave, err := l.alone(ctx, name, said)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	i, err := l.Store.Instance(name)
 	if err != nil {
 		return err
@@ -26,6 +31,7 @@ func (l *Limactl) Start(ctx context.Context, name string, said func(Line)) error
 		return fail("lima.broken", name, "it cannot be started: %s", i.Problem)
 	}
 	if i.Status == Running && i.Phase == Starting {
+		leave() // nothing is changed while one waits
 		return l.Store.awaitReady(ctx, name)
 	}
 	if i.Status != Running {
@@ -90,6 +96,13 @@ func (s Store) awaitReady(ctx context.Context, name string) error {
 // Stop shuts an instance down and waits until its processes are gone; force
 // ends them at once, as pulling the plug does. One that is stopped is done.
 func (l *Limactl) Stop(ctx context.Context, name string, force bool, said func(Line)) error {
+	if !force { // which is also for a start that hangs, and holds the lock
+		leave, err := l.alone(ctx, name, said)
+		if err != nil {
+			return err
+		}
+		defer leave()
+	}
 	i, err := l.Store.Instance(name)
 	if err != nil {
 		return err
@@ -159,6 +172,11 @@ func (l *Limactl) Clone(ctx context.Context, from, to string, said func(Line)) e
 	if l.Major < 2 {
 		return &Error{ID: "lima.too-old", Msg: l.Path, Err: fmt.Errorf("a clone made by Lima %d.%d dies with its original; Lima 2 makes one that stands alone", l.Major, l.Minor)}
 	}
+	leave, err := l.alone(ctx, from, said)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	i, err := l.Store.Instance(from)
 	if err != nil {
 		return err
@@ -179,6 +197,13 @@ func (l *Limactl) Clone(ctx context.Context, from, to string, said func(Line)) e
 // Delete deletes an instance with its disk. One that is protected is refused,
 // and one that is not stopped unless force is set.
 func (l *Limactl) Delete(ctx context.Context, name string, force bool, said func(Line)) error {
+	if !force {
+		leave, err := l.alone(ctx, name, said)
+		if err != nil {
+			return err
+		}
+		defer leave()
+	}
 	i, err := l.Store.Instance(name)
 	if err != nil {
 		return err

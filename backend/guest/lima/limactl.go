@@ -20,8 +20,8 @@ import (
 )
 
 // Limactl is the user's limactl. It may be used from several goroutines at
-// once; limactl has no lock of its own for an instance, so two changes of one
-// instance are the caller's to keep apart.
+// once. limactl has no lock of its own for an instance; two Ingots that change
+// one instance wait for each other.
 type Limactl struct {
 	Path  string
 	Major int
