@@ -133,6 +133,7 @@ func ClassOf(err error) Class {
 		remote  *RemoteError
 		absent  *NoSuchBuildError
 		skewed  *SkewError
+		newer   *home.NewerSchemaError
 		stopped *CancelledError
 		ledger  *LedgerError
 		cannot  *CannotBuildError
@@ -175,7 +176,7 @@ func ClassOf(err error) Class {
 		return ClassPublish
 	case errors.As(err, &verify), errors.As(err, &differs), errors.As(err, &ledger):
 		return ClassVerify
-	case errors.As(err, &held), errors.As(err, &skewed):
+	case errors.As(err, &held), errors.As(err, &skewed), errors.As(err, &newer):
 		return ClassInUse
 	case errors.As(err, &stopped):
 		return ClassCancelled

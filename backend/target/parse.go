@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -142,7 +143,10 @@ func (r Recipe) validateArchives() (ps []problem) {
 	for i, a := range r.Archives {
 		at := fmt.Sprintf("$.archives[%d]", i)
 		key := fmt.Sprintf("archives[%d]", i)
-		if !strings.HasPrefix(a.URI, "http://") && !strings.HasPrefix(a.URI, "https://") {
+		switch u, err := url.Parse(a.URI); {
+		case err == nil && u.User != nil: // and the problem does not repeat it
+			ps = append(ps, problem{at + ".uri", key + ".uri", "the address holds a user, and stands in the image and its evidence, for all to read; accepted: a public archive, of which config.yaml may name another mirror"})
+		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
 			ps = append(ps, problem{at + ".uri", key + ".uri", fmt.Sprintf("%q is no archive address; accepted: http:// or https://", a.URI)})
 		}
 		ps = append(ps, required(at, key+".name", a.Name == "")...)

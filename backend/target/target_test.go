@@ -65,6 +65,8 @@ func TestMistakes(t *testing.T) {
 		{"api version", "apiVersion: ingot/v1", "apiVersion: ingot/v9", "apiVersion: ingot/v9", "apiVersion", "accepted: ingot/v1"},
 		{"relative path", "path: /etc/fstab", "path: etc/../fstab", "path: etc/../fstab", "rootfs.files[1].path", "absolute path"},
 		{"mirror scheme", "uri: http://deb.debian.org/debian\n", "uri: ftp://x\n", "uri: ftp://x", "archives[0].uri", "accepted: http://"},
+		{"archive without host", "uri: http://deb.debian.org/debian\n", "uri: http:///debian\n", "uri: http:///debian", "archives[0].uri", "accepted: http://"},
+		{"archive with password", "uri: http://deb.debian.org/debian\n", "uri: http://me:hush@deb.debian.org/debian\n", "uri: http://me:hush", "archives[0].uri", "the address holds a user"},
 		{"other name", "name: debian-12-arm64", "name: debian-13-arm64", "name: debian-13-arm64", "name", "accepted: \"debian-12-arm64\""},
 		{"broken yaml", "kernel:\n", "kernel: [\n", "", "", ""},
 	}
