@@ -48,7 +48,7 @@ section "A full disk in each step" go test -count=1 -timeout 60m -tags e2e -v -r
 section "Chaos: 100 jobs, seed $seed" env SEED="$seed" JOBS=100 go test -count=1 -timeout 30m -tags chaos -v ./test/chaos
 section "The team's server away for ten minutes" env INGOT_AWAY=10m go test -count=1 -timeout 30m -v -run '^TestTeamBuilds$' ./backend
 if command -v apt-get >/dev/null; then
-	section "20 exports of a running guest under load, and the unsafe way" env RUN='^TestSoakExports$' TIMEOUT=60m scripts/e2e-lima.sh
+	section "20 exports of a running guest under load, and the unsafe way" env RUN='^(TestSoakExports|TestOtherWays)$' TIMEOUT=60m scripts/e2e-lima.sh
 	section "A kernel built in a guest" env RUN='^TestBuildInside$' TIMEOUT=150m scripts/e2e-lima.sh
 	section "Lima 1.2.1: an instance's life, and exports of it" env LIMA=v1.2.1 RUN='^(TestVM|TestExport)$' TIMEOUT=60m scripts/e2e-lima.sh
 fi

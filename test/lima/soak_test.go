@@ -7,7 +7,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
+
+	"ingot/backend/guest/lima"
 )
 
 // TestSoakExports: export after export of the running instance while its file
@@ -55,4 +58,39 @@ func TestSoakExports(t *testing.T) {
 	if broken == 0 {
 		t.Errorf("qemu-img convert -U gave %d sound copies: the load is too small to show anything", tries)
 	}
+}
+
+// TestOtherWays: a running machine whose file systems cannot be frozen, and one
+// that is stopped for the export and started again.
+func TestOtherWays(t *testing.T) {
+	if os.Getenv("INGOT_E2E_SOAK") == "" {
+		t.Skip("it takes long: INGOT_E2E_SOAK=1")
+	}
+	i := running(t)
+	dir := t.TempDir()
+	t.Run("not frozen", func(t *testing.T) {
+		fsfreeze := strings.TrimSpace(must(t, "vm", "shell", vm, "sudo", "sh", "-c", "command -v fsfreeze"))
+		must(t, "vm", "shell", vm, "sudo", "mv", fsfreeze, fsfreeze+".away")
+		defer must(t, "vm", "shell", vm, "sudo", "mv", fsfreeze+".away", fsfreeze)
+		underLoad(t, i, func() {
+			e := export(t, "-o", filepath.Join(dir, "crash.qcow2"))
+			if e.Method != "drive-backup crash-consistent" || e.Why == "" {
+				t.Errorf("taken: %s, %q", e.Method, e.Why)
+			}
+			if said, ok := sound(t, e.File, true); !ok {
+				t.Errorf("e2fsck -fn after the journal:\n%s", said)
+			}
+		})
+	})
+	t.Run("stopped for it", func(t *testing.T) {
+		e := export(t, "--stop", "-o", filepath.Join(dir, "stopped.qcow2"))
+		if e.Method != "stop-export-start" {
+			t.Errorf("taken: %s", e.Method)
+		}
+		wantSound(t, e.File)
+		now := found(t, vm)
+		if now.Status != lima.Running || now.Phase != lima.Ready || now.DriverPID == i.DriverPID {
+			t.Errorf("afterwards: %s %s, process %d, before %d", now.Status, now.Phase, now.DriverPID, i.DriverPID)
+		}
+	})
 }

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -70,6 +71,7 @@ func TestVM(t *testing.T) {
 	t.Run("names and templates", names)
 	t.Run("listed as limactl lists", compare)
 	watched := watch(t)
+	t.Run("two Ingots start it", startTwice)
 	i := running(t)
 	t.Run("watched", watched)
 	t.Run("listed while it runs", compare)
@@ -93,6 +95,28 @@ func TestVM(t *testing.T) {
 	})
 	t.Run("clone and delete", cloneAndDelete)
 	t.Run("killed", killed)
+}
+
+// startTwice: of two that start the instance, one waits for the other, and both
+// end well.
+func startTwice(t *testing.T) {
+	if found(t, vm).Status == lima.Running {
+		t.Skip("it runs already")
+	}
+	var said [2]string
+	var wg sync.WaitGroup
+	for n := range said {
+		wg.Go(func() {
+			_, errs, code := ingot(t, "vm", "start", vm)
+			if said[n] = errs; code != 0 {
+				t.Errorf("exit code %d\n%s", code, errs)
+			}
+		})
+	}
+	wg.Wait()
+	if n := strings.Count(said[0]+said[1], "another Ingot is changing "+vm); n != 1 {
+		t.Errorf("%d of them waited:\n%s\n%s", n, said[0], said[1])
+	}
 }
 
 func names(t *testing.T) {
