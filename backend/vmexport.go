@@ -208,7 +208,7 @@ func (t *taking) write(ctx context.Context, src disk.Source) (string, error) {
 
 // stopped shuts the machine down, and starts it again whatever happens.
 func (t *taking) stopped(ctx context.Context) (file string, size int64, err error) {
-	say := func(l VMLine) { t.o.Notify("limactl: " + l.Text) }
+	say := func(l VMLine) { t.o.Notify(l.String()) }
 	t.o.Notify("stopping " + t.vm.Name)
 	defer func() {
 		now, ferr := FindVM(t.vm.Name)

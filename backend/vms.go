@@ -31,9 +31,6 @@ const (
 	VMDegraded = lima.Degraded
 )
 
-// VMLineOurs is the level of lines that Ingot itself says, not limactl.
-const VMLineOurs = lima.LevelOurs
-
 // VMs lists the user's Lima instances. No process is started for it.
 func VMs(ctx context.Context) ([]VM, error) { return lima.Store{}.List(ctx) }
 

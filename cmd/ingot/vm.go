@@ -22,13 +22,7 @@ func newVM(g *global) *cobra.Command {
 
 // saidTo prints what limactl says while it works.
 func saidTo(w io.Writer) func(backend.VMLine) {
-	return func(l backend.VMLine) {
-		who := "limactl"
-		if l.Level == backend.VMLineOurs {
-			who = "ingot"
-		}
-		fmt.Fprintf(w, "%s: %s\n", who, l.Text)
-	}
+	return func(l backend.VMLine) { fmt.Fprintln(w, l) }
 }
 
 func newVMStart(g *global) *cobra.Command {

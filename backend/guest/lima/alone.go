@@ -39,7 +39,7 @@ func (l *Limactl) alone(ctx context.Context, name string, said func(Line)) (leav
 			return func() { _ = dir.Close() }, nil // a file system without locks, such as some network ones: as limactl does
 		}
 		if !told && said != nil {
-			said(Line{LevelOurs, fmt.Sprintf("another Ingot is changing %s: waiting for it", name)})
+			said(Line{levelOurs, fmt.Sprintf("another Ingot is changing %s: waiting for it", name)})
 		}
 		select {
 		case <-ctx.Done():

@@ -35,12 +35,20 @@ type Limactl struct {
 
 // Line is what limactl says while it works.
 type Line struct {
-	Level string // logrus's: info, warning, error, fatal; "" for what is no log line, LevelOurs for what limactl did not say
+	Level string // logrus's: info, warning, error, fatal; "" for what is no log line, levelOurs for what limactl did not say
 	Text  string
 }
 
-// LevelOurs is the level of what Ingot itself says meanwhile.
-const LevelOurs = "ingot"
+// levelOurs is the level of what Ingot itself says meanwhile.
+const levelOurs = "ingot"
+
+// String is the line with who says it.
+func (l Line) String() string {
+	if l.Level == levelOurs {
+		return l.Text
+	}
+	return "limactl: " + l.Text
+}
 
 // How long limactl may take. Its own limits are below: 10 min for a start that
 // is given no other, twice 3 min for a stop (pkg/instance).
