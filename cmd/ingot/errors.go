@@ -19,7 +19,7 @@ const (
 	exitUnproven  = 5   // the image does not boot
 	exitPublish   = 6   // publishing failed
 	exitVerify    = 7   // evidence, digest or signature does not fit; or an image holds what must not be given away
-	exitInUse     = 8   // another process uses this home, or builds the target (`--no-wait`); or a running VM has the disk; or the owner at work is of another version or environment
+	exitInUse     = 8   // another process uses this home, or builds the target (`--no-wait`); or a running VM has the disk; or the owner at work is of another version or environment; or a newer Ingot has written this home
 	exitCancelled = 130 // cancelled
 )
 
