@@ -18,15 +18,11 @@ import (
 // limactl ends and what it began stays: a forced stop in the middle of a boot
 // would hurt the guest more. said gets limactl's lines as they come.
 func (l *Limactl) Start(ctx context.Context, name string, said func(Line)) error {
-	leave, err := l.alone(ctx, name, said)
+	i, leave, err := l.alone(ctx, name, said)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	i, err := l.Store.Instance(name)
-	if err != nil {
-		return err
-	}
 	if i.Status == Broken {
 		return fail("lima.broken", name, "it cannot be started: %s", i.Problem)
 	}
@@ -96,17 +92,11 @@ func (s Store) awaitReady(ctx context.Context, name string) error {
 // Stop shuts an instance down and waits until its processes are gone; force
 // ends them at once, as pulling the plug does. One that is stopped is done.
 func (l *Limactl) Stop(ctx context.Context, name string, force bool, said func(Line)) error {
-	if !force { // which is also for a start that hangs, and holds the lock
-		leave, err := l.alone(ctx, name, said)
-		if err != nil {
-			return err
-		}
-		defer leave()
-	}
-	i, err := l.Store.Instance(name)
+	i, leave, err := l.unlessForced(ctx, name, force, said)
 	if err != nil {
 		return err
 	}
+	defer leave()
 	if i.Status == Stopped {
 		return nil
 	}
@@ -172,15 +162,11 @@ func (l *Limactl) Clone(ctx context.Context, from, to string, said func(Line)) e
 	if l.Major < 2 {
 		return &Error{ID: "lima.too-old", Msg: l.Path, Err: fmt.Errorf("a clone made by Lima %d.%d dies with its original; Lima 2 makes one that stands alone", l.Major, l.Minor)}
 	}
-	leave, err := l.alone(ctx, from, said)
+	i, leave, err := l.alone(ctx, from, said)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	i, err := l.Store.Instance(from)
-	if err != nil {
-		return err
-	}
 	if err := l.free(to); err != nil {
 		return err
 	}
@@ -197,17 +183,11 @@ func (l *Limactl) Clone(ctx context.Context, from, to string, said func(Line)) e
 // Delete deletes an instance with its disk. One that is protected is refused,
 // and one that is not stopped unless force is set.
 func (l *Limactl) Delete(ctx context.Context, name string, force bool, said func(Line)) error {
-	if !force {
-		leave, err := l.alone(ctx, name, said)
-		if err != nil {
-			return err
-		}
-		defer leave()
-	}
-	i, err := l.Store.Instance(name)
+	i, leave, err := l.unlessForced(ctx, name, force, said)
 	if err != nil {
 		return err
 	}
+	defer leave()
 	switch {
 	case i.Protected:
 		return fail("lima.protected", name, "it is protected against deletion")
