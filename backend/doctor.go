@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -156,7 +157,7 @@ func guestChecks(name string, f guest.Facts, missing []image.Tool) []Check {
 	var out []Check
 	for _, t := range missing {
 		c := Check{Name: t.Name, Why: t.Why, pkg: t.Package}
-		if t.Package == "" {
+		if t.Package == "" && !strings.HasPrefix(t.Name, image.SubIDs) {
 			c.Install = t.Why
 		}
 		out = append(out, c)
@@ -189,11 +190,23 @@ func installCommands(checks []Check, brew bool) []string {
 		slices.Sort(names)
 		cmds = append(cmds, "apt-get update", "apt-get install -y --no-install-recommends debian-archive-keyring "+strings.Join(names, " "))
 	}
+	for _, c := range checks {
+		if user, ok := strings.CutPrefix(c.Name, image.SubIDs); ok && userName.MatchString(user) && !brew {
+			cmds = append(cmds, fmt.Sprintf(addSubIDs, user))
+		}
+	}
 	if needsBinfmt(pkgs, checks) && !brew {
 		cmds = append(cmds, "sh -c 'mountpoint -q /proc/sys/fs/binfmt_misc || mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc; update-binfmts --enable'")
 	}
 	return cmds
 }
+
+// addSubIDs gives a user the next 65536 subordinate ids, as useradd does for one
+// that it makes.
+const addSubIDs = `sh -c 'touch /etc/subuid /etc/subgid; n=$(awk -F: "BEGIN { n = 100000 } \$2 + \$3 > n { n = \$2 + \$3 } END { print n }" /etc/subuid /etc/subgid); usermod --add-subuids $n-$((n+65535)) --add-subgids $n-$((n+65535)) %s'`
+
+// userName is a name that may stand in a command for root.
+var userName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
 
 func needsBinfmt(pkgs map[string]bool, checks []Check) bool {
 	if pkgs["arch-test"] || pkgs["qemu-user-static"] {

@@ -14,13 +14,15 @@ func TestInstallCommands(t *testing.T) {
 		{Name: "firmware", OK: true, pkg: "qemu-efi-aarch64"},
 		{Name: "bison", pkg: "bison", guest: "lima:forge"},
 		{Name: "gcc", pkg: "gcc-aarch64-linux-gnu", guest: "lima:forge"},
+		{Name: "subids:me.guest", guest: "lima:forge"},
+		{Name: "subids:me';reboot;'", guest: "lima:forge"}, // no command is made of it
 		{Name: "disk space"},
 	}}
 	if got := installCommands(r.lacking(""), true); !slices.Equal(got, []string{"brew install qemu"}) {
 		t.Errorf("here: %q", got)
 	}
 	got := installCommands(r.lacking("lima:forge"), false)
-	if len(got) != 2 || !strings.HasSuffix(got[1], " bison gcc-aarch64-linux-gnu libc6-dev-arm64-cross") {
+	if len(got) != 3 || !strings.HasSuffix(got[2], " me.guest'") || !strings.HasSuffix(got[1], " bison gcc-aarch64-linux-gnu libc6-dev-arm64-cross") {
 		t.Errorf("in the guest: %q", got)
 	}
 	if got := installCommands(r.lacking("other"), false); len(got) != 0 {

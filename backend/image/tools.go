@@ -52,6 +52,10 @@ func qemuUser(arch string) string {
 // each brings them.
 var headers = []Tool{{"/usr/include/openssl/opensslv.h", "libssl-dev", "the kernel's build tools"}, {"/usr/include/libelf.h", "libelf-dev", "the kernel's build tools"}}
 
+// SubIDs begins the name of what a user lacks who was made before newuidmap was
+// there, and so got no subordinate ids from useradd; the user's name follows.
+const SubIDs = "subids:"
+
 // MissingTools returns what the guest lacks; nothing when all is there.
 func MissingTools(ctx context.Context, g guest.Guest, f guest.Facts, r target.Recipe) ([]Tool, error) {
 	all := append(Tools(r, f.Arch, f.Root), headers...)
@@ -68,7 +72,12 @@ func MissingTools(ctx context.Context, g guest.Guest, f guest.Facts, r target.Re
 		fmt.Fprintf(&script, "if command -v arch-test >/dev/null; then arch-test %s >/dev/null 2>&1 || echo binfmt; fi\n", debArch(r.Arch))
 	}
 	if !f.Root {
-		script.WriteString("unshare --map-root-user --map-auto --mount true >/dev/null 2>&1 || echo userns\n")
+		script.WriteString(`me=$(id -un)
+if unshare --map-root-user --map-auto --mount true; then :
+elif grep -q "^$me:" /etc/subuid && grep -q "^$me:" /etc/subgid; then echo userns
+else echo subids:$me
+fi
+`)
 	}
 	var out strings.Builder
 	if err := g.Run(ctx, guest.Cmd{Argv: []string{"sh", "-c", script.String()}, Stdout: &out, Stderr: io.Discard}); err != nil {
@@ -78,10 +87,12 @@ func MissingTools(ctx context.Context, g guest.Guest, f guest.Facts, r target.Re
 	for _, word := range strings.Fields(out.String()) {
 		var i int
 		switch {
+		case strings.HasPrefix(word, SubIDs):
+			missing = append(missing, Tool{word, "", "a user namespace with many users: this user needs a line in /etc/subuid and /etc/subgid"})
 		case word == "binfmt":
 			missing = append(missing, Tool{"binfmt:" + r.Arch, "binfmt-support", r.Arch + " programs do not run here: binfmt_misc has no handler for them"})
 		case word == "userns":
-			missing = append(missing, Tool{"userns", "", "user namespaces are restricted for this user: as root, sysctl -w kernel.unprivileged_userns_clone=1 (Debian) or kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), and give the user a line in /etc/subuid and /etc/subgid"})
+			missing = append(missing, Tool{"userns", "", "user namespaces are restricted for this user: as root, sysctl -w kernel.unprivileged_userns_clone=1 (Debian) or kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu)"})
 		default:
 			if _, err := fmt.Sscan(word, &i); err == nil && i < len(all) {
 				missing = append(missing, all[i])

@@ -52,7 +52,8 @@ func exportOf(t testing.TB, name string, args ...string) exported {
 }
 
 // loadScript changes a file system's metadata without an end: small files made,
-// renamed, linked and removed in many folders, and whole trees.
+// renamed, linked and removed in many folders, and whole trees; on the disk too,
+// as a guest that gets little of the processor would else keep it in its memory.
 const loadScript = `mkdir -p /var/tmp/load; cd /var/tmp/load; echo up
 i=0
 while :; do
@@ -60,7 +61,7 @@ while :; do
 	head -c $((i%9*3000)) /dev/zero | tr '\0' x > $d/f$i
 	ln $d/f$i $d/l$i; mv $d/l$i $d/m$i; [ $((i%3)) = 0 ] || rm -f $d/f$i $d/m$i
 	[ $((i%200)) != 0 ] || rm -rf d$((i/200%40))
-	[ $((i%10)) != 0 ] || { cp -r /etc etc$i; rm -rf etc$((i-50)); }
+	[ $((i%10)) != 0 ] || { cp -r /etc etc$i; rm -rf etc$((i-50)); sync -f .; }
 done`
 
 // underLoad runs f while the guest's file system is busy.
