@@ -46,7 +46,7 @@ func TestBuildInside(t *testing.T) {
 		t.Logf("%s: %.0f s", what, time.Since(began).Seconds())
 	}
 	must(t, "vm", "create", forge, roomy)
-	t.Cleanup(func() { must(t, "vm", "delete", forge, "--yes", forge) })
+	t.Cleanup(func() { must(t, "vm", "delete", forge, "--force", "--yes", forge) })
 	stage("start", func() { must(t, "vm", "start", forge) })
 	refused(t, 3, "guest.tool-missing", "build", "--guest", "lima:"+forge, tinyTarget, "--until", "kernel")
 	stage("tools", func() { must(t, "doctor", "--guest", "lima:"+forge, "--install", tinyTarget) })
