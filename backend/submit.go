@@ -156,15 +156,41 @@ func (o *Owner) enqueue(ctx context.Context, j jobs.Job) error {
 		}
 		return err
 	}
-	q, err := o.startQueue(ctx)
-	if err == nil {
-		var held []jobs.Job
-		if held, err = q.Pending(ctx); err == nil && !slices.ContainsFunc(held, func(h jobs.Job) bool { return h.ID == j.ID }) {
-			err = q.Submit(ctx, j)
-		}
+	err := o.put(ctx, j)
+	if err != nil && ctx.Err() == nil {
+		err = o.putAgain(ctx, j, err)
 	}
 	if err != nil {
 		o.ended(j.ID)
 	}
 	return err
+}
+
+// put starts the queue and puts the job there, unless it is there.
+func (o *Owner) put(ctx context.Context, j jobs.Job) error {
+	q, err := o.startQueue(ctx)
+	if err != nil {
+		return err
+	}
+	held, err := q.Pending(ctx)
+	if err != nil || slices.ContainsFunc(held, func(h jobs.Job) bool { return h.ID == j.ID }) {
+		return err
+	}
+	return q.Submit(ctx, j)
+}
+
+// putAgain puts a job that failed to be put into a queue that is opened anew: one
+// that could not write once, as its disk was full, answers no submission ever
+// after (nats-server v2.15: fileStore.werr). It stays as it is while other builds
+// would be stopped by that.
+func (o *Owner) putAgain(ctx context.Context, j jobs.Job, failed error) error {
+	o.mu.Lock()
+	alone := len(o.open) == 1
+	o.mu.Unlock()
+	if !alone {
+		return fmt.Errorf("the queue takes no job, as when its disk was full, and is opened anew when the builds in it have ended: %w", failed)
+	}
+	o.log.Warn("the queue is opened anew", "err", failed)
+	o.closeQueue(true)
+	return o.put(ctx, j)
 }
