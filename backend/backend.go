@@ -16,7 +16,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -148,24 +147,27 @@ func (b *Backend) openGuest(ctx context.Context) (guest.Guest, error) {
 	if b.guest == "" || b.guest == "local" {
 		return guest.Open(ctx, home.GuestConfig{Kind: "local"})
 	}
-	for _, c := range b.guests() {
-		if c.Name != b.guest {
-			continue
-		}
-		if g, ok, err := b.openLima(ctx, c); ok {
-			return g, err
-		}
-		return guest.Open(ctx, c)
+	c, err := b.guestConfig(b.guest)
+	if err != nil {
+		return nil, err
 	}
-	return nil, &GuestError{b.guest, b.Home.ConfigFile()}
+	if g, ok, err := b.openLima(ctx, c); ok {
+		return g, err
+	}
+	return guest.Open(ctx, c)
 }
 
-// guests are those of the configuration, and a Lima instance by its name.
-func (b *Backend) guests() []home.GuestConfig {
-	if name, ok := strings.CutPrefix(b.guest, limaPrefix); ok {
-		return append(slices.Clone(b.config.Guests), home.GuestConfig{Name: b.guest, Kind: "lima", Instance: name})
+// guestConfig is a guest of the configuration, or a Lima instance by its name.
+func (b *Backend) guestConfig(name string) (home.GuestConfig, error) {
+	for _, c := range b.config.Guests {
+		if c.Name == name {
+			return c, nil
+		}
 	}
-	return b.config.Guests
+	if instance, ok := strings.CutPrefix(name, limaPrefix); ok && instance != "" {
+		return home.GuestConfig{Name: name, Kind: "lima", Instance: instance}, nil
+	}
+	return home.GuestConfig{}, &GuestError{name, b.Home.ConfigFile()}
 }
 
 // openEndpoint opens the configured endpoint, or the local store.

@@ -124,6 +124,11 @@ func TestOwnerBuilds(t *testing.T) {
 			t.Errorf("%+v past the client's check: %v", s, err)
 		}
 	}
+	for guest, known := range map[string]bool{"": true, "local": true, "lima:forge": true, "lima:": false, "forge": false} {
+		if err := b.CheckSubmission(Submission{Target: "nowhere", Guest: guest}); (err == nil) != known {
+			t.Errorf("guest %q: %v", guest, err)
+		}
+	}
 	if err := c.Cancel(t.Context(), id); ClassOf(err) != ClassInput {
 		t.Errorf("cancel of an ended build: %v", err)
 	}

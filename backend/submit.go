@@ -97,12 +97,8 @@ func (b *Backend) CheckSubmission(s Submission) error {
 	if s.Guest == "" || s.Guest == "local" {
 		return nil
 	}
-	for _, g := range b.config.Guests {
-		if g.Name == s.Guest {
-			return nil
-		}
-	}
-	return &GuestError{s.Guest, b.Home.ConfigFile()}
+	_, err := b.guestConfig(s.Guest)
+	return err
 }
 
 func (o *Owner) runningOf(name string) string {

@@ -79,6 +79,10 @@ func TestVM(t *testing.T) {
 	t.Run("guest", func(t *testing.T) {
 		guesttest.Run(t, func(t *testing.T) guest.Guest { return opened(t, i) })
 	})
+	t.Run("a build in it says what it lacks", func(t *testing.T) {
+		refused(t, 3, "guest.tool-missing bison", "build", "--guest", "lima:"+vm, tinyTarget, "--until", "kernel")
+		refused(t, 2, "lima:none", "build", "--guest", "lima:none", tinyTarget, "--until", "kernel")
+	})
 	t.Run("session lost", sessionLost)
 	t.Run("disk full", diskFull)
 	t.Run("shell", shell)
