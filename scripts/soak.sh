@@ -34,7 +34,7 @@ section() { # TITLE COMMAND…
 	{
 		printf '\n## %s\n\n`%s`: exit %s after %s s\n\n```\n' "$title" "$*" "$code" "$((SECONDS - started))"
 		if [ "$code" -eq 0 ]; then
-			grep -E '^ *--- |the same bytes again|^ok |boot: login|publish +passed' "$log"
+			grep -E '^ *--- |it waited for room|the same bytes again|^ok |boot: login|publish +passed' "$log"
 		else
 			tail -n 60 "$log"
 		fi
