@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 
 	"ingot/backend/build"
@@ -220,11 +219,10 @@ func (a *afar) submit(ctx context.Context, station *team.Station) error {
 	if _, done, err := station.Result(ctx, a.job.ID); err != nil || done {
 		return err
 	}
-	held, err := station.Queue.Pending(ctx)
-	if err != nil || slices.ContainsFunc(held, func(j jobs.Job) bool { return j.ID == a.job.ID }) {
+	if held, err := station.Queue.Holds(ctx, a.job.ID); err != nil || held {
 		return err
 	}
-	err = insist(ctx, func(err error) { a.note("waits for the team's bucket: %v", err) }, func() error {
+	err := insist(ctx, func(err error) { a.note("waits for the team's bucket: %v", err) }, func() error {
 		objects, err := a.b.objects(ctx)
 		if err == nil {
 			_, err = sendInputs(ctx, objects, a.job.ID, a.sent)

@@ -5,14 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	"ingot/backend/build"
 	"ingot/backend/cause"
 	"ingot/backend/event"
-	"ingot/backend/jobs"
 	"ingot/backend/team"
 )
 
@@ -126,8 +124,7 @@ func (a *afar) Idle(ctx context.Context) error {
 			}
 		}
 	}
-	held, err := a.station.Queue.Pending(ctx)
-	if err != nil || slices.ContainsFunc(held, func(j jobs.Job) bool { return j.ID == a.job.ID }) {
+	if held, err := a.station.Queue.Holds(ctx, a.job.ID); err != nil || held {
 		a.waits.lost = 0
 		return nil //nolint:nilerr // the server is away: the follower says so
 	}

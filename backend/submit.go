@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"ingot/backend/build"
@@ -168,8 +167,7 @@ func (o *Owner) put(ctx context.Context, j jobs.Job) error {
 	if err != nil {
 		return err
 	}
-	held, err := q.Pending(ctx)
-	if err != nil || slices.ContainsFunc(held, func(h jobs.Job) bool { return h.ID == j.ID }) {
+	if held, err := q.Holds(ctx, j.ID); err != nil || held {
 		return err
 	}
 	return q.Submit(ctx, j)

@@ -28,6 +28,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -300,6 +301,12 @@ func (q *Queue) Pending(ctx context.Context) ([]Job, error) {
 		out[i] = k.Job
 	}
 	return out, err
+}
+
+// Holds tells whether the job has not ended.
+func (q *Queue) Holds(ctx context.Context, id string) (bool, error) {
+	all, err := q.pending(ctx)
+	return slices.ContainsFunc(all, func(k kept) bool { return k.ID == id }), err
 }
 
 // pending walks the stream: JetStream lists no messages, and a queue is short.
