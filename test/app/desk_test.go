@@ -169,11 +169,19 @@ func (p *program) dump() {
 // until waits for something that has no event of its own to wait for.
 func until(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(limit); !holds(); time.Sleep(50 * time.Millisecond) {
+	if !comes(limit, holds) {
+		t.Fatalf("%s did not come", what)
+	}
+}
+
+// comes looks again and again whether something holds.
+func comes(d time.Duration, holds func() bool) bool {
+	for end := time.Now().Add(d); !holds(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("%s did not come", what)
+			return false
 		}
 	}
+	return true
 }
 
 // home is a fresh home with a copy of the programs beside each other.

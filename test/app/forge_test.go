@@ -34,10 +34,8 @@ func forge(t *testing.T) (home, []string) {
 // soon waits for what a build brings.
 func soon(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(buildLimit); !holds(); time.Sleep(200 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%s did not come within %s", what, buildLimit)
-		}
+	if !comes(buildLimit, holds) {
+		t.Fatalf("%s did not come within %s", what, buildLimit)
 	}
 }
 

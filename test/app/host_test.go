@@ -15,7 +15,8 @@ import (
 const (
 	watcherName = "org.kde.StatusNotifierWatcher"
 	menuIface   = "com.canonical.dbusmenu"
-	limit       = 20 * time.Second
+	limit       = time.Minute     // a machine may do much besides
+	patience    = 6 * time.Second // of a person who then tries again
 )
 
 // host is a StatusNotifierHost: it takes icons, reads their menus and clicks,
