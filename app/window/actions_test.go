@@ -197,31 +197,34 @@ func TestRoutes(t *testing.T) {
 // The box for notifications shows what was chosen, and keeps another choice.
 func TestNotificationsOff(t *testing.T) {
 	for _, quiet := range []bool{false, true} {
-		p, news := acted()
-		p.prefs.Quiet = quiet
-		s := shown(t, p, "settings", news)
-		s.until("Notifications")
-		s.on(func() {
-			s.walk(func(o fyne.CanvasObject) {
-				if c, ok := o.(*widget.Check); ok && strings.HasPrefix(c.Text, "Tell of builds") {
-					if c.Checked == quiet {
-						t.Errorf("quiet %v, checked %v", quiet, c.Checked)
+		t.Run(fmt.Sprintf("quiet=%v", quiet), func(t *testing.T) {
+			p, news := acted()
+			p.prefs.Quiet = quiet
+			s := shown(t, p, "settings", news)
+			s.until("Notifications")
+			s.on(func() {
+				s.walk(func(o fyne.CanvasObject) {
+					if c, ok := o.(*widget.Check); ok && strings.HasPrefix(c.Text, "Tell of builds") {
+						if c.Checked == quiet {
+							t.Errorf("checked %v", c.Checked)
+						}
+						c.SetChecked(quiet)
 					}
-					c.SetChecked(quiet)
-				}
+				})
 			})
+			s.asked(p, fmt.Sprintf("preferences quiet=%v", !quiet))
 		})
-		s.asked(p, fmt.Sprintf("preferences quiet=%v", !quiet))
 	}
 }
 
 // The team's workers are listed, with those whose evidence does not count; without
 // a team it says how there can be one.
 func TestTeamOfSettings(t *testing.T) {
+	t.Run("none", func(t *testing.T) {
+		p, news := acted()
+		shown(t, p, "settings", news).until("team.nats in config.yaml names a server")
+	})
 	p, news := acted()
-	shown(t, p, "settings", news).until("team.nats in config.yaml names a server")
-
-	p, news = acted()
 	p.settings = Settings{Team: "tls://nats.example.org"}
 	p.workers = []Worker{{backend.WorkerInfo{Host: "forge", Builds: []string{"arm64"}, Slots: 2, Running: []string{"b"}, Seen: time.Now()}, true}, {WorkerInfo: backend.WorkerInfo{Host: "stranger"}}}
 	s := shown(t, p, "settings", news)

@@ -99,7 +99,11 @@ func TestLogHostile(t *testing.T) {
 	if got := l.line(2); got != " not text" {
 		t.Errorf("%q", got)
 	}
-	_, gone := logged(t, file+".none", false)
+}
+
+// A log that is not there says so.
+func TestLogMissing(t *testing.T) {
+	_, gone := logged(t, filepath.Join(t.TempDir(), "none.log"), false)
 	gone.waitFor(t, 1)
 	if got := gone.line(0); !strings.Contains(got, "no such file") {
 		t.Errorf("%q", got)

@@ -12,21 +12,25 @@ import (
 func TestPlace(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "window.json")
 	p, news := acted()
-	first := shown(t, p, "reality", news)
-	first.on(func() {
-		first.Restore(file) // there is none yet
-		first.Resize(fyne.NewSize(1000, 640))
-		first.Go(Route{Page: pageTargets})
-		first.End()
-		first.Go(Route{Page: pageSettings}) // what comes after the end is not kept
-		first.End()
+	t.Run("first", func(t *testing.T) {
+		first := shown(t, p, "reality", news)
+		first.on(func() {
+			first.Restore(file) // there is none yet
+			first.Resize(fyne.NewSize(1000, 640))
+			first.Go(Route{Page: pageTargets})
+			first.End()
+			first.Go(Route{Page: pageSettings}) // what comes after the end is not kept
+			first.End()
+		})
 	})
-	second := shown(t, p, "reality", news)
-	second.on(func() {
-		second.Restore(file)
-		if got := second.Canvas().Size(); second.Route().String() != pageTargets || got != fyne.NewSize(1000, 640) {
-			t.Errorf("it opens at %s, %v", second.Route(), got)
-		}
+	t.Run("second", func(t *testing.T) {
+		second := shown(t, p, "reality", news)
+		second.on(func() {
+			second.Restore(file)
+			if got := second.Canvas().Size(); second.Route().String() != pageTargets || got != fyne.NewSize(1000, 640) {
+				t.Errorf("it opens at %s, %v", second.Route(), got)
+			}
+		})
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -134,9 +135,17 @@ func (s *stage) on(f func()) {
 	<-done
 }
 
-// shown opens the window at a route, with what an owner tells.
+// onStage is whether there is a stage: Fyne has one main goroutine, and what its
+// windows share is guarded by nothing else.
+var onStage atomic.Bool
+
+// shown opens the window at a route, with what an owner tells. A test has one at a
+// time.
 func shown(t *testing.T, p *played, route string, news backend.Snapshot, more ...backend.Event) *stage {
 	t.Helper()
+	if onStage.Swap(true) {
+		t.Fatal("a second window beside the first: give each a subtest")
+	}
 	s := &stage{t: t, todo: make(chan func(), 1000)}
 	app := test.NewTempApp(t)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -167,6 +176,7 @@ func shown(t *testing.T, p *played, route string, news backend.Snapshot, more ..
 		s.Wait()
 		close(s.todo)
 		loop.Wait()
+		onStage.Store(false)
 	})
 	r, err := ParseRoute(route)
 	if err != nil {
