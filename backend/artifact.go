@@ -11,6 +11,7 @@ import (
 	"ingot/backend/build"
 	"ingot/backend/cause"
 	"ingot/backend/evidence"
+	"ingot/backend/guest/lima"
 	"ingot/backend/proof"
 	"ingot/backend/reality"
 	"ingot/backend/target"
@@ -30,9 +31,10 @@ type FileError struct {
 func (e *FileError) Error() string { return fmt.Sprintf("%s: %v", e.File, e.Err) }
 func (e *FileError) Unwrap() error { return e.Err }
 
-// checkFolder looks for the folder of a file to be written, before work is
-// done for it.
-func checkFolder(file string) error {
+// checkOutput looks at the place of a file to be written, before work is done for
+// it: its folder is there, and it is none of the user's Lima machines, whose files
+// nothing is written over.
+func checkOutput(file string) error {
 	dir := filepath.Dir(file)
 	info, err := os.Stat(dir)
 	if err == nil && !info.IsDir() {
@@ -40,6 +42,17 @@ func checkFolder(file string) error {
 	}
 	if err != nil {
 		return &FileError{file, err}
+	}
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return &FileError{file, err}
+	}
+	store, err := lima.Store{}.Root()
+	if err != nil {
+		return nil // there is none that can be written to
+	}
+	if in, err := filepath.Rel(store, real); err == nil && filepath.IsLocal(in) {
+		return &FileError{file, fmt.Errorf("it is in %s, where Lima keeps its machines: name a file elsewhere", store)}
 	}
 	return nil
 }
@@ -50,7 +63,7 @@ func (b *Backend) Export(ctx context.Context, name, format, dst string, progress
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(build.CheckFormat(format), checkFolder(dst)); err != nil {
+	if err := errors.Join(build.CheckFormat(format), checkOutput(dst)); err != nil {
 		return err
 	}
 	dir, err := b.line().ImageDir(ctx, r)

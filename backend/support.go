@@ -29,7 +29,7 @@ const supportLimit = 4 << 20
 // newest build. Names of the user, of this computer and of hosts are replaced,
 // and so is whatever looks like a credential. It returns the files' names.
 func (b *Backend) Support(ctx context.Context, file string) (names []string, err error) {
-	if err := checkFolder(file); err != nil {
+	if err := checkOutput(file); err != nil {
 		return nil, err
 	}
 	files := map[string][]byte{}

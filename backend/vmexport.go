@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/lima-vm/lima/v2/pkg/limatype/filenames"
 
@@ -13,6 +14,7 @@ import (
 	"ingot/backend/cause"
 	"ingot/backend/disk"
 	"ingot/backend/evidence"
+	"ingot/backend/guest/lima"
 	"ingot/backend/home"
 )
 
@@ -57,7 +59,7 @@ func (b *Backend) VMExport(ctx context.Context, o VMExportOptions) (VMExported, 
 	if o.Notify == nil {
 		o.Notify = func(string) {}
 	}
-	vm, method, err := b.planVMExport(o)
+	vm, method, err := b.planVMExport(ctx, o)
 	if err != nil {
 		return VMExported{}, err
 	}
@@ -74,29 +76,46 @@ func (b *Backend) VMExport(ctx context.Context, o VMExportOptions) (VMExported, 
 }
 
 // planVMExport checks what was asked for and chooses the method.
-func (b *Backend) planVMExport(o VMExportOptions) (vm VM, method string, err error) {
+func (b *Backend) planVMExport(ctx context.Context, o VMExportOptions) (vm VM, method string, err error) {
 	if o.Format != "qcow2" && o.Format != "raw" {
 		return vm, "", &build.OptionError{Msg: fmt.Sprintf("a machine's disk is exported as qcow2 or raw, not as %q", o.Format)}
 	}
-	if err := checkFolder(o.File); err != nil {
+	if err := checkOutput(o.File); err != nil {
 		return vm, "", err
 	}
 	if vm, err = FindVM(o.Name); err != nil {
 		return vm, "", err
 	}
-	for _, own := range []string{vm.Disk, vm.Base} {
-		if sameFile(own, o.File) {
-			return vm, "", &FileError{o.File, fmt.Errorf("it is the machine's own disk")}
+	all, err := VMs(ctx)
+	if err != nil {
+		return vm, "", err
+	}
+	for _, of := range all { // a disk may lie outside of Lima's folder
+		if sameFile(of.Disk, o.File) || sameFile(of.Base, o.File) {
+			return vm, "", &FileError{o.File, fmt.Errorf("it is the disk of %s", of.Name)}
 		}
 	}
 	if method, err = exportMethod(vm, o); err != nil {
 		return vm, "", err
 	}
-	room := vm.DiskAllocated
+	room := exportRoom(vm)
 	if method == TakenFrozen {
 		room *= 2 // QEMU's copy, and ours of that
 	}
 	return vm, method, home.NeedSpace(filepath.Dir(o.File), room, "export of "+vm.Name)
+}
+
+// packed is how much smaller a disk's compressed clusters are, at the most that is
+// met: images of distributions shrink to a third or a quarter.
+const packed = 4
+
+// exportRoom is how much an export may write, in bytes: a disk may stand on a base
+// whose clusters are compressed, and the copy's are not, or not as well.
+func exportRoom(vm VM) uint64 {
+	if vm.Base == "" {
+		return vm.DiskAllocated
+	}
+	return max(vm.DiskAllocated, min(vm.DiskAllocated*packed, vm.DiskBytes))
 }
 
 func sameFile(a, b string) bool {
@@ -211,6 +230,9 @@ func (t *taking) stopped(ctx context.Context) (file string, size int64, err erro
 	say := func(l VMLine) { t.o.Notify(l.String()) }
 	t.o.Notify("stopping " + t.vm.Name)
 	defer func() {
+		if err != nil && !t.wentDown(ctx) {
+			return
+		}
 		now, ferr := FindVM(t.vm.Name)
 		if ferr != nil || now.Status != VMStopped {
 			return // it never stopped, or is gone
@@ -222,4 +244,33 @@ func (t *taking) stopped(ctx context.Context) (file string, size int64, err erro
 		return "", 0, err
 	}
 	return t.direct(ctx)
+}
+
+// goDownLimit is how long a machine that was told to stop may go on with that when
+// the export has failed meanwhile: Lima gives a guest three minutes.
+var goDownLimit = 200 * time.Second
+
+// wentDown waits until a machine is stopped whose stop may have begun: a limactl
+// that was cancelled or has failed does not take the order back, and whoever
+// starts the machine must wait for its end. It gives false where the machine
+// runs on, or is gone.
+func (t *taking) wentDown(ctx context.Context) bool {
+	now, err := FindVM(t.vm.Name)
+	if err != nil || now.Status == VMStopped {
+		return err == nil
+	}
+	t.o.Notify("waiting for the end of " + t.vm.Name + ", to start it again")
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goDownLimit)
+	defer cancel()
+	down := false
+	_ = lima.Store{}.Watch(ctx, func([]VM, error) { // its end is ctx's
+		now, err := FindVM(t.vm.Name)
+		if down = err == nil && now.Status == VMStopped; down || err != nil {
+			cancel()
+		}
+	})
+	if !down && ctx.Err() == context.DeadlineExceeded {
+		t.o.Notify(fmt.Sprintf("%s still runs %s after it was told to stop: `ingot vms` shows it", t.vm.Name, goDownLimit))
+	}
+	return down
 }

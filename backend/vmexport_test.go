@@ -1,9 +1,17 @@
 package backend
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"ingot/backend/build"
 	"ingot/backend/qemu"
@@ -55,5 +63,94 @@ func TestBackupCauses(t *testing.T) {
 	}
 	if err := errors.New("x"); backupCause(err) != err {
 		t.Error("an error without a cause got one")
+	}
+}
+
+// aVM makes a store with an instance that runs, as far as its pid files and its
+// host agent's socket tell, and a limactl of this shell script, which gets the
+// verb as $1 and the instance's folder as $dir. It returns the instance's name.
+func aVM(t *testing.T, script string) (name, dir string) {
+	t.Helper()
+	root, err := os.MkdirTemp("", "vm-") // a socket's path is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(root) })
+	dir = filepath.Join(root, "lima", "one")
+	for file, text := range map[string]string{
+		filepath.Join(dir, "lima.yaml"):       "vmType: qemu\narch: x86_64\n",
+		filepath.Join(dir, "disk"):            "",
+		filepath.Join(root, "bin", "limactl"): "#!/bin/sh\n[ \"$1\" = --version ] && { echo limactl version 2.2.0; exit 0; }\nshift 2\ndir=" + dir + "\n" + script,
+	} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, pid := range []string{"ha.pid", "qemu.pid"} {
+		cmd := exec.Command("sh", "-c", "while :; do sleep 1; done", dir) // whose arguments name the folder
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan struct{})
+		go func() { _ = cmd.Wait(); close(ended) }()
+		t.Cleanup(func() { _ = cmd.Process.Kill(); <-ended })
+		if err := os.WriteFile(filepath.Join(dir, pid), []byte(strconv.Itoa(cmd.Process.Pid)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, err := net.Listen("unix", filepath.Join(dir, "ha.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	t.Setenv("LIMA_HOME", filepath.Join(root, "lima"))
+	t.Setenv("PATH", filepath.Join(root, "bin")+":/usr/bin:/bin")
+	return "one", dir
+}
+
+// down is the rest of a stop, in a session of its own, as a host agent has one:
+// it goes on when limactl is gone.
+const down = `setsid sh -c 'sleep 1; kill $(cat '$dir'/ha.pid '$dir'/qemu.pid); rm '$dir'/*.pid' >/dev/null 2>&1 &
+`
+
+// A machine that was told to stop for an export is started again though the export
+// was cancelled, or limactl failed, while it went down; one that runs on is left.
+func TestStopTakenBack(t *testing.T) {
+	old := goDownLimit
+	t.Cleanup(func() { goDownLimit = old })
+	for name, c := range map[string]struct {
+		stop    string
+		cancel  bool
+		limit   time.Duration
+		started bool
+	}{
+		"cancelled":         {down + "exec sleep 60", true, time.Minute, true},
+		"limactl fails":     {down + "exit 1", false, time.Minute, true},
+		"it does not stop":  {"exit 1", false, time.Second, false},
+		"cancelled at once": {"exec sleep 60", true, time.Second, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			goDownLimit = c.limit
+			vm, dir := aVM(t, "case $1 in stop) "+c.stop+" ;; start) touch $dir/started ;; esac")
+			before, err := FindVM(vm)
+			if err != nil || before.Status != VMRunning {
+				t.Fatalf("%+v, %v", before, err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var told []string
+			x := &taking{b: &Backend{}, vm: before, o: VMExportOptions{Notify: func(msg string) {
+				told = append(told, msg)
+				if c.cancel && strings.HasPrefix(msg, "stopping") {
+					time.AfterFunc(500*time.Millisecond, cancel)
+				}
+			}}}
+			if _, _, err := x.stopped(ctx); err == nil || c.cancel && !errors.Is(err, context.Canceled) {
+				t.Errorf("%v", err)
+			}
+			if _, err := os.Stat(filepath.Join(dir, "started")); (err == nil) != c.started {
+				t.Errorf("started: %v, want %v; it said %q", err == nil, c.started, told)
+			}
+		})
 	}
 }

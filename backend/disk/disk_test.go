@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/lima-vm/go-qcow2reader"
@@ -128,6 +129,13 @@ func TestInspect(t *testing.T) {
 	}
 	if info, err := Inspect(raw); err != nil || info.Format != "raw" {
 		t.Fatalf("raw image: %+v, %v", info, err)
+	}
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Inspect(fifo); !errors.Is(err, ErrUnreadable) {
+		t.Errorf("a fifo: %v", err)
 	}
 	data, _ := os.ReadFile(good)
 	bend := func(name string, change func([]byte) []byte) string {

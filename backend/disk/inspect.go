@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 )
 
 // Info is what Inspect found.
@@ -31,7 +32,7 @@ const (
 // Inspect reads an image's head and tables without following anything out of
 // the file, and says what it is or why it is refused.
 func Inspect(path string) (Info, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a fifo in its place is not waited for
 	if err != nil {
 		return Info{}, fmt.Errorf("inspect: %w", err)
 	}

@@ -34,7 +34,7 @@ type Leak struct {
 	Severity string `json:"severity"`
 	Title    string `json:"title"`
 	Area     string `json:"area"`             // of Areas, or "outside of the partitions"
-	In       string `json:"in"`               // file, deleted file, the journal, metadata, bytes
+	In       string `json:"in"`               // file, deleted file, the journal, metadata, bytes, file system
 	Path     string `json:"path,omitempty"`   // of the file, or the last that the deleted one had
 	Offset   int64  `json:"offset,omitempty"` // on the disk, for what was found by its bytes
 	Fix      string `json:"fix,omitempty"`

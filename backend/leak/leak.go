@@ -66,6 +66,13 @@ type scan struct {
 	seen  map[string]bool // rule and place: told once
 }
 
+// unread is what is told of a file system that a machine's own files may lie in and
+// that is not read here: nobody can say that they are not.
+var unread = &Rule{ID: "leak.unread", Severity: evidence.LeakBlocks, Title: "a file system whose files cannot be judged", Fix: "use ext4 without encryption for what is given away"}
+
+// holdsFiles are the names of sniff for file systems, and what holds some.
+var holdsFiles = map[string]bool{"ext4": true, "btrfs": true, "xfs": true, "LUKS, encrypted": true, "LVM": true, "UFS": true}
+
 // area is a partition with the file system in it, where that is read.
 type area struct {
 	evidence.LeakArea
@@ -86,6 +93,9 @@ func (s *scan) open(ctx context.Context, part partition) error {
 		a.FileSystem, a.Note = sniff(s.src, part), "searched by its bytes alone"
 		if !errors.Is(err, ext4.ErrNotExt4) {
 			a.FileSystem, a.Note = "ext4", fmt.Sprintf("searched by its bytes alone: %v", err)
+		}
+		if holdsFiles[a.FileSystem] {
+			s.report(unread, evidence.Leak{Area: a.Name, In: "file system", Path: a.FileSystem + " in " + a.Name})
 		}
 		return nil
 	}

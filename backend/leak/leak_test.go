@@ -223,6 +223,26 @@ func TestPlanted(t *testing.T) {
 	}
 }
 
+// A file system that is not read here may hold anything: that blocks. One that
+// boots a machine, and an empty stretch, hold nobody's files.
+func TestUnread(t *testing.T) {
+	for magic, c := range map[string]struct {
+		at     int
+		blocks bool
+	}{"_BHRfS_M": {0x10040, true}, "XFSB": {0, true}, "LUKS\xba\xbe": {0, true}, "LVM2": {536, true}, "FAT32": {82, false}, "SWAPSPACE2": {4086, false}, "": {0, false}} {
+		b := make([]byte, chunkSize)
+		copy(b[c.at:], magic)
+		p := filepath.Join(t.TempDir(), "x")
+		if err := os.WriteFile(p, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l := scanFile(t, p)
+		if got := found(l, "leak.unread", "file system "); got != c.blocks || len(l.Blocking()) != len(l.Findings) || len(l.Findings) > 1 {
+			t.Errorf("%q: %+v", magic, l.Findings)
+		}
+	}
+}
+
 // A key cut by the end of a chunk, and one at the very end of the disk.
 func TestEdges(t *testing.T) {
 	b := make([]byte, 2*chunkSize)

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -12,6 +11,7 @@ import (
 
 func newExport(g *global) *cobra.Command {
 	var format, out string
+	var force bool
 	c := &cobra.Command{
 		Use: "export TARGET", Short: "Write the target's built disk in a format: qcow2, raw, tar.zst",
 		Args: args(cobra.ExactArgs(1)),
@@ -23,7 +23,7 @@ func newExport(g *global) *cobra.Command {
 			if out == "" {
 				out = a[0] + "." + format
 			}
-			dst, err := filepath.Abs(out)
+			dst, err := outputFile(out, force)
 			if err != nil {
 				return err
 			}
@@ -36,6 +36,7 @@ func newExport(g *global) *cobra.Command {
 	}
 	c.Flags().StringVar(&format, "format", "qcow2", "qcow2, raw or tar.zst")
 	c.Flags().StringVarP(&out, "output", "o", "", "the file to write (default: TARGET.FORMAT here)")
+	c.Flags().BoolVar(&force, "force", false, "write over a file that is there")
 	return c
 }
 

@@ -19,7 +19,7 @@ import (
 type vmExportOptions struct {
 	*global
 	name, out, format string
-	stop              bool
+	stop, force       bool
 }
 
 func newVMExport(g *global) *cobra.Command {
@@ -34,6 +34,7 @@ func newVMExport(g *global) *cobra.Command {
 	c.Flags().StringVarP(&o.out, "output", "o", "", "the file to write (default: NAME-ARCH.FORMAT here)")
 	c.Flags().StringVar(&o.format, "format", "qcow2", "qcow2 or raw")
 	c.Flags().BoolVar(&o.stop, "stop", false, "shut a running instance down for it, and start it again")
+	c.Flags().BoolVar(&o.force, "force", false, "write over a file that is there")
 	c.Flags().BoolVar(&g.json, "json", false, "print the result as JSON")
 	return c
 }
@@ -48,9 +49,9 @@ func runVMExport(ctx context.Context, o *vmExportOptions, w io.Writer) error {
 		if err != nil {
 			return err
 		}
-		o.out = fmt.Sprintf("%s-%s.%s", vm.Name, vm.Arch, o.format) // `ingot prove` reads the architecture there
+		o.out = filepath.Base(fmt.Sprintf("%s-%s.%s", vm.Name, vm.Arch, o.format)) // `ingot prove` reads the architecture there
 	}
-	file, err := filepath.Abs(o.out)
+	file, err := outputFile(o.out, o.force)
 	if err != nil {
 		return err
 	}
@@ -66,10 +67,28 @@ func runVMExport(ctx context.Context, o *vmExportOptions, w io.Writer) error {
 		return json.NewEncoder(w).Encode(res)
 	}
 	fmt.Fprintf(w, "%s\n  sha256:   %s\n  taken:    %s\n  evidence: %s\n", res.File, res.SHA256, res.Method, res.Evidence)
+	for _, a := range res.Leaks.Areas {
+		if a.Note != "" {
+			fmt.Fprintf(w, "  searched: %s, %s: %s\n", a.Name, a.FileSystem, a.Note)
+		}
+	}
 	if n := len(res.Leaks.Blocking()); n > 0 {
 		fmt.Fprintf(w, "  leaks:    %d findings that must not be published: `ingot scan %s` lists them\n", n, filepath.Base(res.File))
 	}
 	return nil
+}
+
+// outputFile is the absolute name of a file to be written. One that is there, or a
+// link, is refused unless force says that it may go.
+func outputFile(name string, force bool) (string, error) {
+	file, err := filepath.Abs(name)
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Lstat(file); err == nil && !force {
+		return "", &usageError{fmt.Sprintf("%s is there already: name another file with --output, or write over it with --force", file)}
+	}
+	return file, nil
 }
 
 // agreed wants a yes.

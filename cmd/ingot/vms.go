@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -71,17 +73,27 @@ func printVMs(w io.Writer, vms []backend.VM) error {
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(tw, "NAME\tSTATE\tCPUS\tMEMORY\tDISK\tON DISK\tARCH\tDRIVER\tSSH")
 	for _, v := range vms {
-		fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", v.Name, vmState(v), v.CPUs, gib(v.MemBytes), gib(v.DiskBytes), gib(v.DiskAllocated), v.Arch, v.VMType, v.SSHAddr)
+		fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", plain(v.Name), vmState(v), v.CPUs, gib(v.MemBytes), gib(v.DiskBytes), gib(v.DiskAllocated), plain(v.Arch), plain(v.VMType), plain(v.SSHAddr))
 	}
 	if err := tw.Flush(); err != nil {
 		return err
 	}
 	for _, v := range vms {
 		if v.Problem != "" {
-			fmt.Fprintf(w, "\n%s: %s\n", v.Name, v.Problem)
+			fmt.Fprintf(w, "\n%s: %s\n", plain(v.Name), plain(v.Problem))
 		}
 	}
 	return nil
+}
+
+// plain is a text of a file that others write, without what a terminal obeys.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // vmState says more than Running, which a VM is also that never answers.

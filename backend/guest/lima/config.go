@@ -1,6 +1,7 @@
 package lima
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -44,9 +45,9 @@ func readMixed(root string) mixed {
 	return m
 }
 
-// smallBytes bounds the files that are read whole: a lima.yaml of a few MiB is
-// none, and a fifo in its place must not be waited for.
-const smallBytes = 4 << 20
+// smallBytes bounds the files that are read whole: a lima.yaml of more than a MiB
+// is none, and a fifo in its place must not be waited for.
+const smallBytes = 1 << 20
 
 func readSmall(file string) ([]byte, error) {
 	info, err := os.Stat(file)
@@ -77,7 +78,41 @@ func readConfig(file string) (c config, err error) {
 	return parseConfig(b)
 }
 
+// maxDepth bounds how deep a lima.yaml may nest. goccy/go-yaml 1.19 takes memory by
+// the square of it: 2.6 GB for 50,000 open brackets.
+const maxDepth = 100
+
+// depth is how many brackets are open at once, at the most, in a text, and how
+// many blocks can be: each is indented further, or begins with a dash. Brackets in
+// strings count too: no lima.yaml comes near the bound.
+func depth(b []byte) int {
+	most, open := 0, 0
+	for _, line := range bytes.Split(b, []byte("\n")) {
+		start := 0
+		for _, c := range line {
+			if c != ' ' && c != '-' && c != '?' {
+				break
+			}
+			start++
+		}
+		most = max(most, start/2)
+		for _, c := range line {
+			switch c {
+			case '[', '{':
+				open++
+				most = max(most, open)
+			case ']', '}':
+				open = max(0, open-1)
+			}
+		}
+	}
+	return most
+}
+
 func parseConfig(b []byte) (c config, err error) {
+	if n := depth(b); n > maxDepth {
+		return c, fmt.Errorf("is no YAML that Ingot reads: it nests %d levels deep, %d at the most", n, maxDepth)
+	}
 	defer func() { // goccy/go-yaml 1.19 panics on some broken documents
 		if p := recover(); p != nil {
 			err = fmt.Errorf("is no YAML: %v", p)

@@ -72,7 +72,7 @@ func Find(ctx context.Context, s Store) (*Limactl, error) {
 		return nil, &Error{ID: "lima.missing", Msg: "limactl", Err: fmt.Errorf("it is not installed (looked in %s)", home.SearchPath())}
 	}
 	l := &Limactl{Path: path, Store: s}
-	var out strings.Builder
+	var out head
 	if err := l.run(ctx, versionLimit, &out, nil, "--version"); err != nil {
 		return nil, err
 	}
@@ -85,6 +85,16 @@ func Find(ctx context.Context, s Store) (*Limactl, error) {
 	return l, nil
 }
 
+// head keeps the beginning of what a program says, and takes the rest of it.
+type head struct{ strings.Builder }
+
+const headBytes = 4 << 10
+
+func (h *head) Write(p []byte) (int, error) {
+	h.Builder.Write(p[:min(len(p), headBytes-h.Len())])
+	return len(p), nil
+}
+
 var versionRE = regexp.MustCompile(`\bversion v?(\d+)\.(\d+)`)
 
 // parseVersion reads "limactl version 2.2.0". What was built from a checkout
@@ -92,7 +102,7 @@ var versionRE = regexp.MustCompile(`\bversion v?(\d+)\.(\d+)`)
 func parseVersion(out string) (major, minor int, err error) {
 	m := versionRE.FindStringSubmatch(out)
 	if m == nil {
-		return 0, 0, fmt.Errorf("it says %q, which is no version", strings.TrimSpace(out))
+		return 0, 0, fmt.Errorf("it says %.200q, which is no version", strings.TrimSpace(out))
 	}
 	major, _ = strconv.Atoi(m[1])
 	minor, _ = strconv.Atoi(m[2])

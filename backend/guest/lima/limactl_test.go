@@ -47,10 +47,14 @@ func TestFind(t *testing.T) {
 		"nothing":   {`exit 0`, "lima.too-old", ""},
 		"as root":   {`echo "limactl: must not run as the root user" >&2; exit 1`, "lima.root", "root"},
 		"fails":     {`echo "dyld: Library not loaded" >&2; exit 134`, "lima.failed", "dyld"},
+		"floods":    {`yes ingot | head -c 50000000`, "lima.too-old", "ingot"},
 		"no script": {"\x7fELF", "lima.failed", ""},
 	} {
 		fake(t, c.script)
 		l, err := Find(context.Background(), s)
+		if err != nil && len(err.Error()) > 1000 {
+			t.Errorf("%s: an error of %d bytes", name, len(err.Error()))
+		}
 		if c.cause == "" && (err != nil || l.Major == 0) || c.cause != "" && !causeIs(err, c.cause, c.words) {
 			t.Errorf("%s: %+v, %v; want %q", name, l, err, c.cause)
 		}

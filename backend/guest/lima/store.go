@@ -119,7 +119,7 @@ func inspect(root, name string, mixed mixed) (Instance, error) {
 	if _, err := os.Lstat(filepath.Join(dir, filenames.Protected)); err == nil {
 		i.Protected = true
 	}
-	if b, err := os.ReadFile(filepath.Join(dir, filenames.LimaVersion)); err == nil {
+	if b, err := readSmall(filepath.Join(dir, filenames.LimaVersion)); err == nil {
 		i.Version = strings.TrimPrefix(strings.TrimSpace(string(b)), "v")
 	}
 	i.disks()

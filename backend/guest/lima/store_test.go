@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"ingot/backend/home"
@@ -277,4 +278,42 @@ func FuzzInstance(f *testing.F) {
 		}
 		_ = lastPhase(filepath.Join(dir, "ha.stdout.log"))
 	})
+}
+
+// What would take all memory, or be waited for without an end, is told instead.
+func TestHostileFiles(t *testing.T) {
+	s := store(t, map[string]string{
+		"brackets/lima.yaml": "images: " + strings.Repeat("[", 50_000),
+		"maps/lima.yaml":     strings.Repeat("{a: ", 50_000),
+		"dashes/lima.yaml":   strings.Repeat("- ", 50_000) + "x",
+		"lines/lima.yaml":    strings.Repeat("[\n", 50_000),
+		"deep/lima.yaml":     indented(300),
+		"large/lima.yaml":    "x: y\n" + strings.Repeat("# much\n", 400_000),
+		"fine/lima.yaml":     sized + "# " + strings.Repeat("[]{}", 1000) + "\nx: " + strings.Repeat("[", 20) + strings.Repeat("]", 20) + "\n",
+		"fifo/lima.yaml":     sized,
+	})
+	if err := syscall.Mkfifo(filepath.Join(s.Dir, "fifo", "lima-version"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.List(context.Background())
+	if err != nil || len(list) != 8 {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	for _, i := range list {
+		switch fine := i.Name == "fine" || i.Name == "fifo"; {
+		case fine && i.Status != Stopped:
+			t.Errorf("%s: %s, %s", i.Name, i.Status, i.Problem)
+		case !fine && (i.Status != Broken || !strings.Contains(i.Problem, "nests") && !strings.Contains(i.Problem, "larger")):
+			t.Errorf("%s: %s, %s", i.Name, i.Status, i.Problem)
+		}
+	}
+}
+
+// indented is a map in a map, so deep.
+func indented(deep int) string {
+	var b strings.Builder
+	for n := range deep {
+		b.WriteString(strings.Repeat("  ", n) + "a:\n")
+	}
+	return b.String()
 }
