@@ -144,7 +144,7 @@ type said struct{ lines, telling []string }
 // before.
 func console(lines []string) said {
 	for i := len(lines) - 1; i >= 0; i-- {
-		if loginPrompt.MatchString(lines[i]) {
+		if isPrompt(lines[i]) {
 			return said{lines, lines[i+1:]}
 		}
 	}
@@ -198,13 +198,17 @@ func (p *Pack) Describe(id string) (Finding, bool) {
 }
 
 var (
-	ansi = regexp.MustCompile("\x1b\\[[0-9;=?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>78cM]")
+	ansi = regexp.MustCompile("\x1b\\][^\x07\x1b]*(\x07|\x1b\\\\)|\x1b\\[[0-9;=?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>78cM]")
 	// what kernels, loggers and Packer put before a line
 	prefixes = regexp.MustCompile(`^((<\d+>)?\[\s*\d+\.\d+\]\s?(\[\s*[TC]\d+\]\s?)?` +
 		`|\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d([.,]\d+)?(Z|[+-]\d\d:?\d\d)?:?\s` +
-		`|(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d\d:\d\d:\d\d [\w.-]+ (kernel: )?` +
+		`|(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d\d:\d\d:\d\d ` +
+		`|\[\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d([.,]\d+)?(Z|[+-]\d\d:?\d\d)?\]\s` +
 		`|\[?\d\d:\d\d:\d\d([.,]\d+)?\]?\s` +
 		`|packer-\S+ plugin: |Qemu std(err|out): )`)
+	// syslogHost is syslog's time and host before a program's name; what follows a
+	// time alone, as ts(1) writes it, is the line itself
+	syslogHost = regexp.MustCompile(`^(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d\d:\d\d:\d\d [\w.-]+ ([\w./@-]+(?:\[\d+\])?: )`)
 	// cursor addressing starts a new line on a screen-oriented firmware console
 	position = regexp.MustCompile("\x1b\\[\\d+;\\d+H")
 )
@@ -219,6 +223,9 @@ func CleanLine(line string) string {
 		}
 		return r
 	}, line)
+	if m := syslogHost.FindStringSubmatchIndex(line); m != nil {
+		line = strings.TrimPrefix(line[m[2]:], "kernel: ")
+	}
 	for {
 		rest := prefixes.ReplaceAllString(line, "")
 		if rest == line {

@@ -137,6 +137,50 @@ func TestExamplesOfRules(t *testing.T) {
 	}
 }
 
+// Logs that hold the words of a cause and have another one, or none; and prefixes
+// that the package does not know, which may hide a cause and must not make one.
+func TestNotWhatItLooksLike(t *testing.T) {
+	p := pack(t)
+	_, good := read(t, "debian-12-arm64-uefi-proof.serial.log")
+	_, noRoot := read(t, "panic-no-root.serial.log")
+	fallback := "Could not access KVM kernel module: No such file or directory\nqemu-system-aarch64: failed to initialize kvm: No such file or directory\nqemu-system-aarch64: falling back to tcg\n"
+	menu := "UEFI firmware (version 2022.11)\nBdsDxe: starting Boot0001 \"UEFI Misc Device\"\n  Debian GNU/Linux 12\n  Reboot Into Firmware Interface\n  Boot in 3 s.\n"
+	module := "systemd-modules-load: Failed to load kernel module\n"
+	for name, c := range map[string]struct{ text, want string }{
+		"a fallback, then a login":           {fallback + good, None},
+		"a fallback, then a panic":           {fallback + noRoot, "kernel.no-root"},
+		"a fallback, then a lock":            {fallback + "qemu-system-aarch64: -drive file=d: Failed to get \"write\" lock\n", "qemu.disk-locked"},
+		"qemu-img inside of the guest":       {good + "\nqemu-img: Could not open '/var/x.qcow2': No such file or directory\n", None},
+		"a menu that is cut off":             {menu, Unknown},
+		"a menu, then a quiet kernel":        {menu + "[    1.0] Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)\n", "kernel.no-root"},
+		"a menu, then a BSD":                 {menu + "FreeBSD 14.0-RELEASE\nStarting network\n", Unknown},
+		"a quiet system's program":           {"Welcome to Alpine Linux 3.19\n\nlocalhost login: \nError opening terminal: unknown.\n", None},
+		"a module before a panic":            {module + "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)\n", "kernel.no-root"},
+		"GRUB, then the shell":               {"BdsDxe: starting Boot0001 \"debian\"\nerror: file `/vmlinuz' not found.\nerror: you need to load the kernel first.\nUEFI Interactive Shell v2.2\n      FS0: Alias(s):HD0b:;BLK1:\nShell> ", "loader.no-kernel"},
+		"the end of a panic without a root":  {"Call trace:\n---[ end Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0) ]---\n", "kernel.no-root"},
+		"the end of a panic without an init": {"Call trace:\n---[ end Kernel panic - not syncing: No working init found. ]---\n", "kernel.no-init"},
+		"a failed login":                     {"Failed login: bob\n", Unknown},
+		"BSD's prompt":                       {"Starting cron.\n\nlogin: ", None},
+		"a host without a name":              {"(none) login: ", None},
+		"illumos' prompt":                    {"mini console login: ", None},
+		"a prompt after a title":             {"[ TIME ] Timed out waiting for device dev-ttyS9.device\n\x1b]3008;start=1\x1b\\mini login: ", None},
+		"ts before a loader's word":          {"Nov 24 10:00:00 Error loading \\vmlinuz: Not Found\n", "loader.no-kernel"},
+	} {
+		if got := p.Explain(c.text).ID; got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+	for _, prefix := range []string{"[2026-11-24 10:00:00] ", "Nov 24 10:00:00 ", "2026-11-24T10:00:00.1+01:00 mini kernel: ", "vm-1  | ", "1795687200.123 ", "11/24/2026 10:00:00 AM ", "> "} {
+		prefixed := everyLine(func(_ int, l string) string { return prefix + l })
+		if got := p.Explain(prefixed(good + "\n" + module)).ID; got != None && got != Unknown {
+			t.Errorf("%q before a good boot: %s", prefix, got)
+		}
+		if got := p.Explain(prefixed(noRoot)).ID; got != "kernel.no-root" && got != Unknown {
+			t.Errorf("%q before a panic: %s", prefix, got)
+		}
+	}
+}
+
 // answers are the explanations that a text made of the fixture may have.
 func answers(want string) []string {
 	if want == "" {
@@ -176,6 +220,13 @@ func TestMutations(t *testing.T) {
 		for _, at := range cuts(text) {
 			if got := p.Explain(text[:at]).ID; !slices.Contains(answers(f.want), got) {
 				t.Errorf("%s cut at byte %d: %q, want %q", f.file, at, got, f.want)
+			}
+			right := answers(f.want)
+			if f.want == "kernel.no-root" {
+				right = append(right, "kernel.panic") // of the panic's own line only the beginning may be gone
+			}
+			if got := p.Explain(text[at:]).ID; !slices.Contains(right, got) {
+				t.Errorf("%s from byte %d on: %q, want %q", f.file, at, got, f.want)
 			}
 		}
 		for j, other := range all {
