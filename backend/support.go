@@ -134,7 +134,14 @@ type redactor struct{ names []struct{ from, to string } }
 
 // credentialLike are assignments of secrets, in the forms of shells, YAML, URLs
 // and HTTP headers.
-var credentialLike = regexp.MustCompile(`(?i)((secret|password|passwd|token|credential|access[_-]?key(_id)?|private[_-]?key)["']?\s*[:=]\s*["']?)[^\s"',}]{4,}|(authorization:\s*)\S.*|(://[^\s/:@]+:)[^\s/@]+@|\b(AKIA|ASIA)[A-Z0-9]{16}\b`)
+var credentialLike = regexp.MustCompile(`(?i)((secret|password|passwd|passphrase|token|credential|access[_-]?key(_id)?|private[_-]?key)["']?\s*[:=]\s*["']?)[^\s"',}]{4,}|(authorization:\s*)\S.*|(://[^\s/:@]+:)[^\s/@]+@|\b(AKIA|ASIA)[A-Z0-9]{16}\b`)
+
+// privateKey is a key in PEM, as OpenSSH, OpenSSL and NATS write it; one that the
+// end of a file cuts off too.
+var privateKey = regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]*(PRIVATE KEY|NKEY SEED|USER NKEY SEED)[A-Z ]*-----.*?(-----+END [A-Z0-9 ]*-----+|\z)`)
+
+// homeOf is the folder of a person, on any computer that a path was written on.
+var homeOf = regexp.MustCompile(`(/home/|/Users/)[^/\s"':,;]+`)
 
 func (b *Backend) redactor() redactor {
 	var r redactor
@@ -152,17 +159,21 @@ func (b *Backend) redactor() redactor {
 	if name, err := os.Hostname(); err == nil && name != "localhost" {
 		add(name, "THIS-HOST")
 	}
-	hosts := []string{b.config.Publish.Endpoint, b.config.Publish.PublicURL}
+	team := b.config.Team
+	hosts := []string{b.config.Publish.Endpoint, b.config.Publish.PublicURL, team.NATS, team.Store.Endpoint, team.Store.PublicURL}
 	for _, m := range b.config.Mirrors {
 		hosts = append(hosts, m)
 	}
 	for i, h := range hosts {
 		if u, err := url.Parse(h); err == nil {
 			add(u.Host, fmt.Sprintf("HOST-%d", i))
+			add(u.Hostname(), fmt.Sprintf("HOST-%d", i)) // logs name it without its port
 		}
 	}
 	for i, g := range b.config.Guests {
 		add(g.Host, fmt.Sprintf("GUEST-%d", i))
+		add(g.Name, fmt.Sprintf("GUEST-%d", i))
+		add(g.Instance, fmt.Sprintf("GUEST-%d", i))
 		add(g.User, "USER")
 	}
 	// longer names first, so that none hides in another
@@ -175,5 +186,7 @@ func (r redactor) clean(text []byte) []byte {
 	for _, n := range r.names {
 		s = strings.ReplaceAll(s, n.from, n.to)
 	}
+	s = privateKey.ReplaceAllString(s, "PRIVATE KEY REDACTED")
+	s = homeOf.ReplaceAllString(s, "${1}USER")
 	return []byte(credentialLike.ReplaceAllString(s, "${1}${4}${5}REDACTED"))
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"ingot/backend/home"
 )
@@ -19,11 +20,12 @@ type Leftover struct {
 	Kept  bool   `json:"kept"`
 }
 
-// What lies in a home, by folder. Only what is named here is ever removed: a
+// What lies in a home, by folder; names may be patterns of path.Match. Only what is named here is ever removed: a
 // home may have been put into a folder with other things in it.
 var (
-	cacheEntries  = map[string]string{"inputs": "downloaded packages", "ccache": "compiler cache", "outputs": "root file systems", "accel-arm64.json": "probe results", "accel-amd64.json": "probe results"}
-	dataEntries   = map[string]string{"outputs": "images", "store": "local store", "builds": "evidence and logs", "keys": "signing key and credentials", "children": "records of processes", "backup": "backups of older schemas", "digests.json": "digest cache", "schema": "schema version", "lock": "lock", "queue": "queue", "pins": "pinned builds", "owner.log": "log of the owner", "owner.log.1": "older log of the owner"}
+	cacheEntries = map[string]string{"inputs": "downloaded packages", "ccache": "compiler cache", "outputs": "root file systems", "accel-arm64.json": "probe results", "accel-amd64.json": "probe results", "verify-*": "half-done verification", ".tmp-*": "half-done run"}
+	dataEntries  = map[string]string{"outputs": "images", "store": "local store", "builds": "evidence and logs", "keys": "signing key and credentials", "children": "records of processes", "backup": "backups of older schemas", "digests.json": "digest cache", "schema": "schema version", "lock": "lock", "queue": "queue", "pins": "pinned builds", "owner.log": "log of the owner", "owner.log.1": "older log of the owner",
+		"uploads": "parts of uploads that were cut off", "handout": "disks under the names that they are handed out by", "window.json": "the window's place", "window.log": "log of the window"}
 	configEntries = map[string]string{"config.yaml": "configuration", "targets": "your recipes and locks"}
 )
 
@@ -37,14 +39,22 @@ func (b *Backend) UninstallPlan(purge bool) []Leftover {
 		kept    bool
 	}{{b.Home.Cache, cacheEntries, false}, {b.Home.Data, dataEntries, !purge}, {b.Home.Config, configEntries, !purge}} {
 		for _, name := range slices.Sorted(maps.Keys(part.entries)) {
-			path := filepath.Join(part.dir, name)
-			if _, err := os.Lstat(path); err == nil {
+			found, err := filepath.Glob(filepath.Join(literal(part.dir), name))
+			if err != nil { // the names above are patterns that hold
+				continue
+			}
+			for _, path := range found {
 				size, _ := home.Usage(path)
 				plan = append(plan, Leftover{path, size, part.entries[name], part.kept})
 			}
 		}
 	}
 	return plan
+}
+
+// literal is a path as a pattern that fits it alone.
+func literal(path string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
 }
 
 // Uninstall removes what the plan says, and the folders that are empty then.

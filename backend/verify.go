@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 
+	"ingot/backend/cause"
 	"ingot/backend/evidence"
 	"ingot/backend/fetch"
 	"ingot/backend/proof"
@@ -108,7 +109,7 @@ type verification struct {
 func (v *verification) file(ctx context.Context) error {
 	sum, err := fetch.Digest(v.opt.Subject)
 	if err != nil {
-		return &VerifyError{"image.missing", err.Error()}
+		return &FileError{v.opt.Subject, cause.With("image.missing", err)}
 	}
 	v.out.SHA256, v.out.Files = sum, 1
 	names, err := v.ledger.Targets()

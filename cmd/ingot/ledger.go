@@ -12,7 +12,7 @@ import (
 )
 
 func newLedger(g *global) *cobra.Command {
-	c := &cobra.Command{Use: "ledger", Short: "The folder of all evidence"}
+	c := group("ledger", "The folder of all evidence")
 	reindex := &cobra.Command{
 		Use: "reindex", Short: "Read the whole ledger again: documents, signatures, artifacts", Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
