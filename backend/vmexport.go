@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/lima-vm/lima/v2/pkg/limatype/filenames"
 
@@ -14,7 +13,6 @@ import (
 	"ingot/backend/cause"
 	"ingot/backend/disk"
 	"ingot/backend/evidence"
-	"ingot/backend/guest/lima"
 	"ingot/backend/home"
 )
 
@@ -227,50 +225,9 @@ func (t *taking) write(ctx context.Context, src disk.Source) (string, error) {
 
 // stopped shuts the machine down, and starts it again whatever happens.
 func (t *taking) stopped(ctx context.Context) (file string, size int64, err error) {
-	say := func(l VMLine) { t.o.Notify(l.String()) }
-	t.o.Notify("stopping " + t.vm.Name)
-	defer func() {
-		if err != nil && !t.wentDown(ctx) {
-			return
-		}
-		now, ferr := FindVM(t.vm.Name)
-		if ferr != nil || now.Status != VMStopped {
-			return // it never stopped, or is gone
-		}
-		t.o.Notify("starting " + t.vm.Name)
-		err = errors.Join(err, t.b.VMStart(context.WithoutCancel(ctx), t.vm.Name, say))
-	}()
-	if err := VMStop(ctx, t.vm.Name, false, say); err != nil {
-		return "", 0, err
-	}
-	return t.direct(ctx)
-}
-
-// goDownLimit is how long a machine that was told to stop may go on with that when
-// the export has failed meanwhile: Lima gives a guest three minutes.
-var goDownLimit = 200 * time.Second
-
-// wentDown waits until a machine is stopped whose stop may have begun: a limactl
-// that was cancelled or has failed does not take the order back, and whoever
-// starts the machine must wait for its end. It gives false where the machine
-// runs on, or is gone.
-func (t *taking) wentDown(ctx context.Context) bool {
-	now, err := FindVM(t.vm.Name)
-	if err != nil || now.Status == VMStopped {
-		return err == nil
-	}
-	t.o.Notify("waiting for the end of " + t.vm.Name + ", to start it again")
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goDownLimit)
-	defer cancel()
-	down := false
-	_ = lima.Store{}.Watch(ctx, func([]VM, error) { // its end is ctx's
-		now, err := FindVM(t.vm.Name)
-		if down = err == nil && now.Status == VMStopped; down || err != nil {
-			cancel()
-		}
+	err = t.b.restart(ctx, t.vm.Name, t.o.Notify, func(l VMLine) { t.o.Notify(l.String()) }, func() error {
+		file, size, err = t.direct(ctx)
+		return err
 	})
-	if !down && ctx.Err() == context.DeadlineExceeded {
-		t.o.Notify(fmt.Sprintf("%s still runs %s after it was told to stop: `ingot vms` shows it", t.vm.Name, goDownLimit))
-	}
-	return down
+	return file, size, err
 }

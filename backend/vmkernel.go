@@ -40,10 +40,7 @@ func (b *Backend) VMInstall(ctx context.Context, name, target string, log io.Wri
 	if err := installIn(ctx, vm, dir, kernel.Release, log); err != nil {
 		return "", err
 	}
-	if err := l.Stop(ctx, name, false, said); err != nil {
-		return "", err
-	}
-	if err := l.Start(ctx, name, said); err != nil {
+	if err := b.restart(ctx, name, func(msg string) { fmt.Fprintln(log, msg) }, said, nil); err != nil {
 		return "", err
 	}
 	got, id, err := kernelIn(ctx, l, name)
