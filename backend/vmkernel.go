@@ -2,18 +2,21 @@ package backend
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
 	"ingot/backend/cause"
+	"ingot/backend/guest"
 	"ingot/backend/guest/lima"
 	"ingot/backend/image"
 )
 
 // VMInstall puts the newest built kernel of a target into a running Lima
 // instance, starts the instance again, and asks it which kernel runs: another
-// one is an error with cause boot.wrong-kernel. It returns the release. log,
-// which must not be nil, gets what the guest's commands say.
+// one is an error with cause boot.wrong-kernel. A kernel that does not come up is
+// given up, and the instance started with the one it had. It returns the release.
+// log, which must not be nil, gets what the guest's commands say.
 func (b *Backend) VMInstall(ctx context.Context, name, target string, log io.Writer, said func(VMLine)) (release string, err error) {
 	r, err := b.targets.Get(target)
 	if err != nil {
@@ -37,26 +40,78 @@ func (b *Backend) VMInstall(ctx context.Context, name, target string, log io.Wri
 	if err != nil {
 		return "", err
 	}
-	if err := installIn(ctx, vm, dir, kernel.Release, log); err != nil {
+	if err := inVM(ctx, name, func(g guest.Guest) error { return image.Install(ctx, g, dir, kernel.Release, log) }); err != nil {
 		return "", err
 	}
-	if err := b.restart(ctx, name, func(msg string) { fmt.Fprintln(log, msg) }, said, nil); err != nil {
-		return "", err
+	k := trial{b: b, limactl: l, vm: name, release: kernel.Release, buildID: kernel.BuildID, said: said, notify: func(msg string) { fmt.Fprintln(log, msg) }}
+	k.keep = func() error {
+		return inVM(ctx, name, func(g guest.Guest) error { return image.KeepKernel(ctx, g, kernel.Release, log) })
 	}
-	got, id, err := kernelIn(ctx, l, name)
-	if err != nil {
-		return "", err
-	}
-	return kernel.Release, sameKernel(name, got, id, kernel.Release, kernel.BuildID)
+	return kernel.Release, k.run(ctx)
 }
 
-func installIn(ctx context.Context, vm VM, dir, release string, log io.Writer) error {
+// inVM does work in a running instance as it is now.
+func inVM(ctx context.Context, name string, work func(guest.Guest) error) error {
+	vm, err := FindVM(name)
+	if err != nil {
+		return err
+	}
 	g, err := lima.Open(ctx, vm)
 	if err != nil {
 		return err
 	}
 	defer g.Close()
-	return image.Install(ctx, g, dir, release, log)
+	return work(g)
+}
+
+// trial starts an instance with a kernel that its loader takes once.
+type trial struct {
+	b                    *Backend
+	limactl              *lima.Limactl
+	vm, release, buildID string
+	keep                 func() error // makes the kernel the loader's default
+	notify               func(string)
+	said                 func(VMLine)
+}
+
+func (k trial) run(ctx context.Context) error {
+	before, _, err := kernelIn(ctx, k.limactl, k.vm)
+	if err != nil {
+		return err
+	}
+	got, err := k.start(ctx)
+	if err != nil && got == before && before != k.release && ctx.Err() == nil { // its loader does not do things once
+		k.notify("it was started with " + before + " once more: making " + k.release + " the default")
+		if err := k.keep(); err != nil {
+			return err
+		}
+		_, err = k.start(ctx)
+		return err
+	}
+	if err == nil {
+		return k.keep()
+	}
+	if got != "" || ctx.Err() != nil {
+		return err
+	}
+	k.notify(k.release + " does not come up: starting " + k.vm + " with " + before + " again")
+	if berr := errors.Join(VMStop(ctx, k.vm, true, k.said), k.b.VMStart(context.WithoutCancel(ctx), k.vm, k.said)); berr != nil {
+		return errors.Join(err, berr)
+	}
+	return fmt.Errorf("%w; %s runs the kernel again that it had", err, k.vm)
+}
+
+// start starts the instance anew, and gives the release that runs then; "" is
+// none.
+func (k trial) start(ctx context.Context) (release string, err error) {
+	if err := k.b.restart(ctx, k.vm, k.notify, k.said, nil); err != nil {
+		return "", err
+	}
+	release, id, err := kernelIn(ctx, k.limactl, k.vm)
+	if err != nil {
+		return "", err
+	}
+	return release, sameKernel(k.vm, release, id, k.release, k.buildID)
 }
 
 // VMSanitise takes out of a running instance what makes it and its people known,

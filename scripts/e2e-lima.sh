@@ -55,7 +55,7 @@ ingot_line() { "${line_env[@]}" bin/ingot "$@"; }
 mkdir -p "$home/ingot/config"
 cp -r test/targets "$home/ingot/config/"
 kernel() { env INGOT_HOME="$home/ingot" INGOT_CACHE="${INGOT_CACHE:-$HOME/.cache/ingot}" INGOT_KEYCHAIN=off INGOT_OWNER_IDLE=5s bin/ingot "$@"; }
-if [ -z "${RUN:-}" ] || [[ TestInstallKernel =~ $RUN ]]; then
+if [ -z "${RUN:-}" ] || [[ TestTakeTheDisk =~ $RUN ]]; then
 	kernel doctor debian-12-amd64-lean >/dev/null 2>&1 || kernel doctor --install debian-12-amd64-lean
 	kernel build debian-12-amd64-lean --until kernel
 	kernel owner stop

@@ -16,7 +16,7 @@ import (
 // loader start it: vmlinuz, config, System.map and modules.tar lie in the folder
 // files. The guest must have GRUB with update-grub, and sudo without a password
 // unless it is root already. The running kernel stays the one it is until the
-// guest is started again.
+// guest is started again; then the new one runs, once, until KeepKernel.
 func Install(ctx context.Context, g guest.Guest, files, release string, log io.Writer) error {
 	w := &Work{Guest: g, Log: log}
 	d, err := w.open(ctx, "install", "install.sh")
@@ -29,7 +29,25 @@ func Install(ctx context.Context, g guest.Guest, files, release string, log io.W
 			return fmt.Errorf("put %s into guest %s: %w", name, g.Name(), err)
 		}
 	}
-	err = g.Run(ctx, guest.Cmd{Argv: guest.AsRoot("sh", path.Join(d.path, "install.sh"), release), Dir: d.path, Stdout: log, Stderr: log})
+	return d.install(ctx, release)
+}
+
+// KeepKernel makes a kernel that Install has put there the one that the guest's
+// loader starts from now on.
+func KeepKernel(ctx context.Context, g guest.Guest, release string, log io.Writer) error {
+	w := &Work{Guest: g, Log: log}
+	d, err := w.open(ctx, "install", "install.sh")
+	if err != nil {
+		return err
+	}
+	defer d.close(ctx)
+	return d.install(ctx, release, "keep")
+}
+
+// install runs the script of that name.
+func (d *dir) install(ctx context.Context, release string, mode ...string) error {
+	g, log := d.w.Guest, d.w.Log
+	err := g.Run(ctx, guest.Cmd{Argv: guest.AsRoot(append([]string{"sh", path.Join(d.path, "install.sh"), release}, mode...)...), Dir: d.path, Stdout: log, Stderr: log})
 	var exit *guest.ExitError
 	if errors.As(err, &exit) {
 		return cause.With(exitCause(exit), fmt.Errorf("install kernel %s in guest %s: %w", release, g.Name(), err))
