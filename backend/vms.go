@@ -163,6 +163,14 @@ const limaPrefix = "lima:"
 // VMGuest is the name of an instance as a guest of builds.
 func VMGuest(name string) string { return limaPrefix + name }
 
+// GuestNames are the guests of config.yaml, in its order.
+func (b *Backend) GuestNames() (names []string) {
+	for _, g := range b.config.Guests {
+		names = append(names, g.Name)
+	}
+	return names
+}
+
 // openLima opens the guests that are Lima instances; ok tells whether it is one.
 func (b *Backend) openLima(ctx context.Context, c home.GuestConfig) (g guest.Guest, ok bool, err error) {
 	if c.Kind != "lima" {

@@ -77,6 +77,7 @@ func newRoot() *cobra.Command {
 	})
 	root.AddCommand(newBuild(g), newStatus(g), newTarget(g), newDoctor(g), newProve(g), newRun(g), newScan(), newExport(g), newPublish(g),
 		newVerify(g), newEvidence(g), newLogs(g), newStore(g), newExplain(g), newGC(g), newPin(g), newLedger(g), newOwner(g), newBuilds(g), newCancel(g), newFollow(g), newWorker(g), newWorkers(g), newHome(g), newSupport(g), newUninstall(g), newVMs(g), newVM(g))
+	completeValues(root, g)
 	root.SetHelpCommand(newHelp(root))
 	root.InitDefaultCompletionCmd() // now, and not by cobra when it runs, so that its calls are checked like ours
 	if c, _, err := root.Find([]string{"completion"}); err == nil {
