@@ -26,16 +26,17 @@ fi
 for home in /home/*.linux /home/*.guest; do
 	[ -d "$home" ] || continue
 	user=$(awk -F: -v h="$home" '$6 == h {print $1}' /etc/passwd)
-	[ -z "$user" ] || userdel -f "$user" 2>/dev/null
+	[ -z "$user" ] || try userdel -f "$user"
 	try rm -rf "$home"
 done
 rm -f /etc/sudoers.d/90-cloud-init-users /etc/sudoers.d/*lima*
 for home in /root /home/*; do
 	[ -d "$home" ] || continue
 	try rm -rf "$home/.ssh" "$home/.gnupg" "$home/.aws" "$home/.azure" "$home/.kube" "$home/.docker" "$home/.cache" "$home/.config/gcloud" "$home/.config/gh" \
-		"$home/.config/rclone" "$home/.config/containers" "$home/.mc" "$home/.local/share/fish/fish_history"
-	for f in .bash_history .zsh_history .ash_history .sh_history .python_history .psql_history .mysql_history .sqlite_history .node_repl_history .irb_history .rediscli_history \
-		.dbshell_history .history .lesshst .viminfo .wget-hsts .netrc .git-credentials .npmrc .pypirc .s3cfg .pgpass .my.cnf .terraformrc .vault-token .cargo/credentials .cargo/credentials.toml; do
+		"$home/.config/rclone" "$home/.config/containers" "$home/.mc" "$home/.local/share/fish/fish_history" "$home/.local/state/python_history" \
+		"$home/.local/share/nano/search_history" "$home/.local/state/nano/search_history"
+	for f in .bash_history .zsh_history .ash_history .sh_history .python_history .psql_history .mysql_history .mariadb_history .sqlite_history .node_repl_history .irb_history .rediscli_history \
+		.dbshell_history .history .histfile .lesshst .viminfo .wget-hsts .netrc .git-credentials .npmrc .pypirc .s3cfg .pgpass .my.cnf .terraformrc .vault-token .cargo/credentials .cargo/credentials.toml; do
 		rm -f "$home/$f"
 	done
 done
@@ -43,6 +44,7 @@ awk -F: '$2 ~ /^[$A-Za-z0-9.\/]/ {print $1}' /etc/shadow | while read -r user; d
 rm -f /etc/passwd- /etc/shadow- /etc/group- /etc/gshadow- /etc/subuid- /etc/subgid-
 
 # the machine
+rm -rf /etc/ssh/authorized_keys /etc/ssh/authorized_keys.d /etc/dropbear/authorized_keys
 try rm -f /etc/ssh/ssh_host_* /etc/dropbear/*host_key /var/lib/systemd/random-seed /var/lib/systemd/credential.secret /var/lib/urandom/random-seed /loader/random-seed
 try truncate -s 0 /etc/machine-id
 [ -L /var/lib/dbus/machine-id ] || rm -f /var/lib/dbus/machine-id
