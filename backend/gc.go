@@ -54,7 +54,7 @@ type needed struct {
 // pin or lock needs. It changes nothing.
 func (b *Backend) GCPlan(ctx context.Context) (Collection, error) {
 	n := needed{map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}}
-	var plan Collection
+	plan := Collection{Remove: []Garbage{}}
 	names, err := b.ledger.Targets()
 	if err != nil {
 		return plan, err

@@ -44,6 +44,11 @@ func newKey(g *global) *cobra.Command {
 	c := &cobra.Command{
 		Use: "key", Short: "Print this home's public key, for `ingot verify --key` and `minisign -V`", Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
+			for _, flag := range []string{"export", "import"} {
+				if c.Flags().Changed(flag) && export+imported == "" {
+					return &usageError{"evidence key: --" + flag + " wants a file"}
+				}
+			}
 			if rotate && export+imported != "" || export != "" && imported != "" {
 				return &usageError{"evidence key: give one of --export, --import and --rotate"}
 			}

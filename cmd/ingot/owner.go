@@ -39,7 +39,11 @@ func showOwner(c *cobra.Command, g *global, w io.Writer) error {
 	}
 	info, err := b.Client().Info(c.Context())
 	var none *backend.NoOwnerError
-	if errors.As(err, &none) && !g.json {
+	if errors.As(err, &none) {
+		if g.json {
+			fmt.Fprintln(w, "null")
+			return nil
+		}
 		fmt.Fprintln(w, "no owner runs; the next build starts one")
 		return nil
 	}
