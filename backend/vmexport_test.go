@@ -71,6 +71,9 @@ func TestBackupCauses(t *testing.T) {
 // verb as $1 and the instance's folder as $dir. It returns the instance's name.
 func aVM(t *testing.T, script string) (name, dir string) {
 	t.Helper()
+	if _, err := exec.LookPath("setsid"); err != nil {
+		t.Skip("there is no setsid(1), which util-linux brings")
+	}
 	root, err := os.MkdirTemp("", "vm-") // a socket's path is short
 	if err != nil {
 		t.Fatal(err)
@@ -124,10 +127,10 @@ func TestStopTakenBack(t *testing.T) {
 		limit   time.Duration
 		started bool
 	}{
-		"cancelled":         {down + "exec sleep 60", true, time.Minute, true},
+		"cancelled":         {down + ": >$dir/told; exec sleep 60", true, time.Minute, true},
 		"limactl fails":     {down + "exit 1", false, time.Minute, true},
 		"it does not stop":  {"exit 1", false, time.Second, false},
-		"cancelled at once": {"exec sleep 60", true, time.Second, false},
+		"cancelled at once": {": >$dir/told; exec sleep 60", true, time.Second, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			goDownLimit = c.limit
@@ -142,7 +145,13 @@ func TestStopTakenBack(t *testing.T) {
 			x := &taking{b: &Backend{}, vm: before, o: VMExportOptions{Notify: func(msg string) {
 				told = append(told, msg)
 				if c.cancel && strings.HasPrefix(msg, "stopping") {
-					time.AfterFunc(500*time.Millisecond, cancel)
+					go func() { // when limactl has the order
+						for end := time.Now().Add(time.Minute); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
+							if _, err := os.Stat(filepath.Join(dir, "told")); err == nil {
+								cancel()
+							}
+						}
+					}()
 				}
 			}}}
 			if _, _, err := x.stopped(ctx); err == nil || c.cancel && !errors.Is(err, context.Canceled) {

@@ -4,7 +4,9 @@ package lima
 
 import (
 	"context"
+	"encoding/json"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +36,7 @@ func TestTakeTheDisk(t *testing.T) {
 	must(t, "vm", "start", name)
 	refused(t, 2, "guest.other-arch arm64", "vm", "install", name, "debian-12-arm64")
 	uname := func() string { return strings.TrimSpace(must(t, "vm", "shell", name, "uname", "-r")) }
-	before := uname()
+	before, installed := uname(), ""
 	stage("kernel installed", func() {
 		out, said, code := ingot(t, "vm", "install", name, kernelTarget)
 		if code != 0 {
@@ -44,6 +46,7 @@ func TestTakeTheDisk(t *testing.T) {
 		if after == before || !strings.Contains(after, "-ingot-") || !strings.Contains(out, after) {
 			t.Errorf("it ran %s and runs %s; install said %q", before, after, out)
 		}
+		installed = after
 		// the kernel that was there can still be chosen, and was the default until this one ran
 		if have := must(t, "vm", "shell", name, "ls", "/boot"); !strings.Contains(have, "vmlinuz-"+before) || !strings.Contains(have, "initrd.img-"+after) {
 			t.Errorf("/boot holds %s", have)
@@ -77,9 +80,15 @@ func TestTakeTheDisk(t *testing.T) {
 	wantSound(t, e.File)
 	stage("proved", func() {
 		out, errs, code := ingot(t, "prove", e.File)
-		if code != 0 || !strings.Contains(out+errs, "-ingot-") {
-			t.Errorf("ingot prove: exit code %d\n%s%s", code, out, errs)
+		id := regexp.MustCompile(`proof-\w+`).FindString(out)
+		if code != 0 || id == "" {
+			t.Fatalf("ingot prove: exit code %d\n%s%s", code, out, errs)
 		}
-		t.Log(out)
+		var proof struct {
+			Predicate struct{ Verdict, KernelRelease string }
+		}
+		if err := json.Unmarshal([]byte(must(t, "evidence", "show", id)), &proof); err != nil || proof.Predicate.Verdict != "passed" || proof.Predicate.KernelRelease != installed {
+			t.Errorf("%v %+v, want %s", err, proof, installed)
+		}
 	})
 }
