@@ -18,7 +18,7 @@ type Reindexed struct {
 	Signed    int      `json:"signed"`   // passes whose signature fits
 	Recorded  int      `json:"recorded"` // failures, which are not signed
 	Files     int      `json:"files"`    // artifacts hashed again
-	Problems  []string `json:"problems"` // what cannot be believed, or is gone
+	Problems  []string `json:"problems"` // what cannot be believed; a file that is gone is none
 }
 
 // LedgerError says that the ledger holds what cannot be believed.
