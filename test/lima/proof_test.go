@@ -4,6 +4,9 @@ package lima
 
 import (
 	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -13,6 +16,7 @@ import (
 // is this home's; nothing of the instance stays.
 func TestReleaseStarts(t *testing.T) {
 	release, key := need(t, "INGOT_E2E_RELEASE"), need(t, "INGOT_E2E_KEY")
+	valid(t, release)
 	before := instances()
 	out := must(t, "verify", release, "--key", key, "--lima", "--json")
 	var v struct{ SHA256, Booted string }
@@ -51,5 +55,21 @@ func TestReleaseStarts(t *testing.T) {
 	t.Logf("phases: %+v", p.Boots[0].Phases)
 	if after := instances(); strings.Join(after, " ") != strings.Join(before, " ") {
 		t.Errorf("instances were %v and are %v", before, after)
+	}
+}
+
+// valid: limactl takes the release's template for one; the same without its images
+// is the control.
+func valid(t *testing.T, release string) {
+	t.Helper()
+	template := tool(t, "curl", "-fsS", strings.TrimSuffix(release, "/")+"/lima.yaml")
+	for text, want := range map[string]bool{template: true, strings.Replace(template, "\nimages:", "\nnoimages:", 1): false} {
+		file := filepath.Join(t.TempDir(), "lima.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command("limactl", "template", "validate", file).CombinedOutput(); (err == nil) != want {
+			t.Errorf("limactl template validate: %v\n%s", err, out)
+		}
 	}
 }
