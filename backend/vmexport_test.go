@@ -113,7 +113,7 @@ func aVM(t *testing.T, script string) (name, dir string) {
 
 // down is the rest of a stop, in a session of its own, as a host agent has one:
 // it goes on when limactl is gone.
-const down = `setsid sh -c 'sleep 1; kill $(cat '$dir'/ha.pid '$dir'/qemu.pid); rm '$dir'/*.pid' >/dev/null 2>&1 &
+const down = `setsid sh -c ': >'$dir'/told; sleep 1; kill $(cat '$dir'/ha.pid '$dir'/qemu.pid); rm '$dir'/*.pid' >/dev/null 2>&1 &
 `
 
 // A machine that was told to stop for an export is started again though the export
@@ -127,7 +127,7 @@ func TestStopTakenBack(t *testing.T) {
 		limit   time.Duration
 		started bool
 	}{
-		"cancelled":         {down + ": >$dir/told; exec sleep 60", true, time.Minute, true},
+		"cancelled":         {down + "exec sleep 60", true, time.Minute, true},
 		"limactl fails":     {down + "exit 1", false, time.Minute, true},
 		"it does not stop":  {"exit 1", false, time.Second, false},
 		"cancelled at once": {": >$dir/told; exec sleep 60", true, time.Second, false},
