@@ -197,18 +197,24 @@ func (p *Pack) Describe(id string) (Finding, bool) {
 	return Finding{}, false
 }
 
+// How loggers write a moment: ISO 8601's way, and syslog's.
+const (
+	isoTime    = `\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d([.,]\d+)?(Z|[+-]\d\d:?\d\d)?`
+	syslogTime = `(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d\d:\d\d:\d\d `
+)
+
 var (
 	ansi = regexp.MustCompile("\x1b\\][^\x07\x1b]*(\x07|\x1b\\\\)|\x1b\\[[0-9;=?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>78cM]")
 	// what kernels, loggers and Packer put before a line
 	prefixes = regexp.MustCompile(`^((<\d+>)?\[\s*\d+\.\d+\]\s?(\[\s*[TC]\d+\]\s?)?` +
-		`|\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d([.,]\d+)?(Z|[+-]\d\d:?\d\d)?:?\s` +
-		`|(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d\d:\d\d:\d\d ` +
-		`|\[\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d([.,]\d+)?(Z|[+-]\d\d:?\d\d)?\]\s` +
+		`|` + isoTime + `:?\s` +
+		`|\[` + isoTime + `\]\s` +
+		`|` + syslogTime +
 		`|\[?\d\d:\d\d:\d\d([.,]\d+)?\]?\s` +
 		`|packer-\S+ plugin: |Qemu std(err|out): )`)
 	// syslogHost is syslog's time and host before a program's name; what follows a
 	// time alone, as ts(1) writes it, is the line itself
-	syslogHost = regexp.MustCompile(`^(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d\d:\d\d:\d\d [\w.-]+ ([\w./@-]+(?:\[\d+\])?: )`)
+	syslogHost = regexp.MustCompile(`^` + syslogTime + `[\w.-]+ ([\w./@-]+(?:\[\d+\])?: )`)
 	// cursor addressing starts a new line on a screen-oriented firmware console
 	position = regexp.MustCompile("\x1b\\[\\d+;\\d+H")
 )

@@ -30,10 +30,7 @@ func completeValues(c *cobra.Command, g *global) {
 	formats := func(context.Context) []string { return []string{"qcow2", "raw", "tar.zst"} }
 	guests := func(ctx context.Context) []string { return guestNames(ctx, g) }
 	for flag, values := range map[string]func(context.Context) []string{"until": steps, "force": steps, "format": formats, "guest": guests} {
-		f := c.LocalNonPersistentFlags().Lookup(flag)
-		if flag == "guest" {
-			f = c.PersistentFlags().Lookup(flag)
-		}
+		f := c.NonInheritedFlags().Lookup(flag)
 		if f == nil || f.Value.Type() == "bool" {
 			continue
 		}

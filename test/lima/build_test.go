@@ -40,25 +40,20 @@ func TestBuildInside(t *testing.T) {
 	if err := os.WriteFile(roomy, text, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	stage := func(what string, f func()) {
-		began := time.Now()
-		f()
-		t.Logf("%s: %.0f s", what, time.Since(began).Seconds())
-	}
 	must(t, "vm", "create", forge, roomy)
 	t.Cleanup(func() { must(t, "vm", "delete", forge, "--force", "--yes", forge) })
-	stage("start", func() { must(t, "vm", "start", forge) })
+	stage(t, "start", func() { must(t, "vm", "start", forge) })
 	refused(t, 3, "guest.tool-missing", "build", "--guest", "lima:"+forge, tinyTarget, "--until", "kernel")
-	stage("tools", func() { must(t, "doctor", "--guest", "lima:"+forge, "--install", tinyTarget) })
+	stage(t, "tools", func() { must(t, "doctor", "--guest", "lima:"+forge, "--install", tinyTarget) })
 
-	stage("a cancelled build", func() { cancelInside(t) })
+	stage(t, "a cancelled build", func() { cancelInside(t) })
 	if left := strings.Fields(must(t, "vm", "shell", forge, "sh", "-c", leftovers)); strings.Join(left, " ") != "0 0" {
 		t.Errorf("after the cancelled build: directories and processes %v", left)
 	}
 
-	stage("seed", func() { seed(t) })
+	stage(t, "seed", func() { seed(t) })
 	var out string
-	stage("kernel", func() { out = must(t, "build", "--guest", "lima:"+forge, tinyTarget, "--until", "kernel") })
+	stage(t, "kernel", func() { out = must(t, "build", "--guest", "lima:"+forge, tinyTarget, "--until", "kernel") })
 	var table []struct {
 		Guest, Kernel struct{ State, Evidence string }
 	}

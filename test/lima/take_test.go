@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"ingot/backend/guest"
 	"ingot/backend/guest/lima"
@@ -28,16 +27,11 @@ func TestTakeTheDisk(t *testing.T) {
 	stopped(t)
 	must(t, "vm", "clone", vm, name)
 	t.Cleanup(func() { ingot(t, "vm", "delete", name, "--force", "--yes", name) })
-	stage := func(what string, f func()) {
-		began := time.Now()
-		f()
-		t.Logf("%s: %.0f s", what, time.Since(began).Seconds())
-	}
 	must(t, "vm", "start", name)
 	refused(t, 2, "guest.other-arch arm64", "vm", "install", name, "debian-12-arm64")
 	uname := func() string { return strings.TrimSpace(must(t, "vm", "shell", name, "uname", "-r")) }
 	before, installed := uname(), ""
-	stage("kernel installed", func() {
+	stage(t, "kernel installed", func() {
 		out, said, code := ingot(t, "vm", "install", name, kernelTarget)
 		if code != 0 {
 			t.Fatalf("exit code %d\n%s%s", code, out, said)
@@ -65,7 +59,7 @@ func TestTakeTheDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stage("sanitised", func() { must(t, "vm", "sanitise", name, "--yes", name) })
+	stage(t, "sanitised", func() { must(t, "vm", "sanitise", name, "--yes", name) })
 	if i := found(t, name); i.Status != lima.Stopped {
 		t.Errorf("it is %s after it was sanitised", i.Status)
 	}
@@ -78,7 +72,7 @@ func TestTakeTheDisk(t *testing.T) {
 		}
 	}
 	wantSound(t, e.File)
-	stage("proved", func() {
+	stage(t, "proved", func() {
 		out, errs, code := ingot(t, "prove", e.File)
 		id := regexp.MustCompile(`proof-\w+`).FindString(out)
 		if code != 0 || id == "" {

@@ -179,3 +179,11 @@ func stopped(t *testing.T) lima.Instance {
 	}
 	return i
 }
+
+// stage does a part of a test, and logs how long that took.
+func stage(t *testing.T, what string, f func()) {
+	t.Helper()
+	began := time.Now()
+	f()
+	t.Logf("%s: %.0f s", what, time.Since(began).Seconds())
+}
