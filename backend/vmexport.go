@@ -103,8 +103,8 @@ func (b *Backend) planVMExport(ctx context.Context, o VMExportOptions) (vm VM, m
 	return vm, method, home.NeedSpace(filepath.Dir(o.File), room, "export of "+vm.Name)
 }
 
-// packed is how much smaller a disk's compressed clusters are, at the most that is
-// met: images of distributions shrink to a third or a quarter.
+// packed is how much larger than its base's compressed clusters a copy is taken to
+// be: a bound that was chosen, not measured.
 const packed = 4
 
 // exportRoom is how much an export may write, in bytes: a disk may stand on a base
@@ -225,7 +225,7 @@ func (t *taking) write(ctx context.Context, src disk.Source) (string, error) {
 
 // stopped shuts the machine down, and starts it again whatever happens.
 func (t *taking) stopped(ctx context.Context) (file string, size int64, err error) {
-	err = t.b.restart(ctx, t.vm.Name, t.o.Notify, func(l VMLine) { t.o.Notify(l.String()) }, func() error {
+	err = t.b.restart(ctx, t.vm.Name, t.o.Notify, func(l VMLine) { t.o.Notify(l.String()) }, func() (err error) {
 		file, size, err = t.direct(ctx)
 		return err
 	})

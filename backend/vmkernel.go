@@ -79,19 +79,19 @@ func (k trial) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	got, err := k.start(ctx)
+	got, down, err := k.start(ctx)
 	if err != nil && got == before && before != k.release && ctx.Err() == nil { // its loader does not do things once
 		k.notify("it was started with " + before + " once more: making " + k.release + " the default")
 		if err := k.keep(); err != nil {
 			return err
 		}
-		_, err = k.start(ctx)
+		_, _, err = k.start(ctx)
 		return err
 	}
 	if err == nil {
 		return k.keep()
 	}
-	if got != "" || ctx.Err() != nil {
+	if got != "" || !down || ctx.Err() != nil { // one that was not stopped runs its own kernel: nobody pulls its plug
 		return err
 	}
 	k.notify(k.release + " does not come up: starting " + k.vm + " with " + before + " again")
@@ -101,17 +101,17 @@ func (k trial) run(ctx context.Context) error {
 	return fmt.Errorf("%w; %s runs the kernel again that it had", err, k.vm)
 }
 
-// start starts the instance anew, and gives the release that runs then; "" is
-// none.
-func (k trial) start(ctx context.Context) (release string, err error) {
-	if err := k.b.restart(ctx, k.vm, k.notify, k.said, nil); err != nil {
-		return "", err
+// start starts the instance anew, and gives whether it was stopped for that, and
+// the release that runs then; "" is none.
+func (k trial) start(ctx context.Context) (release string, down bool, err error) {
+	if err := k.b.restart(ctx, k.vm, k.notify, k.said, func() error { down = true; return nil }); err != nil {
+		return "", down, err
 	}
 	release, id, err := kernelIn(ctx, k.limactl, k.vm)
 	if err != nil {
-		return "", err
+		return "", down, err
 	}
-	return release, sameKernel(k.vm, release, id, k.release, k.buildID)
+	return release, down, sameKernel(k.vm, release, id, k.release, k.buildID)
 }
 
 // VMSanitise takes out of a running instance what makes it and its people known,

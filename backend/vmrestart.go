@@ -9,8 +9,7 @@ import (
 	"ingot/backend/guest/lima"
 )
 
-// restart shuts a running machine down, does work, which may be nil, and starts
-// the machine again whatever happened meanwhile, a cancel too: nobody's machine
+// restart shuts a running machine down, does work, and starts the machine again whatever happened meanwhile, a cancel too: nobody's machine
 // stays down because of us. notify gets our words, said limactl's.
 func (b *Backend) restart(ctx context.Context, name string, notify func(string), said func(VMLine), work func() error) (err error) {
 	notify("stopping " + name)
@@ -25,7 +24,7 @@ func (b *Backend) restart(ctx context.Context, name string, notify func(string),
 		notify("starting " + name)
 		err = errors.Join(err, b.VMStart(context.WithoutCancel(ctx), name, said))
 	}()
-	if err := VMStop(ctx, name, false, said); err != nil || work == nil {
+	if err := VMStop(ctx, name, false, said); err != nil {
 		return err
 	}
 	return work()
