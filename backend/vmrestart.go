@@ -9,8 +9,9 @@ import (
 	"ingot/backend/guest/lima"
 )
 
-// restart shuts a running machine down, does work, and starts the machine again whatever happened meanwhile, a cancel too: nobody's machine
-// stays down because of us. notify gets our words, said limactl's.
+// restart shuts a running machine down, does work, and starts the machine again
+// whatever happened meanwhile, a cancel too: nobody's machine stays down because of
+// us. notify gets our words, said limactl's.
 func (b *Backend) restart(ctx context.Context, name string, notify func(string), said func(VMLine), work func() error) (err error) {
 	notify("stopping " + name)
 	defer func() {
