@@ -3,7 +3,7 @@ export CGO_ENABLED ?= 0
 export GOFLAGS = -trimpath -buildvcs=false
 SHELL := /bin/bash
 VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo dev)
-LDFLAGS := -s -w -X ingot/backend.Version=$(VERSION)
+LDFLAGS := -s -w -X ingot/backend/api.Version=$(VERSION)
 GO := $(shell scripts/go.sh --path)
 export PATH := $(dir $(GO)):$(PATH)
 TARGET ?= debian-12-arm64
@@ -11,7 +11,7 @@ APP_VERSION = $(shell sed -n 's/^Version = "\(.*\)"/\1/p' FyneApp.toml)
 # the menu is a static program where systray needs no cgo
 MENU_CGO := $(if $(filter Darwin,$(shell uname -s)),1,0)
 
-.PHONY: help package soak chaos bench bench-app check demo demo-check test unit e2e e2e-app e2e-lima dist build app clean
+.PHONY: help package soak chaos mutations bench bench-app check demo demo-check test test-all unit e2e e2e-app e2e-lima dist build app clean
 
 help: ## list the verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,14 +33,17 @@ demo: build ## the main job: install what is missing, build, boot, publish, show
 demo-check: build ## check the demo's result by means that are not Ingot's, then spoil it and see it noticed
 	@scripts/demo-check.sh $(TARGET)
 
-test: build ## everything: checks, unit tests, and the whole line on a small real target
+test: build ## unit tests, and the whole line once on a small real target: what to run first
 	@scripts/test.sh
+
+test-all: build ## the rest: static checks, race, chaos, end to end, Lima VMs, the app on a desktop
+	@scripts/test-all.sh
 
 unit: ## unit tests alone
 	@$(GO) test ./...
 
 e2e: build ## the whole line on a small real target, with negative controls
-	@$(GO) test -count=1 -timeout 60m -tags e2e -v ./test/e2e
+	@scripts/e2e.sh
 
 e2e-app: ## the menu, notifications and drag-out on a real desktop, from Debian packages
 	@scripts/e2e-app.sh
@@ -57,8 +60,11 @@ soak: build ## kills, full disks, whole rebuilds: an hour and more; writes docs/
 chaos: ## kill submitter, workers and server of a queue at random: SEED=n, JOBS=100
 	@$(GO) test -count=1 -timeout 30m -tags chaos -v ./test/chaos
 
+mutations: ## change rules that guard a tick, one at a time; a named test must fail: RUN=pattern
+	@scripts/mutations.sh
+
 bench: build ## what Ingot itself costs, against its limits (a built target is needed: make demo)
-	@bench/noop.sh $(TARGET) && bench/overhead.sh $(TARGET) && bench/status.sh && bench/engine.sh && bench/lines.sh
+	@bench/everyday.sh $(TARGET) && bench/noop.sh $(TARGET) && bench/overhead.sh $(TARGET) && bench/status.sh && bench/engine.sh && bench/lines.sh
 
 bench-app: ## what the menu costs, against its limits
 	@bench/app.sh

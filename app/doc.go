@@ -1,3 +1,3 @@
-// Package app is the desktop face of Ingot: the menu-bar item and its windows.
-// It holds no state of its own and is only a client of package backend.
+// Package app has what the menu and the window of the desktop app share. The
+// app stores no state of its own: it is a client of the owner.
 package app

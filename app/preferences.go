@@ -6,19 +6,19 @@ import (
 	"os"
 	"path/filepath"
 
-	"ingot/backend"
+	"ingot/backend/api"
 )
 
-// Preferences are what a person has chosen of the app itself: app.json in the
-// configuration folder, which the window writes and the menu reads. A file that
-// is missing or broken counts as none.
+// Preferences are the user's settings of the app: app.json in the configuration
+// folder, written by the window and read by the menu. A missing or damaged file
+// means the defaults.
 type Preferences struct {
-	Quiet bool `json:"quiet,omitempty"` // no notifications
+	Quiet bool `json:"quiet,omitempty"` // show no notifications
 }
 
 func preferencesFile(config string) string { return filepath.Join(config, "app.json") }
 
-// LoadPreferences reads those of a configuration folder.
+// LoadPreferences reads the preferences from a configuration folder.
 func LoadPreferences(config string) Preferences {
 	var p Preferences
 	if b, err := os.ReadFile(preferencesFile(config)); err != nil || json.Unmarshal(b, &p) != nil {
@@ -27,11 +27,11 @@ func LoadPreferences(config string) Preferences {
 	return p
 }
 
-// Keep writes them.
+// Keep writes the preferences.
 func (p Preferences) Keep(config string) error {
 	b, err := json.Marshal(p)
 	if err == nil {
-		err = backend.WriteFile(preferencesFile(config), append(b, '\n'))
+		err = api.WriteFile(preferencesFile(config), append(b, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("preferences: %w", err)

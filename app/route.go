@@ -1,11 +1,11 @@
 package app
 
 // Routes name what a window shows: `ingot-app window ROUTE`, and the requests
-// "show ROUTE" on a running window's socket. A route is a view, then what to
-// show of it, separated by slashes; a window that does not know the rest shows
-// the view.
+// "show ROUTE" on a running window's socket. A route is the name of a page,
+// followed by what to show on it, separated by slashes. If the window does not
+// know the rest, it shows the page.
 const (
-	RouteLast      = "" // where the window was last
+	RouteLast      = "" // the page shown last
 	RouteReality   = "reality"
 	RouteBuilds    = "builds"
 	RouteTargets   = "targets"
@@ -14,14 +14,15 @@ const (
 	RouteSettings  = "settings"
 )
 
-// RouteRow is a target's row with the evidence or cause of each cell.
+// RouteRow shows a target's row with the evidence or cause of each cell.
 func RouteRow(target string) string { return RouteReality + "/" + target }
 
-// RouteBuild is one build's steps and log.
+// RouteBuild shows the steps and the log of a build.
 func RouteBuild(target, build string) string { return RouteBuilds + "/" + target + "/" + build }
 
-// RouteArtifact is a target's artifact, to be dragged out.
+// RouteArtifact shows a target's artifact, which can be dragged out of the
+// window.
 func RouteArtifact(target string) string { return RouteArtifacts + "/" + target }
 
-// RouteVM is one of the user's VMs.
+// RouteVM shows one of the user's VMs.
 func RouteVM(name string) string { return RouteVMs + "/" + name }

@@ -6,17 +6,18 @@ import (
 	"strings"
 	"unicode"
 
-	"ingot/backend"
+	"ingot/backend/api"
+	"ingot/backend/vm"
 )
 
-// lineLimit is the longest line of a menu, in characters: longer ones make the
-// menu as wide as the screen.
+// lineLimit is the length of the longest line of a menu, in characters. The
+// longest line determines the width of the menu.
 const lineLimit = 90
 
-// Line makes text of any origin fit for one line of a menu, a list or a
-// notification: no control characters, none that change the direction of what
-// follows, one space where there was white space, and no more than lineLimit
-// characters.
+// Line makes text of any origin safe for one line of a menu, a list or a
+// notification: it removes control characters and characters that change the
+// direction of the text, replaces white space by single spaces, and cuts the
+// text after lineLimit characters.
 func Line(s string) string {
 	var b strings.Builder
 	n, space := 0, false
@@ -42,13 +43,13 @@ func Line(s string) string {
 	return b.String()
 }
 
-// hidden are the characters without a shape of their own: those that turn the
-// direction of writing (Unicode Annex 9: U+061C, U+200E, U+200F, U+202A to
-// U+202E, U+2066 to U+2069) and the other format characters.
+// hidden reports whether a character is invisible: those that change the
+// direction of text (Unicode Annex 9: U+061C, U+200E, U+200F, U+202A to U+202E,
+// U+2066 to U+2069) and the other format characters.
 func hidden(r rune) bool { return unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Co, r) }
 
-// CellIn finds the first cell in a state and its name.
-func CellIn(r backend.Row, want backend.State) (string, bool) {
+// CellIn returns the first cell in a state, and its name.
+func CellIn(r api.Row, want api.State) (string, bool) {
 	for _, c := range r.Cells() {
 		if c.Cell.State == want {
 			return c.Name, true
@@ -57,40 +58,40 @@ func CellIn(r backend.Row, want backend.State) (string, bool) {
 	return "", false
 }
 
-// Verdict says in few words how far a target is.
-func Verdict(r backend.Row) string {
-	if r.Configured.State == backend.Failed {
-		return Place(r.Configured.Message)
+// Verdict summarises the state of a target in a few words.
+func Verdict(r api.Row) string {
+	if r.Configured.State == api.Failed {
+		return ShortPath(r.Configured.Message)
 	}
-	if name, ok := CellIn(r, backend.Running); ok {
+	if name, ok := CellIn(r, api.Running); ok {
 		return "building: " + name
 	}
-	if name, ok := CellIn(r, backend.Failed); ok {
+	if name, ok := CellIn(r, api.Failed); ok {
 		return "failed: " + name
 	}
-	if name, ok := CellIn(r, backend.Stale); ok {
+	if name, ok := CellIn(r, api.Stale); ok {
 		return "stale: " + name
 	}
 	switch {
-	case r.Boots.State == backend.Passed && r.Published.State == backend.Passed:
+	case r.Boots.State == api.Passed && r.Published.State == api.Passed:
 		if r.Published.Note != "" {
 			return "proven, published (" + r.Published.Note + ")"
 		}
 		return "proven, published"
-	case r.Boots.State == backend.Passed:
+	case r.Boots.State == api.Passed:
 		return "proven"
-	case r.Exported.State == backend.Passed:
+	case r.Exported.State == api.Passed:
 		return "not proven"
 	}
-	if name, ok := CellIn(r, backend.Cancelled); ok {
+	if name, ok := CellIn(r, api.Cancelled); ok {
 		return "cancelled: " + name
 	}
 	return "not built"
 }
 
-// Place shortens the path at the beginning of a message of the form
-// /folder/file.yaml:3: what is wrong.
-func Place(msg string) string {
+// ShortPath shortens the path at the start of a message of the form
+// "/folder/file.yaml:3: what is wrong".
+func ShortPath(msg string) string {
 	file, rest, ok := strings.Cut(msg, ":")
 	if !ok || !strings.HasSuffix(file, ".yaml") {
 		return msg
@@ -98,17 +99,17 @@ func Place(msg string) string {
 	return filepath.Base(file) + ":" + rest
 }
 
-// VMState says more of a VM than that it runs, which one also does that never
-// answers.
-func VMState(v backend.VM) string {
-	if v.Status == backend.VMRunning && v.Phase != "" {
+// VMState returns the state of a VM; for a running VM that does not answer, it
+// includes the phase.
+func VMState(v vm.Instance) string {
+	if v.Status == vm.Running && v.Phase != "" {
 		return string(v.Phase)
 	}
 	return v.Status.String()
 }
 
-// VMLine is what a VM is, or what is wrong with it.
-func VMLine(v backend.VM) string {
+// VMLine describes a VM in one line, or the problem with it.
+func VMLine(v vm.Instance) string {
 	if v.Problem != "" {
 		return v.Problem
 	}

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"ingot/backend"
+	"ingot/backend/api"
 )
 
 func TestLine(t *testing.T) {
@@ -32,19 +32,19 @@ func TestLine(t *testing.T) {
 }
 
 func TestVerdict(t *testing.T) {
-	ok := backend.Cell{State: backend.Passed}
-	for want, row := range map[string]backend.Row{
+	ok := api.Cell{State: api.Passed}
+	for want, row := range map[string]api.Row{
 		"not built":                      {},
 		"proven":                         {Boots: ok, Exported: ok},
 		"not proven":                     {Exported: ok},
 		"proven, published":              {Boots: ok, Published: ok},
-		"proven, published (local only)": {Boots: ok, Published: backend.Cell{State: backend.Passed, Note: "local only"}},
-		"failed: boots":                  {Exported: ok, Boots: backend.Cell{State: backend.Failed}},
-		"building: kernel":               {Boots: backend.Cell{State: backend.Failed}, Kernel: backend.Cell{State: backend.Running}},
-		"stale: exported":                {Exported: backend.Cell{State: backend.Stale}, Boots: ok},
-		"cancelled: kernel":              {Kernel: backend.Cell{State: backend.Cancelled}},
-		"x.yaml:3: key: wrong":           {Configured: backend.Cell{State: backend.Failed, Message: "/home/a/x.yaml:3: key: wrong"}},
-		"no file: here":                  {Configured: backend.Cell{State: backend.Failed, Message: "no file: here"}},
+		"proven, published (local only)": {Boots: ok, Published: api.Cell{State: api.Passed, Note: "local only"}},
+		"failed: boots":                  {Exported: ok, Boots: api.Cell{State: api.Failed}},
+		"building: kernel":               {Boots: api.Cell{State: api.Failed}, Kernel: api.Cell{State: api.Running}},
+		"stale: exported":                {Exported: api.Cell{State: api.Stale}, Boots: ok},
+		"cancelled: kernel":              {Kernel: api.Cell{State: api.Cancelled}},
+		"x.yaml:3: key: wrong":           {Configured: api.Cell{State: api.Failed, Message: "/home/a/x.yaml:3: key: wrong"}},
+		"no file: here":                  {Configured: api.Cell{State: api.Failed, Message: "no file: here"}},
 	} {
 		if got := Verdict(row); got != want {
 			t.Errorf("%q, want %q", got, want)

@@ -1,10 +1,10 @@
-// Package backend is Ingot's front door: the one package that app and cmd
-// import, with its plain data types.
+// Package backend opens a home and holds what the packages that work on it
+// share.
 //
-// A Backend stands for one home. Its methods may be called from several
-// goroutines; those that change the home take its lock, so that one process at
-// a time builds. It imports no user interface and holds no status: Status is
-// folded afresh from the ledger at every call.
+// A Backend is one open home. Its methods are safe for concurrent use. Those
+// that change the home take its lock, so that only one process builds at a
+// time. The package imports no user interface and stores no status: package
+// status derives it from the ledger at every call.
 package backend
 
 import (
@@ -16,89 +16,96 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
+	"ingot/backend/api"
 	"ingot/backend/build"
+	"ingot/backend/build/outputs"
+	"ingot/backend/build/recovery"
 	"ingot/backend/cause"
+	"ingot/backend/client"
 	"ingot/backend/event"
 	"ingot/backend/evidence"
+	families "ingot/backend/family/all"
 	"ingot/backend/guest"
+	"ingot/backend/guest/all"
 	"ingot/backend/home"
 	"ingot/backend/publish"
+	publishers "ingot/backend/publish/all"
+	"ingot/backend/publish/s3"
 	"ingot/backend/secret"
 	"ingot/backend/target"
 	"ingot/resources"
 )
 
-// Version is set when a release is built.
-var Version = "dev"
-
-// Backend is one home with everything in it.
+// Backend is an open home.
 type Backend struct {
-	Home    home.Home
-	config  home.Config
-	targets *target.Set
-	ledger  evidence.Ledger
-	digests *evidence.Digests
-	secrets secret.Store
-	signer  *secret.Signer
-	own     evidence.Keys // the signer's and those before it: those of a publisher
-	workers evidence.Keys // of the team
-	keys    evidence.Keys // accepted for evidence: all of them
-	pack    *cause.Pack
-	bus     *event.Bus
-	making  *build.Making // shared in an owner; nil alone
-	log     *slog.Logger
-	guest   string
+	Home       home.Home
+	Config     home.Config
+	Targets    *target.Set
+	Ledger     evidence.Ledger
+	Digests    *evidence.Digests
+	Secrets    secret.Store
+	Signer     *secret.Signer
+	OwnKeys    evidence.Keys // public keys of this home: the current and the retired ones
+	WorkerKeys evidence.Keys // public keys of the team's workers
+	Keys       evidence.Keys // all accepted keys: OwnKeys and WorkerKeys
+	Pack       *cause.Pack
+	Bus        *event.Bus
+	Making     *outputs.Making // outputs under construction, shared by the builds of an owner; nil disables the tracking
+	Log        *slog.Logger
+	guest      string
 }
 
-// Options say how to open a home.
+// Options configure Open.
 type Options struct {
-	Guest string    // name of a guest in config.yaml; "" is the local host
-	Log   io.Writer // where diagnostics go; nil throws them away
+	Guest string    // name of a guest in config.yaml; "" is the default
+	Log   io.Writer // for diagnostics; nil discards them
 }
 
-// Open opens the home of this user, making it at the first time.
+// Open opens this user's home. It creates the home if there is none.
 func Open(opt Options) (*Backend, error) {
 	h, err := home.Open()
 	if err != nil {
 		return nil, err
 	}
-	b := &Backend{Home: h, bus: &event.Bus{}, guest: opt.Guest, ledger: evidence.Ledger{Dir: filepath.Join(h.Data, "builds")}}
+	b := &Backend{Home: h, Bus: &event.Bus{}, guest: opt.Guest, Ledger: evidence.Ledger{Dir: filepath.Join(h.Data, "builds")}}
 	if opt.Log == nil {
 		opt.Log = io.Discard
 	}
-	b.log = slog.New(slog.NewTextHandler(opt.Log, nil))
-	if b.config, err = h.LoadConfig(); err != nil {
+	b.Log = slog.New(slog.NewTextHandler(opt.Log, nil))
+	if b.Config, err = h.LoadConfig(); err != nil {
 		return nil, err
 	}
-	if b.targets, err = target.Load(resources.FS, filepath.Join(h.Config, "targets")); err != nil {
+	if err := all.Check(b.Config.Guests, h.ConfigFile()); err != nil {
 		return nil, err
 	}
-	if b.pack, err = cause.Shipped(); err != nil {
+	if b.Targets, err = target.Load(resources.FS, filepath.Join(h.Config, "targets"), families.Check); err != nil {
 		return nil, err
 	}
-	b.digests = evidence.OpenDigests(filepath.Join(h.Data, "digests.json"))
-	b.secrets = secret.Open(filepath.Join(h.Data, "keys"), os.Getenv)
-	if b.signer, err = secret.LoadOrCreateSigner(b.secrets); err != nil {
+	if b.Pack, err = cause.Shipped(); err != nil {
 		return nil, err
 	}
-	retired, err := secret.Retired(b.secrets)
+	b.Digests = evidence.OpenDigests(filepath.Join(h.Data, "digests.json"))
+	b.Secrets = secret.Open(filepath.Join(h.Data, "keys"), os.Getenv)
+	if b.Signer, err = secret.LoadOrCreateSigner(b.Secrets); err != nil {
+		return nil, err
+	}
+	retired, err := secret.Retired(b.Secrets)
 	if err != nil {
 		return nil, err
 	}
-	b.own = evidence.KeyOf(b.signer)
-	maps.Copy(b.own, retired)
-	if b.workers, err = workerKeys(b.config.Team, h.ConfigFile()); err != nil {
+	b.OwnKeys = evidence.KeyOf(b.Signer)
+	maps.Copy(b.OwnKeys, retired)
+	if b.WorkerKeys, err = workerKeys(b.Config.Team, h.ConfigFile()); err != nil {
 		return nil, err
 	}
-	b.keys = maps.Clone(b.own)
-	maps.Copy(b.keys, b.workers)
+	b.Keys = maps.Clone(b.OwnKeys)
+	maps.Copy(b.Keys, b.WorkerKeys)
 	return b, nil
 }
 
-// workerKeys are the keys of the team's workers.
+// workerKeys returns the public keys of the team's workers.
 func workerKeys(t home.TeamConfig, file string) (evidence.Keys, error) {
 	keys := evidence.Keys{}
 	for i, text := range t.Workers {
@@ -111,102 +118,105 @@ func workerKeys(t home.TeamConfig, file string) (evidence.Keys, error) {
 	return keys, nil
 }
 
-// Keys are the public keys whose evidence this home accepts: its own, those that
-// were its own before, and those of the team's workers.
-func (b *Backend) Keys() evidence.Keys { return b.keys }
-
-// PublicKey is the home's public key as a minisign key file.
-func (b *Backend) PublicKey() string { return b.signer.MinisignPublic() }
+// PublicKey returns the home's public key as a minisign key file.
+func (b *Backend) PublicKey() string { return b.Signer.MinisignPublic() }
 
 // Follow returns events from now on; see event.Bus.
-func (b *Backend) Follow() (<-chan event.Event, func()) { return b.bus.Follow() }
+func (b *Backend) Follow() (<-chan event.Event, func()) { return b.Bus.Follow() }
 
-// line wires the rooms for builds.
-func (b *Backend) line() *build.Line {
-	return &build.Line{Home: b.Home, Config: b.config, Targets: b.targets, Ledger: b.ledger, Digests: b.digests, Signer: b.signer, Keys: b.keys, Workers: b.workers, Pack: b.pack,
-		Bus: b.bus, Making: b.making, Classify: func(err error) string { return ClassOf(err).String() }, Log: b.log, Children: b.children(), Version: Version, Guest: b.openGuest, Endpoint: b.openEndpoint,
-		Publish: func(ctx context.Context, e publish.Endpoint, r publish.Release, o publish.Options) (publish.Receipt, error) {
-			o.Signer, o.Keys, o.Unfinished = b.signer, b.own, filepath.Join(b.Home.Data, "uploads")
-			return publish.Publish(ctx, e, r, o)
+// Line returns a build line for this home.
+func (b *Backend) Line() *build.Line {
+	return &build.Line{Home: b.Home, Config: b.Config, Targets: b.Targets, Ledger: b.Ledger, Digests: b.Digests, Signer: b.Signer, Keys: b.Keys, Workers: b.WorkerKeys, Pack: b.Pack,
+		Bus: b.Bus, Making: b.Making, Classify: func(err error) string { return cause.ClassOf(err).String() }, Log: b.Log, Children: b.Children(), Version: api.Version, Guest: b.OpenGuest, Publisher: b.openPublisher,
+		Publish: func(ctx context.Context, to publish.Publisher, r publish.Release, o publish.Options) (publish.Receipt, error) {
+			o.Signer, o.Keys, o.Unfinished = b.Signer, b.OwnKeys, filepath.Join(b.Home.Data, "uploads")
+			return to.Publish(ctx, r, o)
 		}}
 }
 
-// children records what a killed process must not leave running.
-func (b *Backend) children() event.Children {
+// Recover removes what killed processes left in this home, except for the
+// builds in resumed, by id. The caller holds the home's lock.
+func (b *Backend) Recover(resumed map[string]bool) error {
+	return recovery.Home{Home: b.Home, Ledger: b.Ledger, Children: b.Children(), Bus: b.Bus, Log: b.Log}.Recover(resumed)
+}
+
+// Children returns the record of processes and folders that have to be ended if
+// this process is killed.
+func (b *Backend) Children() event.Children {
 	return event.Children{Dir: filepath.Join(b.Home.Data, "children")}
 }
 
-// GuestError says that no guest of that name is configured.
+// GuestError reports that no guest of that name is configured.
 type GuestError struct{ Name, File string }
 
 func (e *GuestError) Error() string {
 	return fmt.Sprintf("there is no guest %q: add it under guests: in %s, or name a Lima instance, lima:NAME", e.Name, e.File)
 }
 
-func (b *Backend) openGuest(ctx context.Context) (guest.Guest, error) {
-	if b.guest == "" || b.guest == "local" {
-		return guest.Open(ctx, home.GuestConfig{Kind: "local"})
-	}
-	c, err := b.guestConfig(b.guest)
+// ErrorClass sorts the error; see package cause.
+func (*GuestError) ErrorClass() cause.Class { return cause.Input }
+
+// OpenGuest connects to the guest that this home was opened with. The caller
+// closes it.
+func (b *Backend) OpenGuest(ctx context.Context) (guest.Guest, error) {
+	c, err := b.GuestConfig(b.guest)
 	if err != nil {
 		return nil, err
 	}
-	if g, ok, err := b.openLima(ctx, c); ok {
-		return g, err
-	}
-	return guest.Open(ctx, c)
+	return all.Open(ctx, c)
 }
 
-// guestConfig is a guest of the configuration, or a Lima instance by its name.
-func (b *Backend) guestConfig(name string) (home.GuestConfig, error) {
-	for _, c := range b.config.Guests {
-		if c.Name == name {
-			return c, nil
-		}
+// GuestConfig returns a guest of the configuration, or one that needs no
+// configuration, such as lima:NAME; "" is this host.
+func (b *Backend) GuestConfig(name string) (home.GuestConfig, error) {
+	c, ok := all.Find(b.Config.Guests, name)
+	if !ok {
+		return c, &GuestError{name, b.Home.ConfigFile()}
 	}
-	if instance, ok := strings.CutPrefix(name, limaPrefix); ok && instance != "" {
-		return home.GuestConfig{Name: name, Kind: "lima", Instance: instance}, nil
-	}
-	return home.GuestConfig{}, &GuestError{name, b.Home.ConfigFile()}
+	return c, nil
 }
 
-// openEndpoint opens the configured endpoint, or the local store.
-func (b *Backend) openEndpoint(ctx context.Context) (publish.Endpoint, func(), error) {
-	if b.config.Publish.Endpoint == "" {
+// openPublisher opens the publisher that to names, such as dir:/srv/images, or
+// for "" the configured endpoint or the local store.
+func (b *Backend) openPublisher(ctx context.Context, to string) (publish.Publisher, func(), error) {
+	if to != "" {
+		p, err := publishers.Open(to)
+		return p, func() {}, err
+	}
+	if b.Config.Publish.Endpoint == "" {
 		s, err := b.OpenStore(ctx, 0)
 		if err != nil {
-			return publish.Endpoint{}, nil, err
+			return nil, nil, err
 		}
-		return s.Endpoint(), func() {
+		return s3.Publisher{Endpoint: s.Endpoint()}, func() {
 			if err := s.Close(); err != nil {
-				b.log.Warn("local store", "err", err)
+				b.Log.Warn("local store", "err", err)
 			}
 		}, nil
 	}
-	e, err := b.endpoint(b.config.Publish)
-	return e, func() {}, err
+	p, err := publishers.Configured(b.Config.Publish, b.Secrets)
+	return p, func() {}, err
 }
 
-// endpoint is a configured endpoint with its credentials.
-func (b *Backend) endpoint(c home.PublishConfig) (publish.Endpoint, error) {
-	creds, err := publish.FromConfig(c.Credentials, c.Profile, c.Endpoint, b.secrets)
-	if err != nil {
-		return publish.Endpoint{}, err
-	}
-	pathStyle := c.PathStyle == nil || *c.PathStyle
-	return publish.Endpoint{URL: c.Endpoint, Region: c.Region, Bucket: c.Bucket, Prefix: c.Prefix, PathStyle: pathStyle, CAFile: c.CAFile, PublicURL: c.PublicURL, Credentials: creds}, nil
+// Endpoint returns a configured endpoint with its credentials.
+func (b *Backend) Endpoint(c home.PublishConfig) (s3.Endpoint, error) {
+	return s3.Configured(c, b.Secrets)
 }
 
 // OpenStore serves the local store until it is closed.
-func (b *Backend) OpenStore(ctx context.Context, port int) (*publish.LocalStore, error) {
-	return publish.OpenLocalStore(ctx, filepath.Join(b.Home.Data, "store"), port, b.secrets)
+func (b *Backend) OpenStore(ctx context.Context, port int) (*s3.LocalStore, error) {
+	return s3.OpenLocalStore(ctx, filepath.Join(b.Home.Data, "store"), port, b.Secrets)
 }
 
-// lock takes the home's lock for work that is not an owner's. An owner is asked
-// to leave first, and does so when it has no work.
-func (b *Backend) lock(ctx context.Context, opt home.LockOptions) (*home.Lock, error) {
-	idle, err := b.Client().Leave(ctx)
-	if err == nil && idle && !opt.Wait { // it is on its way
+// Lock takes the home's lock for work that does not run in an owner. It first
+// asks an owner to end, which does so once it has no builds.
+func (b *Backend) Lock(ctx context.Context, opt home.LockOptions) (*home.Lock, error) {
+	idle, err := client.New(b.Home).Leave(ctx)
+	var silent *api.SilentOwnerError
+	if errors.As(err, &silent) {
+		return nil, err
+	}
+	if err == nil && idle && !opt.Wait { // the owner is ending
 		short, cancel := context.WithTimeout(ctx, leaveLimit)
 		defer cancel()
 		opt.Wait = true
@@ -223,15 +233,31 @@ func (b *Backend) lock(ctx context.Context, opt home.LockOptions) (*home.Lock, e
 // leaveLimit bounds the wait for an idle owner to end.
 const leaveLimit = 10 * time.Second
 
-// UpdateLock renews a target's lock; it returns where it was written.
+// UpdateLock renews a target's lock and returns the path of its file.
 func (b *Backend) UpdateLock(ctx context.Context, name string, log io.Writer) (target.Lock, string, error) {
-	lock, err := b.lock(ctx, home.LockOptions{Purpose: "target update " + name, Wait: true})
+	lock, err := b.Lock(ctx, home.LockOptions{Purpose: "target update " + name, Wait: true})
 	if err != nil {
 		return target.Lock{}, "", err
 	}
-	l, path, err := b.line().UpdateLock(ctx, name, log)
+	l, path, err := b.Line().UpdateLock(ctx, name, log)
 	return l, path, errors.Join(err, lock.Unlock())
 }
 
-// KeysWhere says where keys and credentials are kept.
-func (b *Backend) KeysWhere() string { return b.secrets.Where() }
+// KeysWhere describes where keys and credentials are stored.
+func (b *Backend) KeysWhere() string { return b.Secrets.Where() }
+
+// Evidence returns a document by its id, or by an unambiguous start of it.
+func (b *Backend) Evidence(ctx context.Context, id string) (evidence.Document, error) {
+	return b.Ledger.Find(ctx, b.Keys, id)
+}
+
+// Describe returns the meaning and the fix of a cause id.
+func (b *Backend) Describe(id string) (cause.Finding, bool) { return b.Pack.Describe(id) }
+
+// GuestNames lists the guests of config.yaml in order.
+func (b *Backend) GuestNames() (names []string) {
+	for _, g := range b.Config.Guests {
+		names = append(names, g.Name)
+	}
+	return names
+}

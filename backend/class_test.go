@@ -9,7 +9,9 @@ import (
 	"syscall"
 	"testing"
 
+	"ingot/backend/api"
 	"ingot/backend/build"
+	"ingot/backend/build/release"
 	"ingot/backend/cause"
 	"ingot/backend/disk"
 	"ingot/backend/evidence"
@@ -28,32 +30,32 @@ func TestClassOf(t *testing.T) {
 	full := &os.PathError{Op: "write", Path: "x", Err: syscall.ENOSPC}
 	for name, c := range map[string]struct {
 		err  error
-		want Class
+		want api.Class
 	}{
-		"firmware":               {step(cause.With("qemu.firmware-missing", firmware)), ClassMissing},
-		"disk full in a step":    {step(full), ClassMissing},
-		"disk full in a guest":   {step(cause.With("guest.no-space", errors.New("tar: No space left on device"))), ClassMissing},
-		"disk full at the start": {step(&home.NoSpaceError{}), ClassMissing},
-		"tools":                  {step(&build.MissingToolsError{}), ClassMissing},
-		"no emulator":            {step(cause.With("qemu.binary-missing", &home.ToolMissingError{})), ClassMissing},
-		"fragment":               {step(cause.With("config.invalid", fs.ErrNotExist)), ClassInput},
-		"recipe":                 {&target.Error{}, ClassInput},
-		"file":                   {&FileError{"x", cause.With("image.missing", fs.ErrNotExist)}, ClassInput},
-		"compiler":               {step(cause.With("kernel.build-failed", errors.New("x"))), ClassStep},
-		"gone artifact":          {step(cause.With("image.missing", fs.ErrNotExist)), ClassStep},
-		"storage full":           {step(&publish.Error{Cause: "publish.no-space", Err: full}), ClassPublish},
-		"does not boot":          {&build.NotProvenError{Proof: evidence.Proof{Head: evidence.Head{Cause: "kernel.no-root"}}}, ClassUnproven},
-		"guest lost":             {step(&guest.LostError{Guest: "lima:x", Err: io.EOF}), ClassStep},
-		"no such instance":       {&lima.NotFoundError{Name: "x"}, ClassInput},
-		"instance does not run":  {fmt.Errorf("guest x: %w", &lima.Error{ID: "lima.not-running"}), ClassInput},
-		"limactl is old":         {&lima.Error{ID: "lima.too-old"}, ClassMissing},
-		"limactl hangs":          {&lima.Error{ID: "lima.hangs"}, ClassOther},
-		"leak":                   {step(&build.LeakError{}), ClassVerify},
-		"disk in use":            {build.ImageError(fmt.Errorf("open: %w", disk.ErrInUse)), ClassInUse},
-		"no backing file":        {build.ImageError(fmt.Errorf("open: %w", disk.ErrNoBacking)), ClassInput},
-		"nothing known":          {errors.New("x"), ClassOther},
+		"firmware":               {step(cause.With("qemu.firmware-missing", firmware)), api.ClassMissing},
+		"disk full in a step":    {step(full), api.ClassMissing},
+		"disk full in a guest":   {step(cause.With("guest.no-space", errors.New("tar: No space left on device"))), api.ClassMissing},
+		"disk full at the start": {step(&home.NoSpaceError{}), api.ClassMissing},
+		"tools":                  {step(&build.MissingToolsError{}), api.ClassMissing},
+		"no emulator":            {step(cause.With("qemu.binary-missing", &home.ToolMissingError{})), api.ClassMissing},
+		"fragment":               {step(cause.With("config.invalid", fs.ErrNotExist)), api.ClassInput},
+		"recipe":                 {&target.Error{}, api.ClassInput},
+		"file":                   {&FileError{"x", cause.With("image.missing", fs.ErrNotExist)}, api.ClassInput},
+		"compiler":               {step(cause.With("kernel.build-failed", errors.New("x"))), api.ClassStep},
+		"gone artifact":          {step(cause.With("image.missing", fs.ErrNotExist)), api.ClassStep},
+		"storage full":           {step(&publish.Error{Cause: "publish.no-space", Err: full}), api.ClassPublish},
+		"does not boot":          {&build.NotProvenError{Proof: evidence.Proof{Head: evidence.Head{Cause: "kernel.no-root"}}}, api.ClassUnproven},
+		"guest lost":             {step(&guest.LostError{Guest: "lima:x", Err: io.EOF}), api.ClassStep},
+		"no such instance":       {&lima.NotFoundError{Name: "x"}, api.ClassInput},
+		"instance does not run":  {fmt.Errorf("guest x: %w", &lima.Error{ID: "lima.not-running"}), api.ClassInput},
+		"limactl is old":         {&lima.Error{ID: "lima.too-old"}, api.ClassMissing},
+		"limactl hangs":          {&lima.Error{ID: "lima.hangs"}, api.ClassOther},
+		"leak":                   {step(&release.LeakError{}), api.ClassVerify},
+		"disk in use":            {disk.WithCause(fmt.Errorf("open: %w", disk.ErrInUse)), api.ClassInUse},
+		"no backing file":        {disk.WithCause(fmt.Errorf("open: %w", disk.ErrNoBacking)), api.ClassInput},
+		"nothing known":          {errors.New("x"), api.ClassOther},
 	} {
-		if got := ClassOf(c.err); got != c.want {
+		if got := api.ClassOf(c.err); got != c.want {
 			t.Errorf("%s: class %d, want %d", name, got, c.want)
 		}
 	}

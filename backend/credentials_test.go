@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"ingot/backend/build"
-	"ingot/backend/publish"
+	"ingot/backend/publish/s3"
 )
 
 // What is kept is what publishing finds.
@@ -18,13 +18,13 @@ func TestKeepCredentials(t *testing.T) {
 		t.Fatal(err)
 	}
 	const endpoint = "https://s3.example.org:9000"
-	if _, err := publish.FromConfig("keychain", "", endpoint, b.secrets); err == nil {
+	if _, err := s3.Credentials("keychain", "", endpoint, b.Secrets); err == nil {
 		t.Fatal("credentials were found before there were any")
 	}
 	if name, err := b.KeepCredentials(context.Background(), endpoint, "ACCESS", "se:cret/+="); err != nil || name != "s3:s3.example.org:9000" {
 		t.Fatalf("%q, %v", name, err)
 	}
-	c, err := publish.FromConfig("keychain", "", endpoint, b.secrets)
+	c, err := s3.Credentials("keychain", "", endpoint, b.Secrets)
 	if err != nil {
 		t.Fatal(err)
 	}

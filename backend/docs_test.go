@@ -8,7 +8,13 @@ import (
 	"strings"
 	"testing"
 
-	"ingot/backend"
+	"ingot/backend/api"
+	"ingot/backend/build"
+	"ingot/backend/doctor"
+	"ingot/backend/retention"
+	"ingot/backend/status"
+	"ingot/backend/verify"
+	"ingot/backend/vm"
 )
 
 // docs/cli-json.md lists the fields of each document that programs read:
@@ -31,7 +37,7 @@ func TestJSONContract(t *testing.T) {
 			}
 		}
 	}
-	for _, v := range []any{backend.Row{}, backend.Cell{}, backend.Event{}, backend.Verified{}, backend.Report{}, backend.Check{}, backend.Explanation{}, backend.OwnerInfo{}, backend.ActiveBuild{}, backend.Snapshot{}, backend.Submission{}, backend.Reindexed{}, backend.Collection{}, backend.Garbage{}, backend.Rule{}, backend.WorkerInfo{}, backend.VM{}, backend.Leaks{}, backend.LeakArea{}, backend.Leak{}} {
+	for _, v := range []any{api.Row{}, api.Cell{}, api.Event{}, verify.Verified{}, doctor.Report{}, doctor.Check{}, status.Explanation{}, api.OwnerInfo{}, api.ActiveBuild{}, api.Snapshot{}, api.Submission{}, retention.Reindexed{}, retention.Collection{}, retention.Garbage{}, status.Rule{}, api.WorkerInfo{}, vm.Instance{}, verify.Leaks{}, verify.LeakArea{}, verify.Leak{}, build.Plan{}, build.Step{}} {
 		typ := reflect.TypeOf(v)
 		want := jsonFields(typ)
 		got := sections[typ.Name()]

@@ -4,26 +4,48 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 
+	"ingot/backend/cause"
+	"ingot/backend/evidence"
 	"ingot/backend/home"
+	"ingot/backend/limit"
 	"ingot/backend/secret"
 )
 
-// RotateKey gives the home a fresh signing key; what the old one signed is
-// still believed here. It returns the new key's id.
-func (b *Backend) RotateKey(ctx context.Context) (string, error) {
-	return b.changeKey(ctx, func() (*secret.Signer, error) { return secret.Rotate(b.secrets) })
+// Author is who writes to the home's ledger.
+func (b *Backend) Author() evidence.Author {
+	return evidence.Author{Signer: b.Signer, Keys: b.Keys}
 }
 
-// ImportKey makes the private key in a file, as ExportKey wrote it, the home's.
+// RotateKey makes a new signing key for the home and returns its id. Documents
+// signed by the old key are still accepted.
+func (b *Backend) RotateKey(ctx context.Context) (string, error) {
+	return b.changeKey(ctx, func() (*secret.Signer, error) { return secret.Rotate(b.Secrets) })
+}
+
+// RetireKey stops accepting the signatures of an earlier key: documents and releases
+// that it signed are those of a stranger from then on.
+func (b *Backend) RetireKey(ctx context.Context, keyID string) error {
+	_, err := b.changeKey(ctx, func() (*secret.Signer, error) {
+		if err := b.Ledger.Resign(ctx, b.Author()); err != nil {
+			return nil, err
+		}
+		return b.Signer, secret.Drop(b.Secrets, keyID)
+	})
+	return err
+}
+
+// ImportKey makes the private key in a file that ExportKey wrote the home's
+// signing key.
 func (b *Backend) ImportKey(ctx context.Context, file string) (string, error) {
-	text, err := os.ReadFile(file)
+	text, err := limit.ReadFile(file, limit.Settings)
 	if err != nil {
 		return "", &KeyFileError{file, err}
 	}
 	return b.changeKey(ctx, func() (*secret.Signer, error) {
-		s, err := secret.ImportKey(b.secrets, text)
+		s, err := secret.ImportKey(b.Secrets, text)
 		if err != nil {
 			err = &KeyFileError{file, err}
 		}
@@ -31,31 +53,39 @@ func (b *Backend) ImportKey(ctx context.Context, file string) (string, error) {
 	})
 }
 
-// KeyFileError is a key file that cannot be read or written.
+// KeyFileError reports a key file that cannot be read or written.
 type KeyFileError struct {
 	File string
 	Err  error
 }
 
 func (e *KeyFileError) Error() string { return fmt.Sprintf("key file %s: %v", e.File, e.Err) }
-func (e *KeyFileError) Unwrap() error { return e.Err }
+
+// ErrorClass sorts the error; see package cause.
+func (*KeyFileError) ErrorClass() cause.Class { return cause.Input }
+func (e *KeyFileError) Unwrap() error         { return e.Err }
 
 func (b *Backend) changeKey(ctx context.Context, change func() (*secret.Signer, error)) (string, error) {
-	lock, err := b.lock(ctx, home.LockOptions{Purpose: "key change", Wait: true})
+	lock, err := b.Lock(ctx, home.LockOptions{Purpose: "key change", Wait: true})
 	if err != nil {
 		return "", err
 	}
 	s, err := change()
+	if err == nil { // heads outlive the old key: only documents that they list count then
+		keys := maps.Clone(b.Keys)
+		keys[s.KeyID()] = s.Public()
+		err = b.Ledger.Resign(ctx, evidence.Author{Signer: s, Keys: keys})
+	}
 	if err = errors.Join(err, lock.Unlock()); err != nil {
 		return "", err
 	}
 	return s.KeyID(), nil
 }
 
-// ExportKey writes the private signing key to a new file of mode 0600. Whoever
-// has it can sign as this home.
+// ExportKey writes the private signing key to a new file with mode 0600. Anyone
+// who has it can sign as this home.
 func (b *Backend) ExportKey(file string) error {
-	text, err := secret.ExportKey(b.secrets)
+	text, err := secret.ExportKey(b.Secrets)
 	if err != nil {
 		return err
 	}

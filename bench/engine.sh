@@ -20,7 +20,7 @@ figures=$("$go" test -run xxx -bench '^Benchmark(Start|Cold)$' -benchtime 50x -c
 median() { awk -v n="$1" '$1 ~ n { printf "%.1f\n", $3 / 1e6 }' <<<"$figures" | sort -n | sed -n 2p; }
 within "submit to start, queue up" "$(median BenchmarkStart)" "${LIMIT_WARM:-10}" ms
 within "submit to start, from cold" "$(median BenchmarkCold)" "${LIMIT_COLD:-150}" ms
-"$go" test -run xxx -bench '^BenchmarkFollow$' -benchtime 10x ./backend | awk '
+"$go" test -run xxx -bench '^BenchmarkFollow$' -benchtime 10x ./backend/owner | awk '
 	/^BenchmarkFollow/ { printf "log of %d lines/s at 3 followers, none lost: a line is there after %d ms in the median, %d at most\n", $5, $7, $9; ok = 1 }
 	/lines:|FAIL/ { print }
 	END { exit !ok }' || failed=1

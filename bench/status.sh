@@ -4,7 +4,7 @@
 # median is above the limit, in milliseconds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-"$(scripts/go.sh --path)" test -run xxx -bench Status -benchtime 5x -count 5 ./backend | awk -v limit="${LIMIT:-100}" '
+"$(scripts/go.sh --path)" test -run xxx -bench Status -benchtime 5x -count 5 ./backend/status | awk -v limit="${LIMIT:-100}" '
 	/^BenchmarkStatus/ { t[++n] = $3 / 1e6; if (n == 1 || $5 < first) first = $5; if ($5 > last) last = $5 }
 	END { for (i = 1; i <= n; i++) for (j = i + 1; j <= n; j++) if (t[j] < t[i]) { x = t[i]; t[i] = t[j]; t[j] = x }
 		m = t[int((n + 1) / 2)]

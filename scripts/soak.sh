@@ -34,7 +34,7 @@ section() { # TITLE COMMAND…
 	{
 		printf '\n## %s\n\n`%s`: exit %s after %s s\n\n```\n' "$title" "$*" "$code" "$((SECONDS - started))"
 		if [ "$code" -eq 0 ]; then
-			grep -E '^ *--- |it waited for room|the same bytes again|^ok |boot: login|publish +passed' "$log"
+			grep -E '^ *--- |it waited for room|the same bytes again|^ok |boot: login|publish +passed|^Fuzz' "$log"
 		else
 			tail -n 60 "$log"
 		fi
@@ -46,15 +46,14 @@ export INGOT_E2E_SOAK=1 INGOT_E2E_KILLS=$kills INGOT_E2E_SEED=$seed
 section "Kills: $kills in each step, seed $seed" go test -count=1 -timeout 120m -tags e2e -v -run 'TestA_|TestK_' ./test/e2e
 section "A full disk in each step" go test -count=1 -timeout 60m -tags e2e -v -run 'TestA_|TestL_' ./test/e2e
 section "Chaos: 100 jobs, seed $seed" env SEED="$seed" JOBS=100 go test -count=1 -timeout 30m -tags chaos -v ./test/chaos
-section "The team's server away for ten minutes" env INGOT_AWAY=10m go test -count=1 -timeout 30m -v -run '^TestTeamBuilds$' ./backend
+section "The team's server away for ten minutes" env INGOT_AWAY=10m go test -count=1 -timeout 30m -v -run '^TestTeamBuilds$' ./backend/worker
 if command -v apt-get >/dev/null; then
 	section "20 exports of a running guest under load, and the unsafe way" env RUN='^(TestSoakExports|TestOtherWays)$' TIMEOUT=60m scripts/e2e-lima.sh
 	section "A kernel built in a guest" env RUN='^TestBuildInside$' TIMEOUT=150m scripts/e2e-lima.sh
 	section "Lima 1.2.1: an instance's life, and exports of it" env LIMA=v1.2.1 RUN='^(TestVM|TestExport)$' TIMEOUT=60m scripts/e2e-lima.sh
 fi
-for f in $(grep -rho 'func Fuzz[A-Za-z0-9]*' backend --include=*_test.go | cut -c6- | sort -u); do
-	dir=$(grep -rl "func $f(" backend --include=*_test.go | xargs dirname)
-	section "$f, ${FUZZTIME:-60s}" go test -run xxx -fuzz "^$f\$" -fuzztime "${FUZZTIME:-60s}" "./$dir"
+for f in $(git grep -ho '^func Fuzz[A-Za-z0-9]*' -- '*_test.go' | cut -c6- | sort -u); do
+	section "$f, ${FUZZTIME:-10m}" env RUN="^$f\$" FUZZTIME="${FUZZTIME:-10m}" bench/fuzz.sh
 done
 home=$(mktemp -d /var/tmp/ingot-soak-XXXXXX)
 export INGOT_HOME=$home INGOT_KEYCHAIN=off INGOT_CONFIG=$PWD/test

@@ -19,10 +19,10 @@ var appEvents struct {
 	reopened, menuDone func()
 }
 
-// WatchApp calls reopened when the program is launched again, which starts no
-// second process on macOS, and menuDone when its menu is closed. Both are
-// called by the main thread and may not block. To be called once, when
-// launching has ended.
+// WatchApp calls reopened when the user launches the program again, which
+// starts no second process on macOS, and menuDone when the menu is closed. Both
+// are called on the main thread and must not block. It must be called once,
+// after the application has finished launching.
 func WatchApp(reopened, menuDone func()) error {
 	if err := loadFrameworks(); err != nil {
 		return err
@@ -38,7 +38,7 @@ func WatchApp(reopened, menuDone func()) error {
 	appEvents.reopened, appEvents.menuDone = reopened, menuDone
 	appEvents.mu.Unlock()
 	pooled(func() {
-		o := objc.ID(class).Send(sel("new")) // for as long as the process lives
+		o := objc.ID(class).Send(sel("new")) // never released
 		cls("NSAppleEventManager").Send(sel("sharedAppleEventManager")).
 			Send(sel("setEventHandler:andSelector:forEventClass:andEventID:"), o, sel("ingotReopened:withReply:"), uint32(coreEvents), uint32(reopen))
 		cls("NSNotificationCenter").Send(sel("defaultCenter")).

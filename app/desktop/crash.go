@@ -9,12 +9,13 @@ import (
 	"runtime/debug"
 )
 
-// CrashLog is a file that exists while a role runs. The Go runtime writes a
-// crash into it; a clean end takes it away.
+// CrashLog is a file that exists while a role is running. The Go runtime writes
+// a crash into it; Close removes it.
 type CrashLog struct{ path string }
 
-// StartCrashLog makes the file. last is the file of a crash that came before,
-// "" where there was none: a role that was killed left an empty one.
+// StartCrashLog creates the file. last is the file of an earlier crash, or ""
+// if there was none; an empty file, which a killed process leaves, is not a
+// crash.
 func StartCrashLog(dir, role string) (l *CrashLog, last string, err error) {
 	l = &CrashLog{filepath.Join(dir, "crash-"+role+".log")}
 	if info, err := os.Stat(l.path); err == nil && info.Size() > 0 {
@@ -28,10 +29,10 @@ func StartCrashLog(dir, role string) (l *CrashLog, last string, err error) {
 		return nil, last, fmt.Errorf("crash log: %w", err)
 	}
 	err = debug.SetCrashOutput(f, debug.CrashOptions{})
-	return l, last, errors.Join(err, f.Close()) // the runtime has a descriptor of its own
+	return l, last, errors.Join(err, f.Close()) // the runtime uses a duplicate of the descriptor
 }
 
-// Close ends it cleanly.
+// Close removes the file.
 func (l *CrashLog) Close() error {
 	err := debug.SetCrashOutput(nil, debug.CrashOptions{})
 	if rerr := os.Remove(l.path); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {

@@ -1,15 +1,16 @@
-// Package desktop is what Ingot asks of the desktop around it: notifications,
-// one process a role, starting at login, showing a file in the file manager,
+// Package desktop provides what Ingot needs of the desktop: notifications, a
+// single process per role, start at login, showing a file in the file manager,
 // and dragging files out of a window.
 //
-// The decisions are in portable, tested files. What is the platform's is in
-// files that end in _linux (D-Bus by godbus, X11 by xgb), _darwin
-// (Objective-C by purego, without cgo) and _other, which say that they can do
-// nothing. Nothing of the darwin half was run by this project's tests:
-// docs/macos-checklist.md lists each class and selector for an owner of a Mac.
+// The decisions are in portable, tested files. Platform code is in files that
+// end in _linux (D-Bus with godbus, X11 with xgb), _darwin (Objective-C with
+// purego, without cgo) and _other, which return ErrNoDesktop. This project's
+// tests do not run the darwin part: docs/macos-checklist.md lists each class
+// and selector for a check on a Mac.
 package desktop
 
 import "errors"
 
-// ErrNoDesktop says that this platform or session cannot do it.
-var ErrNoDesktop = errors.New("this desktop has no way to do it")
+// ErrNoDesktop reports that this platform or session does not support the
+// operation.
+var ErrNoDesktop = errors.New("this desktop does not support it")

@@ -4,23 +4,23 @@ package desktop
 
 import "context"
 
-// OpenNotifier says that there is none.
+// OpenNotifier returns ErrNoDesktop.
 func OpenNotifier(func(id, action string)) (Notifier, error) { return nil, ErrNoDesktop }
 
-// AtLogin is false.
+// AtLogin returns false.
 func AtLogin() bool { return false }
 
-// SetAtLogin says that it cannot.
+// SetAtLogin returns ErrNoDesktop.
 func SetAtLogin(bool, string) error { return ErrNoDesktop }
 
-// Reveal says that it cannot.
+// Reveal returns ErrNoDesktop.
 func Reveal(context.Context, string) error { return ErrNoDesktop }
 
-// OpenTerminal says that it cannot.
+// OpenTerminal returns ErrNoDesktop.
 func OpenTerminal(context.Context, []string, []string) error { return ErrNoDesktop }
 
-// StartDrag says that it cannot.
+// StartDrag returns ErrNoDesktop.
 func StartDrag(context.Context, uintptr, []string, func(Drop, error)) error { return ErrNoDesktop }
 
-// OpenFile says that it cannot.
+// OpenFile returns ErrNoDesktop.
 func OpenFile(context.Context, string) error { return ErrNoDesktop }

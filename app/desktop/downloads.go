@@ -8,7 +8,8 @@ import (
 	"path/filepath"
 )
 
-// downloads is where exported files go: the folder of that name, else home.
+// downloads returns the folder for exported files: the user's Downloads folder
+// if it exists, else the home folder.
 func downloads() (string, error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
@@ -25,7 +26,7 @@ func isDir(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// FreeName is a path in the folder for downloads that no file has yet.
+// FreeName returns a path in the folder for downloads that does not exist yet.
 func FreeName(base, ext string) (string, error) {
 	dir, err := downloads()
 	if err != nil {

@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// Drop is how a drag ended.
+// Drop is the result of a drag.
 type Drop struct {
-	Accepted bool // by what the files were dropped on
-	Copied   bool // which says that it copied them
+	Accepted bool // the target accepted the files
+	Copied   bool // the target reported that it copied them
 }
 
-// dragLimit ends a drag whose button nobody seems to release.
+// dragLimit ends a drag whose button release was not noticed.
 const dragLimit = 2 * time.Minute
 
-// dragFiles makes the paths absolute and checks that each is a file that can be
-// given away now: one that went away behind our back is said before the drag.
+// dragFiles makes the paths absolute and checks that each file exists, so that
+// a missing file is reported before the drag starts.
 func dragFiles(files []string) ([]string, error) {
 	if len(files) == 0 {
 		return nil, errors.New("drag: no file")
@@ -34,7 +34,7 @@ func dragFiles(files []string) ([]string, error) {
 			return nil, fmt.Errorf("drag: %w", err)
 		}
 		if !info.Mode().IsRegular() && !info.IsDir() {
-			return nil, fmt.Errorf("drag %s: it is neither a file nor a folder", abs)
+			return nil, fmt.Errorf("drag %s: it is neither a regular file nor a folder", abs)
 		}
 		out = append(out, abs)
 	}

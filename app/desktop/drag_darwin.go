@@ -33,14 +33,14 @@ type (
 	}
 )
 
-// drags are the drags under way, by their source object.
+// drags are the drags in progress, by source object.
 var drags = struct {
 	mu   sync.Mutex
 	ends map[objc.ID]func(operation uint)
 }{ends: map[objc.ID]func(uint){}}
 
-// sourceClass is registered once. NSPoint is an aggregate of two doubles and
-// comes in the registers of two float64 on both architectures.
+// sourceClass registers the class once. NSPoint is a struct of two doubles and
+// is passed in the registers of two float64 on both architectures.
 var sourceClass = sync.OnceValues(func() (objc.Class, error) {
 	return objc.RegisterClass("IngotDragSource", objc.GetClass("NSObject"), []*objc.Protocol{objc.GetProtocol("NSDraggingSource")}, nil, []objc.MethodDef{
 		{Cmd: sel("draggingSession:sourceOperationMaskForDraggingContext:"), Fn: func(objc.ID, objc.SEL, objc.ID, int) uint { return dragCopy }},
@@ -57,11 +57,11 @@ var sourceClass = sync.OnceValues(func() (objc.Class, error) {
 	})
 })
 
-// StartDrag begins to drag files out of an NSWindow. It must be called by the
-// main thread while it handles the mouse's event, with the pointer still inside
-// what is dragged: NSApplication's currentEvent is the drag's beginning. It
-// returns at once; done gets the end, on the main thread. The system ends the
-// session; ctx cannot.
+// StartDrag starts dragging files out of an NSWindow. It must be called on the
+// main thread while it handles the mouse event, with the pointer still inside
+// the dragged view: the drag starts with NSApplication's currentEvent. It
+// returns at once; done is called with the result on the main thread. The
+// system ends the session; ctx does not.
 func StartDrag(_ context.Context, window uintptr, files []string, done func(Drop, error)) error {
 	files, err := dragFiles(files)
 	if err != nil {
@@ -82,10 +82,10 @@ func begin(class objc.Class, window objc.ID, files []string, done func(Drop, err
 	app := cls("NSApplication").Send(sel("sharedApplication"))
 	event := app.Send(sel("currentEvent"))
 	if event == 0 {
-		return errors.New("drag: there is no current event: it must begin in the mouse's")
+		return errors.New("drag: there is no current event: a drag must start in a mouse event")
 	}
 	if t := objc.Send[uint](event, sel("type")); t != mouseDown && t != mouseDragged {
-		return fmt.Errorf("drag: the current event is of type %d, not the mouse's", t)
+		return fmt.Errorf("drag: the current event has type %d, which is not a mouse event", t)
 	}
 	at := objc.Send[point](event, sel("locationInWindow"))
 	items := array()
@@ -108,13 +108,14 @@ func begin(class objc.Class, window objc.ID, files []string, done func(Drop, err
 		delete(drags.ends, source)
 		drags.mu.Unlock()
 		source.Send(sel("release"))
-		return errors.New("drag: AppKit began no dragging session")
+		return errors.New("drag: AppKit did not start a dragging session")
 	}
 	return nil
 }
 
-// releaseButton gives the toolkit the mouse-up that AppKit keeps for itself at
-// a drag's end (AvaloniaUI/Avalonia#17035); it would think the button is down.
+// releaseButton sends the toolkit the mouse-up event that AppKit consumes at
+// the end of a drag (AvaloniaUI/Avalonia#17035); without it the toolkit would
+// regard the button as pressed.
 func releaseButton(app, window objc.ID, at point) {
 	up := cls("NSEvent").Send(sel("mouseEventWithType:location:modifierFlags:timestamp:windowNumber:context:eventNumber:clickCount:pressure:"),
 		uint(mouseUp), at, noModifier, float64(0), objc.Send[int](window, sel("windowNumber")), objc.ID(0), noEventNumber, clickOnce, noPressure)

@@ -11,25 +11,26 @@ import (
 	"github.com/jezek/xgb/xproto"
 )
 
-// How the pointer is watched. The toolkit holds the grab that came with the
-// button, so the source asks instead of being told.
+// Intervals and limits. The toolkit has the pointer grab of the pressed button,
+// so the source receives no pointer events and polls.
 const (
 	pointerPoll = 16 * time.Millisecond
-	// askAgain is when a target that says no is asked again although the pointer
-	// rests: pcmanfm says no, and 150 ms later yes.
-	askAgain = 100 * time.Millisecond
-	// answerLimit is how long after the release a target may still change a no.
+	// repeatPosition is the time after which the position is sent again to a
+	// target that refused the drop, although the pointer has not moved: pcmanfm
+	// refuses first, and accepts 150 ms later.
+	repeatPosition = 100 * time.Millisecond
+	// answerLimit is how long after the release a target may still accept.
 	answerLimit = 500 * time.Millisecond
-	// silentLimit is how long after the release a target that is busy may owe
-	// its answer.
-	silentLimit = 5 * time.Second
-	// finishLimit is how long a target may take for reading the list of files.
+	// replyLimit is how long after the release a busy target may take for its
+	// reply.
+	replyLimit = 5 * time.Second
+	// finishLimit is how long a target may take to read the list of files.
 	finishLimit = 10 * time.Second
 )
 
-// StartDrag begins to drag files out of a window, while button 1 is held. It
-// returns at once; done gets the end, in a goroutine that ends with the drag or
-// with ctx. window is not needed here.
+// StartDrag starts dragging files out of a window while button 1 is pressed. It
+// returns at once; done is called with the result, in a goroutine that ends
+// with the drag or when ctx is done. window is not used on Linux.
 func StartDrag(ctx context.Context, _ uintptr, files []string, done func(Drop, error)) error {
 	files, err := dragFiles(files)
 	if err != nil {
@@ -53,16 +54,16 @@ type dragSource struct {
 	types []xproto.Atom
 	uris  []byte
 
-	target   xproto.Window // under the pointer, 0 for none
-	accepts  bool          // its last word
-	asked    bool          // a position has no answer yet
-	at       uint32        // the position told last
-	told     time.Time     // when
-	copies   bool
-	released time.Time
-	place    pointer   // of the release
-	heard    time.Time // the target's first word after the release
-	dropped  time.Time
+	target         xproto.Window // under the pointer, 0 for none
+	accepts        bool          // its latest reply
+	asked          bool          // a position was sent and not answered
+	at             uint32        // the position sent last
+	sentAt         time.Time     // time of that
+	copies         bool
+	released       time.Time
+	releasePointer pointer   // of the release
+	firstReply     time.Time // the target's first reply after the release
+	dropped        time.Time
 }
 
 func newDragSource(files []string) (*dragSource, error) {
@@ -70,7 +71,7 @@ func newDragSource(files []string) (*dragSource, error) {
 	if err != nil {
 		return nil, fmt.Errorf("drag: %w", err)
 	}
-	if err := x.own("XdndSelection"); err != nil {
+	if err := x.acquireSelection("XdndSelection"); err != nil {
 		x.close()
 		return nil, fmt.Errorf("drag: %w", err)
 	}
@@ -93,25 +94,25 @@ func (s *dragSource) run(ctx context.Context) (Drop, error) {
 			return Drop{}, fmt.Errorf("drag: %w", ctx.Err())
 		case e, ok := <-s.x.events:
 			if !ok {
-				return Drop{}, errors.New("drag: the X server is gone")
+				return Drop{}, errors.New("drag: the X server has closed the connection")
 			}
-			if finished := s.take(e); finished {
+			if finished := s.receive(e); finished {
 				return Drop{Accepted: true, Copied: s.copies}, nil
 			}
 		case <-tick.C:
-			if over, err := s.look(); over || err != nil {
+			if over, err := s.poll(); over || err != nil {
 				return Drop{Accepted: !s.dropped.IsZero()}, err
 			}
 		}
 	}
 }
 
-// look follows the pointer; over tells that the drag ended without a target
-// that finishes it.
-func (s *dragSource) look() (over bool, err error) {
+// poll follows the pointer; over reports that the drag ended without a target
+// that completes it.
+func (s *dragSource) poll() (over bool, err error) {
 	if !s.dropped.IsZero() {
 		if time.Since(s.dropped) > finishLimit {
-			return true, errors.New("drag: the target took the files and never said that it is done")
+			return true, errors.New("drag: the target accepted the files and did not report that it finished")
 		}
 		return false, nil
 	}
@@ -120,62 +121,62 @@ func (s *dragSource) look() (over bool, err error) {
 		if err != nil {
 			return true, fmt.Errorf("drag: %w", err)
 		}
-		s.place = p
+		s.releasePointer = p
 		if p.down {
 			s.move(p)
 			return false, nil
 		}
 		s.released = time.Now()
 	}
-	s.move(s.place)
+	s.move(s.releasePointer)
 	switch {
 	case s.target != 0 && s.accepts && !s.asked:
 		s.dropped = time.Now()
-		s.x.tell(s.target, "XdndDrop", 0, uint32(xproto.TimeCurrentTime))
+		s.x.sendXdnd(s.target, "XdndDrop", 0, uint32(xproto.TimeCurrentTime))
 	case s.target == 0,
-		!s.accepts && !s.heard.IsZero() && time.Since(s.heard) > answerLimit,
-		time.Since(s.released) > silentLimit:
+		!s.accepts && !s.firstReply.IsZero() && time.Since(s.firstReply) > answerLimit,
+		time.Since(s.released) > replyLimit:
 		s.leave()
 		return true, nil
 	}
 	return false, nil
 }
 
-// move tells the target where the pointer is.
+// move sends the pointer's position to the target.
 func (s *dragSource) move(p pointer) {
 	if p.target != s.target {
 		s.leave()
 		s.target, s.accepts, s.asked, s.at = p.target, false, false, 0
 		if s.target != 0 {
-			s.x.tell(s.target, "XdndEnter", min(p.version, 5)<<24, uint32(s.types[0]), uint32(s.types[1]), 0)
+			s.x.sendXdnd(s.target, "XdndEnter", min(p.version, 5)<<24, uint32(s.types[0]), uint32(s.types[1]), 0)
 		}
 	}
-	if s.target == 0 || s.asked || p.at == s.at && (s.accepts || time.Since(s.told) < askAgain) {
+	if s.target == 0 || s.asked || p.at == s.at && (s.accepts || time.Since(s.sentAt) < repeatPosition) {
 		return
 	}
-	s.x.tell(s.target, "XdndPosition", 0, p.at, uint32(xproto.TimeCurrentTime), uint32(s.x.atom("XdndActionCopy")))
-	s.asked, s.at, s.told = true, p.at, time.Now()
+	s.x.sendXdnd(s.target, "XdndPosition", 0, p.at, uint32(xproto.TimeCurrentTime), uint32(s.x.atom("XdndActionCopy")))
+	s.asked, s.at, s.sentAt = true, p.at, time.Now()
 }
 
 func (s *dragSource) leave() {
 	if s.target != 0 && s.dropped.IsZero() {
-		s.x.tell(s.target, "XdndLeave")
+		s.x.sendXdnd(s.target, "XdndLeave")
 	}
 }
 
-// take takes a message in; finished tells that the target is done.
-func (s *dragSource) take(e xgb.Event) (finished bool) {
+// receive handles a message; finished reports that the target is done.
+func (s *dragSource) receive(e xgb.Event) (finished bool) {
 	switch e := e.(type) {
 	case xproto.ClientMessageEvent:
 		d := e.Data.Data32
 		if len(d) < 5 || xproto.Window(d[0]) != s.target {
-			return false // of a target that was left
+			return false // from a target that the pointer has left
 		}
 		switch e.Type {
 		case s.x.atom("XdndStatus"):
 			s.asked, s.accepts = false, d[1]&1 == 1
-			if s.heard.IsZero() && !s.released.IsZero() {
-				s.heard = time.Now()
+			if s.firstReply.IsZero() && !s.released.IsZero() {
+				s.firstReply = time.Now()
 			}
 			s.copies = xproto.Atom(d[4]) == s.x.atom("XdndActionCopy")
 		case s.x.atom("XdndFinished"):

@@ -9,12 +9,12 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// watcherName is the bus name of what shows tray icons.
+// watcherName is the bus name of the service that shows tray icons.
 const watcherName = "org.kde.StatusNotifierWatcher"
 
-// TrayHost tells whether something shows tray icons, and waits for it for so
-// long: at login the panel may come later than we do. No session bus is an
-// error, and systray cannot run then.
+// TrayHost reports whether the desktop shows tray icons. It waits up to wait,
+// since the panel may start later at login. It returns an error if there is no
+// session bus, without which systray cannot run.
 func TrayHost(ctx context.Context, wait time.Duration) (bool, error) {
 	conn, err := dbus.ConnectSessionBus()
 	if err != nil {
@@ -40,7 +40,7 @@ func TrayHost(ctx context.Context, wait time.Duration) (bool, error) {
 			return false, nil
 		case _, ok := <-changed:
 			if !ok {
-				return false, errors.New("tray host: the session bus is gone")
+				return false, errors.New("tray host: the session bus has closed the connection")
 			}
 		}
 	}

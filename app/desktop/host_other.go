@@ -7,5 +7,5 @@ import (
 	"time"
 )
 
-// TrayHost is true: the menu bar is always there.
+// TrayHost returns true: the menu bar always exists.
 func TrayHost(context.Context, time.Duration) (bool, error) { return true, nil }

@@ -10,73 +10,73 @@ import (
 	"sync"
 	"time"
 
-	"ingot/backend"
+	"ingot/backend/api"
 )
 
-// The roles that have one process a home each.
+// Roles. Each has at most one process per home.
 const (
 	MenuRole   = "menu"
 	WindowRole = "window"
 )
 
-// Requests that a role answers, one line each. Both answer "ok".
+// Requests to the process of a role, one line each.
 const (
-	RequestShow    = "show"    // "show ROUTE": the window goes there; the menu opens it
+	RequestShow    = "show"    // "show ROUTE": the window shows the route; the menu opens the window. The answer is "ok"
 	RequestFocused = "focused" // the window answers "yes" while it has the focus
 )
 
-// askLimit bounds a question to another process of this user.
+// askLimit bounds a request to another process of this user.
 const askLimit = 2 * time.Second
 
 // Instance is this process as the only one of its role.
 type Instance struct {
-	place *backend.Place
+	lock  *api.Instance
 	l     net.Listener
 	conns sync.WaitGroup
 	ended chan struct{}
 }
 
-// Become makes this process the only one of its role. Where there is one
-// already, that one is asked request instead, and Become returns nil and its
-// answer. serve is called with each request line, by several goroutines; its
-// result is the answer.
+// Become makes this process the only one of its role. If another process has
+// the role, Become sends request to it and returns nil and the answer. serve is
+// called with each request line, by several goroutines; its result is the
+// answer.
 func Become(ctx context.Context, role, request string, serve func(string) string) (*Instance, string, error) {
-	p, err := backend.FindPlace(role)
+	p, err := api.FindInstance(role)
 	if err != nil {
 		return nil, "", err
 	}
 	for {
-		mine, err := p.Take()
+		locked, err := p.TryLock()
 		if err != nil {
 			return nil, "", err
 		}
-		if mine {
+		if locked {
 			break
 		}
 		answer, err := ask(ctx, p.Socket(), request)
 		if err == nil {
 			return nil, answer, nil
 		}
-		select { // it is about to listen, or about to end
+		select { // the other process is starting or ending
 		case <-ctx.Done():
-			return nil, "", fmt.Errorf("%s: another process has the role and does not answer: %w", role, errors.Join(ctx.Err(), err))
+			return nil, "", fmt.Errorf("%s: another process has this role and does not answer: %w", role, errors.Join(ctx.Err(), err))
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 	l, err := p.Listen()
 	if err != nil {
-		return nil, "", errors.Join(err, p.Leave())
+		return nil, "", errors.Join(err, p.Release())
 	}
-	i := &Instance{place: p, l: l, ended: make(chan struct{})}
+	i := &Instance{lock: p, l: l, ended: make(chan struct{})}
 	go i.accept(serve)
 	return i, "", nil
 }
 
-// Close gives the role up and waits for answers under way.
+// Close ends the role and waits for the requests in progress.
 func (i *Instance) Close() error {
 	err := i.l.Close()
 	<-i.ended
-	return errors.Join(err, i.place.Leave())
+	return errors.Join(err, i.lock.Release())
 }
 
 func (i *Instance) accept(serve func(string) string) {
@@ -92,14 +92,14 @@ func (i *Instance) accept(serve func(string) string) {
 			_ = c.SetDeadline(time.Now().Add(askLimit)) // a Unix socket takes deadlines
 			line, err := bufio.NewReader(&limited{c, 4096}).ReadString('\n')
 			if err != nil {
-				return // it went away, or said no line
+				return // it disconnected before it sent a line
 			}
 			fmt.Fprintln(c, strings.ReplaceAll(serve(strings.TrimSpace(line)), "\n", " "))
 		})
 	}
 }
 
-// limited ends a connection that sends more than a request.
+// limited returns an error for a connection that sends more than a request.
 type limited struct {
 	net.Conn
 	left int
@@ -114,9 +114,10 @@ func (l *limited) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Ask asks the process of a role. It fails at once where there is none.
+// Ask sends a request to the process of a role. It fails at once if there is
+// none.
 func Ask(ctx context.Context, role, request string) (string, error) {
-	p, err := backend.FindPlace(role)
+	p, err := api.FindInstance(role)
 	if err != nil {
 		return "", err
 	}
@@ -126,8 +127,7 @@ func Ask(ctx context.Context, role, request string) (string, error) {
 func ask(ctx context.Context, path, request string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "unix", path)
+	c, err := api.Dial(ctx, path)
 	if err != nil {
 		return "", err
 	}

@@ -1,5 +1,5 @@
 package desktop
 
-// entryName is the name of the desktop entry, without .desktop: notifications
-// and the entry that starts Ingot at login carry it.
+// entryName is the name of the desktop entry, without .desktop, in
+// notifications and in the entry that starts Ingot at login.
 const entryName = "ingot"

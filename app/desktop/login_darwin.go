@@ -11,7 +11,7 @@ import (
 // smEnabled is SMAppServiceStatusEnabled.
 const smEnabled = 1
 
-// service is the bundle itself as a login item (SMAppService, macOS 13).
+// service returns the bundle itself as a login item (SMAppService, macOS 13).
 func service() (objc.ID, error) {
 	if err := loadFrameworks(); err != nil {
 		return 0, err
@@ -22,7 +22,7 @@ func service() (objc.ID, error) {
 	return cls("SMAppService").Send(sel("mainAppService")), nil
 }
 
-// AtLogin tells whether Ingot starts at login.
+// AtLogin reports whether Ingot starts at login.
 func AtLogin() (on bool) {
 	pooled(func() {
 		s, err := service()
@@ -32,7 +32,7 @@ func AtLogin() (on bool) {
 }
 
 // SetAtLogin makes the bundle start at login, or not. The program's path is not
-// needed.
+// used.
 func SetAtLogin(on bool, _ string) (err error) {
 	pooled(func() {
 		var s, why objc.ID

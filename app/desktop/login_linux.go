@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// autostart is the entry that desktops start at login (Desktop Application
-// Autostart Specification: $XDG_CONFIG_HOME/autostart).
+// autostart returns the path of the entry that desktops start at login (Desktop
+// Application Autostart Specification: $XDG_CONFIG_HOME/autostart).
 func autostart() (string, error) {
 	dir, err := os.UserConfigDir()
 	if err != nil {
@@ -19,8 +19,8 @@ func autostart() (string, error) {
 	return filepath.Join(dir, "autostart", entryName+".desktop"), nil
 }
 
-// AtLogin tells whether Ingot starts at login. An entry with Hidden=true is one
-// that somebody took out.
+// AtLogin reports whether Ingot starts at login. An entry with Hidden=true is
+// disabled.
 func AtLogin() bool {
 	file, err := autostart()
 	if err != nil {
@@ -30,7 +30,7 @@ func AtLogin() bool {
 	return err == nil && !strings.Contains(string(text), "\nHidden=true")
 }
 
-// SetAtLogin makes program start at login, or not.
+// SetAtLogin makes the program start at login, or not.
 func SetAtLogin(on bool, program string) error {
 	file, err := autostart()
 	if err != nil {
@@ -51,9 +51,10 @@ func SetAtLogin(on bool, program string) error {
 	return nil
 }
 
-// entry is the file's text. In Exec a path is quoted, with backslash before
-// what the shell would read, the whole again as a string of the file format
-// (Desktop Entry Specification 1.5, The Exec key).
+// entry returns the content of the file. In Exec a path is quoted: a backslash
+// precedes the characters that the shell interprets, and the result is escaped
+// again as a string of the file format (Desktop Entry Specification 1.5, The
+// Exec key).
 func entry(program string) string {
 	r := strings.NewReplacer(`\`, `\\\\`, `"`, `\\"`, "`", "\\\\`", "$", `\\$`, "%", "%%")
 	return "[Desktop Entry]\nType=Application\nName=Ingot\nComment=Forge VM images, boot them, publish them, and prove it\nExec=\"" +

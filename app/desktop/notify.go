@@ -7,18 +7,18 @@ import (
 	"time"
 
 	"ingot/app"
-	"ingot/backend"
+	"ingot/backend/api"
 )
 
-// Note is a notification. A newer one with the same ID takes its place.
+// Note is a notification. It replaces an earlier one with the same ID.
 type Note struct {
 	ID          string
 	Title, Body string
 	Actions     []NoteAction
 }
 
-// NoteAction is a button of a note. The one of key "default" is a click on the
-// note itself.
+// NoteAction is a button of a notification. The action with the key "default"
+// is a click on the notification itself.
 type NoteAction struct{ Key, Label string }
 
 // Keys of actions; their meanings are with the note's maker.
@@ -30,26 +30,26 @@ const (
 	ActReveal  = "reveal"
 )
 
-// Notifier shows notes. OpenNotifier opens the platform's. Show may be called
-// from several goroutines and fails where there is no server; a later one may
-// work again.
+// Notifier shows notifications; OpenNotifier opens the platform's. Show is safe
+// for concurrent use. It fails if there is no notification server; a later call
+// may succeed.
 type Notifier interface {
 	Show(Note) error
 	Close() error
 }
 
-// OfBuild is the note of a build that ended; row says what holds of its target
-// after it. A build that somebody cancelled needs none.
-func OfBuild(e backend.Event, row backend.Row) (Note, bool) {
+// OfBuild returns the notification of a build that ended; row is the state of
+// its target afterwards. It returns false for a cancelled build.
+func OfBuild(e api.Event, row api.Row) (Note, bool) {
 	n := Note{ID: "build/" + e.Build}
 	switch e.Outcome {
-	case backend.OutcomePassed:
+	case api.OutcomePassed:
 		n.Title, n.Body = e.Target+" is done", app.Verdict(row)
 		n.Actions = []NoteAction{{ActDefault, "Show"}, {ActShow, "Show"}}
-		if row.Boots.State == backend.Passed && row.Published.State != backend.Passed {
+		if row.Boots.State == api.Passed && row.Published.State != api.Passed {
 			n.Actions = append(n.Actions, NoteAction{ActPublish, "Publish"})
 		}
-	case backend.OutcomeFailed:
+	case api.OutcomeFailed:
 		n.Title, n.Body = e.Target+" failed", e.Msg
 		if e.Cause != "" {
 			n.Body = e.Cause + ": " + n.Body
@@ -65,29 +65,30 @@ func OfBuild(e backend.Event, row backend.Row) (Note, bool) {
 	return n, true
 }
 
-// burst is how many notes come within burstTime at most; more are told of
-// together.
+// burst is the largest number of notifications within burstTime; further ones
+// are combined into one.
 const (
 	burst     = 5
 	burstTime = 10 * time.Second
 )
 
-// Herald decides which notes are shown. It is quiet while the window has the
-// focus, since that shows the same, and tells many ends in one note.
-type Herald struct {
+// NotifyPolicy decides which notifications are shown. It shows none while the
+// window has the focus, since the window shows the same, and combines many
+// notifications into one.
+type NotifyPolicy struct {
 	Notifier Notifier
-	Focused  func(context.Context) bool // may be nil: never
-	Quiet    func() bool                // no notes are wanted; may be nil: they are
-	Failed   func(error)                // a note that could not be shown; may be nil
+	Focused  func(context.Context) bool // whether the window has the focus; nil means never
+	Quiet    func() bool                // whether the user wants no notifications; may be nil
+	Failed   func(error)                // called when a notification could not be shown; may be nil
 
 	mu     sync.Mutex
 	recent []time.Time
 	merged int
 }
 
-// Tell shows a note, unless there is a reason not to. It blocks as long as the
-// question for the focus.
-func (h *Herald) Tell(ctx context.Context, n Note) {
+// Show shows a notification unless the policy suppresses it. It waits for the
+// answer of Focused.
+func (h *NotifyPolicy) Show(ctx context.Context, n Note) {
 	if h.Quiet != nil && h.Quiet() || h.Focused != nil && h.Focused(ctx) {
 		return
 	}
@@ -96,8 +97,9 @@ func (h *Herald) Tell(ctx context.Context, n Note) {
 	}
 }
 
-// merge puts a note into one with others where there were many of late.
-func (h *Herald) merge(n Note) Note {
+// merge combines the notification with earlier ones if there were many
+// recently.
+func (h *NotifyPolicy) merge(n Note) Note {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
@@ -113,15 +115,16 @@ func (h *Herald) merge(n Note) Note {
 	return Note{ID: "many", Title: fmt.Sprintf("and %d more", h.merged), Body: app.Line("last: " + n.Title), Actions: []NoteAction{{ActDefault, "Show"}, {ActShow, "Show"}}}
 }
 
-// attentionAfter is how long something must be wrong before it is told: an
-// owner that is replaced is gone for a moment.
+// attentionAfter is how long a problem must last before it is shown: while an
+// owner is replaced there is none for a moment.
 const attentionAfter = 10 * time.Second
 
-// Attention watches for what a person has to see to. problem is asked at every
-// value of changed; one that lasts is told once, until it was gone.
-func (h *Herald) Attention(ctx context.Context, changed <-chan struct{}, problem func() string) {
+// Attention shows a notification about a problem that the user has to solve. It
+// calls problem after every value of changed. A problem that lasts is shown
+// once, and again only after it was solved.
+func (h *NotifyPolicy) Attention(ctx context.Context, changed <-chan struct{}, problem func() string) {
 	var since time.Time
-	told := ""
+	shown := ""
 	wake := time.NewTimer(attentionAfter)
 	defer wake.Stop()
 	for {
@@ -134,13 +137,13 @@ func (h *Herald) Attention(ctx context.Context, changed <-chan struct{}, problem
 		p := problem()
 		switch {
 		case p == "":
-			since, told = time.Time{}, ""
+			since, shown = time.Time{}, ""
 		case since.IsZero():
 			since = time.Now()
 			wake.Reset(attentionAfter)
-		case time.Since(since) >= attentionAfter && told == "":
-			told = p
-			h.Tell(ctx, Note{ID: "attention", Title: "Ingot needs attention", Body: app.Line(p), Actions: []NoteAction{{ActDefault, "Show"}, {ActShow, "Show"}}})
+		case time.Since(since) >= attentionAfter && shown == "":
+			shown = p
+			h.Show(ctx, Note{ID: "attention", Title: "Ingot needs attention", Body: app.Line(p), Actions: []NoteAction{{ActDefault, "Show"}, {ActShow, "Show"}}})
 		}
 	}
 }

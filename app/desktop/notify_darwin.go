@@ -21,7 +21,7 @@ const (
 	categoryOfActions = "ingot/"
 )
 
-// centerNotifier shows notes by UNUserNotificationCenter.
+// centerNotifier shows notifications with UNUserNotificationCenter.
 type centerNotifier struct {
 	center objc.ID
 
@@ -29,18 +29,19 @@ type centerNotifier struct {
 	categories map[string]objc.ID // by the keys of their actions
 }
 
-// The one delegate hands clicks on; it is set for as long as the process lives.
+// clicks is the function that the single delegate calls. The delegate exists
+// until the process ends.
 var clicks struct {
 	mu      sync.Mutex
 	invoked func(id, action string)
 }
 
-// OpenNotifier makes this process the one that shows notes. It must be called
-// before launching ends, so that a click that starts the program reaches it.
-// invoked is called on a thread of the system's.
+// OpenNotifier makes this process show notifications. It must be called before
+// the application has finished launching, so that a click that starts the
+// program is received. invoked is called on a thread of the system.
 //
 // currentNotificationCenter aborts a process without a bundle, so that is
-// looked at first; the system also wants the bundle signed.
+// checked first. The system also requires a signed bundle.
 func OpenNotifier(invoked func(id, action string)) (Notifier, error) {
 	if err := loadFrameworks(); err != nil {
 		return nil, fmt.Errorf("notifications: %w", err)
@@ -66,14 +67,14 @@ func openCenter(invoked func(id, action string)) (*centerNotifier, error) {
 	clicks.invoked = invoked
 	clicks.mu.Unlock()
 	center := cls("UNUserNotificationCenter").Send(sel("currentNotificationCenter"))
-	center.Send(sel("setDelegate:"), objc.ID(class).Send(sel("new"))) // the centre does not keep it; we do, for ever
-	granted := objc.NewBlock(func(objc.Block, bool, objc.ID) {})      // a refusal shows in the system's settings
+	center.Send(sel("setDelegate:"), objc.ID(class).Send(sel("new"))) // the centre does not retain it, so it is never released
+	granted := objc.NewBlock(func(objc.Block, bool, objc.ID) {})      // the system's settings show a refusal
 	defer granted.Release()
 	center.Send(sel("requestAuthorizationWithOptions:completionHandler:"), uint(unAlert|unSound), granted)
 	return &centerNotifier{center: center, categories: map[string]objc.ID{}}, nil
 }
 
-// delegateClass is registered once.
+// delegateClass registers the class once.
 var delegateClass = sync.OnceValues(func() (objc.Class, error) {
 	return objc.RegisterClass("IngotNotificationDelegate", objc.GetClass("NSObject"), []*objc.Protocol{objc.GetProtocol("UNUserNotificationCenterDelegate")}, nil, []objc.MethodDef{
 		{Cmd: sel("userNotificationCenter:didReceiveNotificationResponse:withCompletionHandler:"), Fn: received},
@@ -81,7 +82,7 @@ var delegateClass = sync.OnceValues(func() (objc.Class, error) {
 	})
 })
 
-// received is called when a note or one of its buttons is clicked.
+// received is called when a notification or one of its buttons is clicked.
 func received(_ objc.ID, _ objc.SEL, _, response objc.ID, done objc.Block) {
 	key := text(response.Send(sel("actionIdentifier")))
 	if key == unDefaultAction {
@@ -97,12 +98,12 @@ func received(_ objc.ID, _ objc.SEL, _, response objc.ID, done objc.Block) {
 	done.Invoke()
 }
 
-// present shows notes although the menu's process is in front.
+// present shows notifications although the menu's process is in the foreground.
 func present(_ objc.ID, _ objc.SEL, _, _ objc.ID, done objc.Block) {
 	done.Invoke(uint(unBanner | unList))
 }
 
-// Show adds a note; one of the same identifier is replaced by the system.
+// Show adds a notification; the system replaces one with the same identifier.
 func (c *centerNotifier) Show(n Note) error {
 	pooled(func() {
 		content := cls("UNMutableNotificationContent").Send(sel("new"))
@@ -116,8 +117,8 @@ func (c *centerNotifier) Show(n Note) error {
 	return nil
 }
 
-// category names the set of buttons, and makes it known at first. The system
-// takes all sets at a time.
+// category returns the name of a set of buttons, and registers it the first
+// time. The system accepts only all sets at once.
 func (c *centerNotifier) category(actions []NoteAction) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -143,7 +144,7 @@ func (c *centerNotifier) category(actions []NoteAction) string {
 	return name
 }
 
-// Close stops the handing on of clicks; the delegate stays.
+// Close stops calling invoked; the delegate remains.
 func (c *centerNotifier) Close() error {
 	clicks.mu.Lock()
 	defer clicks.mu.Unlock()

@@ -16,7 +16,7 @@ const (
 	notifyPath = dbus.ObjectPath("/org/freedesktop/Notifications")
 )
 
-// busNotifier shows notes over the session bus.
+// busNotifier shows notifications over the session bus.
 type busNotifier struct {
 	conn    *dbus.Conn
 	invoked func(id, action string)
@@ -24,11 +24,12 @@ type busNotifier struct {
 	ended   chan struct{}
 
 	mu  sync.Mutex
-	ids map[string]uint32 // the server's, by ours
+	ids map[string]uint32 // the server's ids by ours
 }
 
-// OpenNotifier connects to the session bus. invoked is called with a note's ID
-// and an action's key by one goroutine, and may not block for long.
+// OpenNotifier connects to the session bus. invoked is called with a
+// notification's ID and an action's key, by one goroutine, and must not block
+// for long.
 func OpenNotifier(invoked func(id, action string)) (Notifier, error) {
 	conn, err := dbus.ConnectSessionBus()
 	if err != nil {
@@ -43,7 +44,7 @@ func OpenNotifier(invoked func(id, action string)) (Notifier, error) {
 	return n, nil
 }
 
-// Show shows a note, in the place of an earlier one of its ID.
+// Show shows a notification; it replaces an earlier one with the same ID.
 func (n *busNotifier) Show(note Note) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -72,7 +73,8 @@ func (n *busNotifier) Show(note Note) error {
 	return nil
 }
 
-// listen hands on the actions of our notes; the signals are everybody's.
+// listen calls invoked for the actions of our notifications; the bus sends
+// those of all programs.
 func (n *busNotifier) listen() {
 	defer close(n.ended)
 	for s := range n.signals {
@@ -108,7 +110,7 @@ func (n *busNotifier) find(id uint32) (string, bool) {
 	return "", false
 }
 
-// Close ends the connection and waits for the goroutine that reads it.
+// Close closes the connection and waits for the goroutine that reads it.
 func (n *busNotifier) Close() error {
 	err := n.conn.Close()
 	<-n.ended

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"ingot/backend"
+	"ingot/backend/api"
 )
 
 func keys(n Note) string {
@@ -20,37 +20,37 @@ func keys(n Note) string {
 	return strings.Join(k, " ")
 }
 
-// Which build's end is told, how, and with which actions.
+// Which build's end is waiting, how, and with which actions.
 func TestOfBuild(t *testing.T) {
-	ok := backend.Cell{State: backend.Passed}
-	proven := backend.Row{Target: "t", Exported: ok, Boots: ok}
-	published := backend.Row{Target: "t", Exported: ok, Boots: ok, Published: ok}
+	ok := api.Cell{State: api.Passed}
+	proven := api.Row{Target: "t", Exported: ok, Boots: ok}
+	published := api.Row{Target: "t", Exported: ok, Boots: ok, Published: ok}
 	for _, c := range []struct {
 		name              string
-		e                 backend.Event
-		row               backend.Row
+		e                 api.Event
+		row               api.Row
 		title, body, keys string
 		silent            bool
 	}{
-		{"proven", backend.Event{Outcome: backend.OutcomePassed}, proven, "t is done", "proven", "default show publish", false},
-		{"published", backend.Event{Outcome: backend.OutcomePassed}, published, "t is done", "proven, published", "default show", false},
-		{"without evidence", backend.Event{Outcome: backend.OutcomePassed}, backend.Row{Target: "t"}, "t is done", "not built", "default show", false},
-		{"failed", backend.Event{Outcome: backend.OutcomeFailed, Msg: "no\nway", Cause: "kernel.no-init", Fix: "mend it"}, backend.Row{}, "t failed", "kernel.no-init: no way – mend it", "default log", false},
-		{"no cause", backend.Event{Outcome: backend.OutcomeFailed, Msg: "no way"}, backend.Row{}, "t failed", "no way", "default log", false},
-		{"cancelled", backend.Event{Outcome: backend.OutcomeCancelled}, backend.Row{}, "", "", "", true},
+		{"proven", api.Event{Outcome: api.OutcomePassed}, proven, "t is done", "proven", "default show publish", false},
+		{"published", api.Event{Outcome: api.OutcomePassed}, published, "t is done", "proven, published", "default show", false},
+		{"without evidence", api.Event{Outcome: api.OutcomePassed}, api.Row{Target: "t"}, "t is done", "not built", "default show", false},
+		{"failed", api.Event{Outcome: api.OutcomeFailed, Msg: "no\nway", Cause: "kernel.no-init", Fix: "mend it"}, api.Row{}, "t failed", "kernel.no-init: no way – mend it", "default log", false},
+		{"no cause", api.Event{Outcome: api.OutcomeFailed, Msg: "no way"}, api.Row{}, "t failed", "no way", "default log", false},
+		{"cancelled", api.Event{Outcome: api.OutcomeCancelled}, api.Row{}, "", "", "", true},
 	} {
 		c.e.Target, c.e.Build = "t", "1"
-		n, told := OfBuild(c.e, c.row)
-		if told == c.silent || n.Title != c.title || n.Body != c.body || keys(n) != c.keys {
-			t.Errorf("%s: %v %+v", c.name, told, n)
+		n, waiting := OfBuild(c.e, c.row)
+		if waiting == c.silent || n.Title != c.title || n.Body != c.body || keys(n) != c.keys {
+			t.Errorf("%s: %v %+v", c.name, waiting, n)
 		}
-		if told && n.ID != "build/1" {
+		if waiting && n.ID != "build/1" {
 			t.Errorf("%s: the note of build 1 is %q: it would not take the place of an earlier one", c.name, n.ID)
 		}
 	}
 }
 
-// shown keeps what a herald shows.
+// shown keeps what a NotifyPolicy shows.
 type shown struct {
 	notes []Note
 	err   error
@@ -63,29 +63,29 @@ func (s *shown) Show(n Note) error {
 
 func (*shown) Close() error { return nil }
 
-func TestHeraldIsQuiet(t *testing.T) {
+func TestPolicyIsQuiet(t *testing.T) {
 	focused := true
 	s := &shown{}
-	h := &Herald{Notifier: s, Focused: func(context.Context) bool { return focused }}
-	h.Tell(t.Context(), Note{ID: "1"})
+	h := &NotifyPolicy{Notifier: s, Focused: func(context.Context) bool { return focused }}
+	h.Show(t.Context(), Note{ID: "1"})
 	if len(s.notes) != 0 {
 		t.Error("a note came while the window has the focus")
 	}
 	focused = false
-	h.Tell(t.Context(), Note{ID: "1"})
+	h.Show(t.Context(), Note{ID: "1"})
 	if len(s.notes) != 1 {
 		t.Error("no note came")
 	}
 	quiet := true
 	h.Quiet = func() bool { return quiet }
-	h.Tell(t.Context(), Note{ID: "1"})
+	h.Show(t.Context(), Note{ID: "1"})
 	if len(s.notes) != 1 {
 		t.Error("a note came that nobody wanted")
 	}
 	quiet = false
 	var why error
 	s.err, h.Failed = errors.New("no server"), func(err error) { why = err }
-	h.Tell(t.Context(), Note{ID: "2", Title: "x"})
+	h.Show(t.Context(), Note{ID: "2", Title: "x"})
 	if why == nil || !strings.Contains(why.Error(), `"x": no server`) {
 		t.Errorf("%v", why)
 	}
@@ -93,12 +93,12 @@ func TestHeraldIsQuiet(t *testing.T) {
 
 // A hundred ends at once are a few notes and one for the rest, which is
 // replaced each time.
-func TestHeraldMerges(t *testing.T) {
+func TestPolicyMerges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &shown{}
-		h := &Herald{Notifier: s}
+		h := &NotifyPolicy{Notifier: s}
 		for range 100 {
-			h.Tell(t.Context(), Note{ID: "build", Title: "t is done"})
+			h.Show(t.Context(), Note{ID: "build", Title: "t is done"})
 		}
 		ids := map[string]int{}
 		for _, n := range s.notes {
@@ -108,20 +108,20 @@ func TestHeraldMerges(t *testing.T) {
 			t.Errorf("%v, last %+v", ids, s.notes[99])
 		}
 		time.Sleep(2 * burstTime)
-		h.Tell(t.Context(), Note{ID: "later"})
+		h.Show(t.Context(), Note{ID: "later"})
 		if s.notes[100].ID != "later" {
 			t.Errorf("after the storm: %+v", s.notes[100])
 		}
 	})
 }
 
-// A problem is told when it lasts, once, and again only after it was gone.
+// A problem is waiting when it lasts, once, and again only after it was gone.
 func TestAttention(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, changed := &shown{}, make(chan struct{})
 		var problem atomic.Value
 		problem.Store("")
-		h := &Herald{Notifier: s}
+		h := &NotifyPolicy{Notifier: s}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() {
@@ -139,7 +139,7 @@ func TestAttention(t *testing.T) {
 		time.Sleep(2 * attentionAfter)
 		synctest.Wait()
 		if len(s.notes) != 0 {
-			t.Errorf("a short gap was told: %+v", s.notes)
+			t.Errorf("a short gap was waiting: %+v", s.notes)
 		}
 		set("config.yaml:3: wrong")
 		time.Sleep(2 * attentionAfter)

@@ -1,15 +1,16 @@
 package desktop
 
-// objcUse is a class of Apple's and what we send to it or to its instances.
-// The tests hold the source, docs/macos-checklist.md and, on a Mac, the system
-// against this list.
+// objcUse is a class of Apple's frameworks with the selectors that are sent to
+// it or to its instances. The tests compare this list with the source, with
+// docs/macos-checklist.md and, on a Mac, with the system.
 type objcUse struct {
 	class    string
 	of       []string // selectors of the class itself
 	instance []string // selectors of its instances
 }
 
-// objcUses are all of them; Apple's documentation has each class by its name.
+// objcUses lists all classes that are used; Apple's documentation describes
+// them by name.
 var objcUses = []objcUse{
 	{"NSObject", []string{"new", "alloc"}, []string{"retain", "release"}},
 	{"NSAutoreleasePool", []string{"new"}, []string{"drain"}},
@@ -37,11 +38,11 @@ var objcUses = []objcUse{
 	{"UNNotificationCategory", []string{"categoryWithIdentifier:actions:intentIdentifiers:options:"}, nil},
 }
 
-// objcProtocols are those whose methods our own classes have.
+// objcProtocols are the protocols that our classes implement.
 var objcProtocols = map[string][]string{
 	"NSDraggingSource":                 {"draggingSession:sourceOperationMaskForDraggingContext:", "draggingSession:endedAtPoint:operation:"},
 	"UNUserNotificationCenterDelegate": {"userNotificationCenter:didReceiveNotificationResponse:withCompletionHandler:", "userNotificationCenter:willPresentNotification:withCompletionHandler:"},
 }
 
-// objcOwn are the selectors of our own classes that no protocol has.
+// objcOwn are the selectors of our classes that belong to no protocol.
 var objcOwn = []string{"ingotReopened:withReply:", "ingotMenuDone:"}

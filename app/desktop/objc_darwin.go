@@ -9,8 +9,8 @@ import (
 	"github.com/ebitengine/purego/objc"
 )
 
-// frameworks are those whose classes are used; AppKit is there in any program
-// with a window or a menu, the others are loaded here.
+// frameworks have the classes that are used. AppKit is loaded in every program
+// with a window or a menu; the others are loaded here.
 var frameworks = []string{"Foundation", "AppKit", "UserNotifications", "ServiceManagement"}
 
 var loadFrameworks = sync.OnceValue(func() error {
@@ -23,15 +23,15 @@ var loadFrameworks = sync.OnceValue(func() error {
 	return nil
 })
 
-// sel and cls are the only ways to a selector or class, so that a test finds
-// all of them by reading the source. Each stands in objcUses.
+// sel and cls are the only functions that look up selectors and classes, so
+// that a test can find all of them in the source. Each is listed in objcUses.
 func sel(name string) objc.SEL { return objc.RegisterName(name) }
 func cls(name string) objc.ID  { return objc.ID(objc.GetClass(name)) }
 
 // str is an autoreleased NSString.
 func str(s string) objc.ID { return cls("NSString").Send(sel("stringWithUTF8String:"), s+"\x00") }
 
-// text is an NSString's text.
+// text returns the text of an NSString.
 func text(s objc.ID) string {
 	if s == 0 {
 		return ""
@@ -39,8 +39,8 @@ func text(s objc.ID) string {
 	return objc.Send[string](s, sel("UTF8String"))
 }
 
-// pooled runs fn on one thread with an autorelease pool: Go's threads have
-// none.
+// pooled runs fn on one thread with an autorelease pool, which Go's threads do
+// not have.
 func pooled(fn func()) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -49,7 +49,7 @@ func pooled(fn func()) {
 	fn()
 }
 
-// errorText is what an NSError says.
+// errorText returns the description of an NSError.
 func errorText(e objc.ID) string {
 	if e == 0 {
 		return "no reason given"
@@ -66,7 +66,7 @@ func array(items ...objc.ID) objc.ID {
 	return a
 }
 
-// bundleID is this program's bundle identifier, "" outside a bundle.
+// bundleID returns this program's bundle identifier; "" outside a bundle.
 func bundleID() string {
 	return text(cls("NSBundle").Send(sel("mainBundle")).Send(sel("bundleIdentifier")))
 }

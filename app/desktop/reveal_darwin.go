@@ -27,7 +27,7 @@ func workspace() objc.ID { return cls("NSWorkspace").Send(sel("sharedWorkspace")
 
 func fileURL(path string) objc.ID { return cls("NSURL").Send(sel("fileURLWithPath:"), str(path)) }
 
-// OpenFile opens a file with the program that the user has for it.
+// OpenFile opens a file with the user's program for its type.
 func OpenFile(_ context.Context, file string) error {
 	if err := loadFrameworks(); err != nil {
 		return fmt.Errorf("open %s: %w", file, err)
@@ -35,7 +35,7 @@ func OpenFile(_ context.Context, file string) error {
 	var opened bool
 	pooled(func() { opened = objc.Send[bool](workspace(), sel("openURL:"), fileURL(file)) })
 	if !opened {
-		return fmt.Errorf("open %s: no program takes it", file)
+		return fmt.Errorf("open %s: no program is installed for this type", file)
 	}
 	return nil
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// Reveal shows a file in the file manager, selected: over
-// org.freedesktop.FileManager1, or where no file manager has that, its folder
-// with xdg-open.
+// Reveal shows a file, selected, in the file manager over
+// org.freedesktop.FileManager1. If no file manager has that interface, it opens
+// the folder with xdg-open.
 func Reveal(ctx context.Context, file string) error {
 	file, err := filepath.Abs(file)
 	if err != nil {
@@ -34,10 +34,10 @@ func Reveal(ctx context.Context, file string) error {
 	return nil
 }
 
-// fileURI is an absolute path as a URI (RFC 8089).
+// fileURI returns an absolute path as a URI (RFC 8089).
 func fileURI(path string) string { return (&url.URL{Scheme: "file", Path: path}).String() }
 
-// OpenFile opens a file with the program that the user has for it.
+// OpenFile opens a file with the user's program for its type.
 func OpenFile(ctx context.Context, file string) error {
 	if err := exec.CommandContext(ctx, "xdg-open", file).Run(); err != nil {
 		return fmt.Errorf("open %s: xdg-open: %w", file, err)

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// terminals are programs that run a command in a window, as the words before
-// the command: Debian's alternative, then desktops' own, then what is often
-// there beside them.
+// terminals are programs that run a command in a window, each with the
+// arguments before the command: Debian's alternative, those of desktops, and
+// others that are often installed.
 var terminals = [][]string{{"x-terminal-emulator", "-e"}, {"gnome-terminal", "--"}, {"konsole", "-e"}, {"xfce4-terminal", "-x"}, {"kitty"}, {"alacritty", "-e"}, {"foot"}, {"xterm", "-e"}}
 
-// terminalFor puts the first terminal that there is before a command; found
-// looks a program up.
+// terminalFor returns the command, preceded by the first terminal program that
+// exists; found reports whether a program exists.
 func terminalFor(argv []string, found func(string) bool) ([]string, error) {
 	var names []string
 	for _, t := range terminals {
@@ -24,8 +24,8 @@ func terminalFor(argv []string, found func(string) bool) ([]string, error) {
 	return nil, fmt.Errorf("no terminal program was found (looked for %s): run it yourself: %s", strings.Join(names, ", "), strings.Join(argv, " "))
 }
 
-// commandFile is a script that Terminal on macOS opens: its name must end in
-// .command. It removes itself before the command takes its place.
+// commandFile returns a script for Terminal on macOS, whose file name must end
+// in .command. It removes itself and then executes the command.
 func commandFile(argv, vars []string) string {
 	var b strings.Builder
 	b.WriteString("#!/bin/sh\nrm -f -- \"$0\"\n")

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// OpenTerminal runs a command in a window of Terminal, or of what the user has
-// for .command files, by a script that removes itself. Of environ it keeps
-// LIMA_HOME: Terminal gives the rest.
+// OpenTerminal runs a command in a window of Terminal, or of the user's program
+// for .command files, by a script that removes itself. Of environ only
+// LIMA_HOME is used: Terminal sets the rest.
 func OpenTerminal(ctx context.Context, argv, environ []string) error {
 	f, err := os.CreateTemp("", "ingot-*.command")
 	if err != nil {

@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// OpenTerminal runs a command in a terminal window of its own, in a session of
-// its own; environ is its whole environment. It returns when the terminal was
-// started.
+// OpenTerminal runs a command in a new terminal window and in a session of its
+// own; environ is its whole environment. It returns when the terminal program
+// was started.
 func OpenTerminal(_ context.Context, argv, environ []string) error {
 	full, err := terminalFor(argv, func(name string) bool { _, err := exec.LookPath(name); return err == nil })
 	if err != nil {
@@ -21,6 +21,6 @@ func OpenTerminal(_ context.Context, argv, environ []string) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("terminal: %w", err)
 	}
-	go func() { _ = cmd.Wait() }() // its end is its user's matter
+	go func() { _ = cmd.Wait() }() // its exit status is not needed
 	return nil
 }

@@ -14,21 +14,21 @@ import (
 	"time"
 
 	"ingot/app"
-	"ingot/backend"
+	"ingot/backend/api"
 )
 
-// windowPoll is how often a started window is asked whether it is there, and
-// windowLimit for how long.
+// windowPoll is the time between two requests to a window that is starting, and
+// windowLimit how long it may take to answer.
 const (
 	windowPoll  = 50 * time.Millisecond
 	windowLimit = 60 * time.Second
 )
 
-// OpenWindow makes the window show a route: one that is open goes there, else
-// a window process is started, in a session of its own, so that neither end
-// takes the other along. It returns when the window is there. ended gets one
-// value when a window that was started here ends; it is nil for one that was
-// open before.
+// OpenWindow makes the window show a route. If no window is open, it starts a
+// window process in a session of its own, so that neither process ends with the
+// other. It returns when the window answers. ended receives one value when a
+// window that was started here ends; it is nil for a window that was open
+// before.
 func OpenWindow(ctx context.Context, route string) (ended <-chan error, err error) {
 	request := RequestShow + " " + route
 	if _, err := Ask(ctx, WindowRole, request); err == nil {
@@ -37,7 +37,7 @@ func OpenWindow(ctx context.Context, route string) (ended <-chan error, err erro
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	p, err := backend.FindPlace(WindowRole)
+	p, err := api.FindInstance(WindowRole)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func OpenWindow(ctx context.Context, route string) (ended <-chan error, err erro
 		return nil, fmt.Errorf("window: %w", err)
 	}
 	cmd := exec.Command(program, append(args, route)...)
-	cmd.Stdout, cmd.Stderr = log, log // a file: a pipe's end would end the window with us
+	cmd.Stdout, cmd.Stderr = log, log // a file: with a pipe the window would end with this process
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("window: %w", err), log.Close())
@@ -61,7 +61,7 @@ func OpenWindow(ctx context.Context, route string) (ended <-chan error, err erro
 		defer log.Close()
 		err := cmd.Wait()
 		if err != nil {
-			err = fmt.Errorf("window: %w: %s (%s)", err, lastWord(log), logFile)
+			err = fmt.Errorf("window: %w: %s (%s)", err, crashReason(log), logFile)
 		}
 		end <- err
 	}()
@@ -75,7 +75,7 @@ func appear(ctx context.Context, end chan error) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("window: it did not come up: %w", ctx.Err())
+			return fmt.Errorf("window: it did not start in time: %w", ctx.Err())
 		case err := <-end:
 			end <- err // for the caller of OpenWindow
 			return err
@@ -87,14 +87,14 @@ func appear(ctx context.Context, end chan error) error {
 	}
 }
 
-// crashMarks begin the line by which Go's runtime says why a program crashed;
-// what follows is where.
+// crashMarks are the beginnings of the line with which Go's runtime reports a
+// crash. The stack follows it.
 var crashMarks = []string{"panic: ", "fatal error: ", "SIGSEGV: ", "SIGABRT: ", "SIGBUS: "}
 
-// lastWord is why a program ended, as its log tells: the head of a crash, else
-// the last line.
-func lastWord(f io.ReaderAt) string {
-	data, _ := io.ReadAll(io.NewSectionReader(f, 0, 1<<20)) // what cannot be read says nothing
+// crashReason returns why a program ended, according to its log: the first line
+// of a crash, else the last line.
+func crashReason(f io.ReaderAt) string {
+	data, _ := io.ReadAll(io.NewSectionReader(f, 0, 1<<20)) // an unreadable log gives an empty reason
 	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
 	for _, l := range lines {
 		for _, m := range crashMarks {
@@ -106,10 +106,10 @@ func lastWord(f io.ReaderAt) string {
 	return app.Line(lines[len(lines)-1])
 }
 
-// WindowProgram is how the window's role is started: ingot-window beside this
-// program, else this program itself. On macOS it is a bundle of its own inside
-// this one, with its own id: two processes of one bundle would share Dock icon
-// and clicks.
+// WindowProgram returns how to start the window: the program ingot-window
+// beside this program, else this program itself. On macOS it is a bundle of its
+// own inside this one, with its own id, since two processes of one bundle would
+// share the Dock icon and clicks.
 func WindowProgram() (string, []string, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -132,7 +132,8 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// Focused asks whether the window has the focus; without a window it has not.
+// Focused reports whether the window has the focus; false if there is no
+// window.
 func Focused(ctx context.Context) bool {
 	answer, err := Ask(ctx, WindowRole, RequestFocused)
 	return err == nil && answer == "yes"

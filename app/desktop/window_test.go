@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestLastWord(t *testing.T) {
+func TestCrashReason(t *testing.T) {
 	for name, c := range map[string]struct{ log, want string }{
 		"a crash":     {"2026/11/26 started\npanic: close of closed channel\n\ngoroutine 1 [running]:\nmain.main()\n\tmain.go:23 +0x45\n", "panic: close of closed channel"},
 		"a signal":    {"SIGSEGV: segmentation violation\nPC=0x0 m=0 sigcode=1\n\ngoroutine 0 [idle]:\n", "SIGSEGV: segmentation violation"},
@@ -14,7 +14,7 @@ func TestLastWord(t *testing.T) {
 		"no word":     {"", ""},
 		"a runtime's": {"fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 [select]:\n", "fatal error: all goroutines are asleep - deadlock!"},
 	} {
-		if got := lastWord(strings.NewReader(c.log)); got != c.want {
+		if got := crashReason(strings.NewReader(c.log)); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}

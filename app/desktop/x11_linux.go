@@ -10,8 +10,8 @@ import (
 	"github.com/jezek/xgb/xproto"
 )
 
-// x11 is a second client of the X server, beside the toolkit's, with a window
-// that nobody sees.
+// x11 is a second client of the X server, beside the toolkit's, with an
+// invisible window.
 type x11 struct {
 	conn   *xgb.Conn
 	root   xproto.Window
@@ -21,12 +21,12 @@ type x11 struct {
 	ended  chan struct{}
 }
 
-// silence keeps the library from writing to standard error of its own accord:
-// that there is no ~/.Xauthority is no fault where the server needs none.
-var silence = sync.OnceFunc(func() { xgb.Logger.SetOutput(io.Discard) })
+// silenceLogger stops the library from writing to standard error: a missing
+// ~/.Xauthority is no error if the server does not need one.
+var silenceLogger = sync.OnceFunc(func() { xgb.Logger.SetOutput(io.Discard) })
 
 func openX11() (*x11, error) {
-	silence()
+	silenceLogger()
 	conn, err := xgb.NewConn()
 	if err != nil {
 		return nil, fmt.Errorf("no X server: %w", err)
@@ -44,8 +44,8 @@ func openX11() (*x11, error) {
 	return x, nil
 }
 
-// read hands events on until the connection is closed. Errors of requests that
-// nobody waits for are about windows that went away.
+// read forwards events until the connection is closed. It ignores errors of
+// requests without a reply, which are about windows that were closed.
 func (x *x11) read() {
 	defer close(x.ended)
 	defer close(x.events)
@@ -57,7 +57,7 @@ func (x *x11) read() {
 		if e != nil {
 			select {
 			case x.events <- e:
-			default: // nobody reads: the drag is over
+			default: // the drag has ended
 			}
 		}
 	}
@@ -68,7 +68,7 @@ func (x *x11) close() {
 	<-x.ended
 }
 
-// atom is a name's number, 0 when the server is gone.
+// atom returns the atom of a name, or 0 if the connection is closed.
 func (x *x11) atom(name string) xproto.Atom {
 	if a, ok := x.atoms[name]; ok {
 		return a
@@ -81,8 +81,8 @@ func (x *x11) atom(name string) xproto.Atom {
 	return r.Atom
 }
 
-// own takes a selection.
-func (x *x11) own(selection string) error {
+// acquireSelection makes our window the owner of a selection.
+func (x *x11) acquireSelection(selection string) error {
 	xproto.SetSelectionOwner(x.conn, x.window, x.atom(selection), xproto.TimeCurrentTime)
 	r, err := xproto.GetSelectionOwner(x.conn, x.atom(selection)).Reply()
 	if err != nil {
@@ -94,7 +94,7 @@ func (x *x11) own(selection string) error {
 	return nil
 }
 
-// number reads the first number of a window's property.
+// number returns the first number of a window's property.
 func (x *x11) number(w xproto.Window, name string) (uint32, bool) {
 	r, err := xproto.GetProperty(x.conn, false, w, x.atom(name), xproto.GetPropertyTypeAny, 0, 1).Reply()
 	if err != nil || r.Format != 32 || r.ValueLen == 0 {
@@ -103,8 +103,8 @@ func (x *x11) number(w xproto.Window, name string) (uint32, bool) {
 	return xgb.Get32(r.Value), true
 }
 
-// tell sends an XDND message: our window, then data.
-func (x *x11) tell(to xproto.Window, kind string, data ...uint32) {
+// sendXdnd sends an XDND message: the id of our window, then data.
+func (x *x11) sendXdnd(to xproto.Window, kind string, data ...uint32) {
 	d := make([]uint32, 5)
 	d[0] = uint32(x.window)
 	copy(d[1:], data)
@@ -116,8 +116,8 @@ func (x *x11) tell(to xproto.Window, kind string, data ...uint32) {
 	xproto.SendEvent(x.conn, false, through, 0, string(e.Bytes()))
 }
 
-// pointer is where the pointer is: over which window that takes drops, of which
-// version of XDND, at x<<16|y of the screen.
+// pointer is the position of the pointer, x<<16|y on the screen, and the window
+// below it that accepts drops, with the window's version of XDND.
 type pointer struct {
 	target  xproto.Window
 	version uint32
@@ -125,7 +125,8 @@ type pointer struct {
 	down    bool
 }
 
-// pointer looks from the screen down to the first window that takes drops.
+// pointer searches from the root window down to the first window that accepts
+// drops.
 func (x *x11) pointer() (pointer, error) {
 	var p pointer
 	for w := x.root; ; {
@@ -134,7 +135,7 @@ func (x *x11) pointer() (pointer, error) {
 			return p, err
 		}
 		if err != nil {
-			return p, nil // it went away meanwhile
+			return p, nil // the window was closed meanwhile
 		}
 		p.at = uint32(uint16(q.RootX))<<16 | uint32(uint16(q.RootY))
 		p.down = q.Mask&xproto.ButtonMask1 != 0
@@ -151,7 +152,8 @@ func (x *x11) pointer() (pointer, error) {
 	}
 }
 
-// answer gives a requestor the selection in one of types, or their list.
+// answer sends a requestor the selection in one of the types, or the list of
+// types.
 func (x *x11) answer(e xproto.SelectionRequestEvent, types []xproto.Atom, data []byte) {
 	property := e.Property
 	if property == 0 { // an obsolete client: ICCCM 2.2

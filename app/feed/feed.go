@@ -1,10 +1,9 @@
-// Package feed holds what the faces show, folded from what an owner tells.
+// Package feed maintains the state that the menu and the window show.
 //
-// A Feed is a client of the owner: its first news is a snapshot, then come
-// deltas, and after a gap a snapshot again. Rows are never computed here: when
-// something happened to a target, its row is asked for again. Faces read State
-// and are woken through Changed; news that come faster than a face draws fall
-// together into one.
+// A Feed is a client of the owner: it receives a snapshot, then events, and
+// after a gap another snapshot. Rows are not computed here: after an event
+// about a target, its row is requested again. Views read State and wait on
+// Changed, which combines events that arrive faster than the view draws.
 package feed
 
 import (
@@ -13,18 +12,21 @@ import (
 	"sync"
 	"time"
 
-	"ingot/backend"
+	"ingot/backend/api"
+	"ingot/backend/client"
+	"ingot/backend/vm"
 )
 
-// Build is a build that runs or waits, with the newest progress of its step.
+// Build is a build that is running or waiting, with the latest progress of its
+// step.
 type Build struct {
-	backend.ActiveBuild
+	api.ActiveBuild
 	Msg         string
-	Done, Total int64         // units of the step; Total 0 is not known
-	ETA         time.Duration // of the step; 0 is not known
+	Done, Total int64         // units of the step; Total 0 is unknown
+	ETA         time.Duration // of the step; 0 is unknown
 }
 
-// Percent is how far the step is, and false where that is not known.
+// Percent returns the progress of the step, and false if it is unknown.
 func (b Build) Percent() (int, bool) {
 	if b.Total <= 0 {
 		return 0, false
@@ -32,72 +34,70 @@ func (b Build) Percent() (int, bool) {
 	return int(min(100, 100*b.Done/b.Total)), true
 }
 
-// State is what holds now. Its slices are the reader's own.
+// State is the current state. The reader owns its slices.
 type State struct {
-	Live    bool   // an owner's stream is open; else the rest is what was last known
-	Problem string // why there is none
-	Owner   backend.OwnerInfo
-	Rows    []backend.Row
+	Live    bool   // connected to an owner; if not, the other fields are the last known ones
+	Problem string // why there is no connection
+	Owner   api.OwnerInfo
+	Rows    []api.Row
 	Builds  []Build // oldest first
 
-	VMs       []backend.VM // the user's Lima instances
-	VMProblem string       // why they are not known
+	VMs       []vm.Instance // the user's Lima instances
+	VMProblem string        // why they are unknown
 }
 
-// VM returns an instance by its name.
-func (s State) VM(name string) (backend.VM, bool) {
-	i := slices.IndexFunc(s.VMs, func(v backend.VM) bool { return v.Name == name })
+// VM returns the instance with a name.
+func (s State) VM(name string) (vm.Instance, bool) {
+	i := slices.IndexFunc(s.VMs, func(v vm.Instance) bool { return v.Name == name })
 	if i < 0 {
-		return backend.VM{}, false
+		return vm.Instance{}, false
 	}
 	return s.VMs[i], true
 }
 
-// Row returns a target's row.
-func (s State) Row(target string) (backend.Row, bool) {
-	i := slices.IndexFunc(s.Rows, func(r backend.Row) bool { return r.Target == target })
+// Row returns the row of a target.
+func (s State) Row(target string) (api.Row, bool) {
+	i := slices.IndexFunc(s.Rows, func(r api.Row) bool { return r.Target == target })
 	if i < 0 {
-		return backend.Row{}, false
+		return api.Row{}, false
 	}
 	return s.Rows[i], true
 }
 
-// Source is what a feed reads: *backend.Client is one.
+// Source is what a feed reads; *client.Client implements it.
 type Source interface {
-	Watch(ctx context.Context, w backend.Watcher)
-	Status(ctx context.Context, targets ...string) ([]backend.Row, error)
+	Watch(ctx context.Context, w client.Watcher)
+	Status(ctx context.Context, targets ...string) ([]api.Row, error)
 }
 
-// VMSource is a Source that also knows the user's VMs, whoever starts and stops
-// them; see backend.WatchVMs.
+// VMSource is a Source that also reports the user's VMs.
 type VMSource interface {
-	WatchVMs(ctx context.Context, news func([]backend.VM, error)) error
+	WatchVMs(ctx context.Context, news func([]vm.Instance, error)) error
 }
 
-// Feed folds news into a State. Its methods may be called from several
-// goroutines.
+// Feed maintains a State. Its methods are safe for concurrent use.
 type Feed struct {
 	src Source
 
 	mu       sync.Mutex
 	state    State
 	wake     map[chan struct{}]struct{}
-	finished []func(backend.Event)
-	dirty    map[string]bool // targets whose rows are to be asked for
+	finished []func(api.Event)
+	dirty    map[string]bool // targets whose rows must be requested
 	all      bool
 	ask      chan struct{}
 }
 
-// New makes a feed; Run fills it.
+// New returns a feed; Run fills it.
 func New(src Source) *Feed {
 	return &Feed{src: src, wake: map[chan struct{}]struct{}{}, dirty: map[string]bool{}, ask: make(chan struct{}, 1)}
 }
 
-// OnFinished calls f for every build that ends while the feed runs, from the
-// feed's goroutine. To be called before Run.
-func (f *Feed) OnFinished(fn func(backend.Event)) { f.finished = append(f.finished, fn) }
+// OnFinished registers a function that the feed's goroutine calls for every
+// build that ends. It must be called before Run.
+func (f *Feed) OnFinished(fn func(api.Event)) { f.finished = append(f.finished, fn) }
 
-// State returns what holds now.
+// State returns the current state.
 func (f *Feed) State() State {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -106,8 +106,8 @@ func (f *Feed) State() State {
 	return s
 }
 
-// Changed returns a channel that gets one value when something changed since
-// it was last read, and a function that ends it.
+// Changed returns a channel that receives a value after a change, at most one
+// at a time, and a function that closes it.
 func (f *Feed) Changed() (<-chan struct{}, func()) {
 	c := make(chan struct{}, 1)
 	f.mu.Lock()
@@ -120,8 +120,8 @@ func (f *Feed) Changed() (<-chan struct{}, func()) {
 	}
 }
 
-// Refresh asks for all rows again: what lies on disk may have changed without
-// any build.
+// Refresh requests all rows again, since files may have changed without a
+// build.
 func (f *Feed) Refresh() {
 	f.mu.Lock()
 	f.all = true
@@ -129,18 +129,18 @@ func (f *Feed) Refresh() {
 	poke(f.ask)
 }
 
-// Run watches until ctx ends.
+// Run watches the source until ctx is done.
 func (f *Feed) Run(ctx context.Context) {
 	var asker sync.WaitGroup
 	asker.Go(func() { f.askRows(ctx) })
 	if vms, ok := f.src.(VMSource); ok {
 		asker.Go(func() { f.watchVMs(ctx, vms) })
 	}
-	f.src.Watch(ctx, backend.Watcher{Snapshot: f.snapshot, Event: f.event, Gone: f.gone})
+	f.src.Watch(ctx, client.Watcher{Snapshot: f.snapshot, Event: f.event, Gone: f.gone})
 	asker.Wait()
 }
 
-// vmPause is the time before the VMs are watched again after that failed.
+// vmPause is the time after a failure before the VMs are watched again.
 const vmPause = 10 * time.Second
 
 func (f *Feed) watchVMs(ctx context.Context, src VMSource) {
@@ -158,7 +158,7 @@ func (f *Feed) watchVMs(ctx context.Context, src VMSource) {
 	}
 }
 
-func (f *Feed) vms(list []backend.VM, err error) {
+func (f *Feed) vms(list []vm.Instance, err error) {
 	f.change(func(s *State) {
 		s.VMs, s.VMProblem = list, ""
 		if err != nil {
@@ -174,7 +174,7 @@ func poke(c chan struct{}) {
 	}
 }
 
-// change lets fn change the state and wakes the faces.
+// change applies fn to the state and wakes the views.
 func (f *Feed) change(fn func(s *State)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -188,7 +188,7 @@ func (f *Feed) gone(err error) {
 	f.change(func(s *State) { s.Live, s.Problem = false, err.Error() })
 }
 
-func (f *Feed) snapshot(n backend.Snapshot) {
+func (f *Feed) snapshot(n api.Snapshot) {
 	f.change(func(s *State) {
 		old := s.Builds
 		*s = State{Live: true, Owner: n.Owner, Rows: n.Rows, VMs: s.VMs, VMProblem: s.VMProblem}
@@ -202,12 +202,12 @@ func (f *Feed) snapshot(n backend.Snapshot) {
 	})
 }
 
-func (f *Feed) event(e backend.Event) {
+func (f *Feed) event(e api.Event) {
 	f.change(func(s *State) { s.fold(e) })
 	switch e.Kind {
-	case backend.EventProgress, backend.EventNote:
+	case api.EventProgress, api.EventNote:
 		return
-	case backend.EventBuildFinished:
+	case api.EventBuildFinished:
 		for _, fn := range f.finished {
 			fn(e)
 		}
@@ -218,41 +218,41 @@ func (f *Feed) event(e backend.Event) {
 	poke(f.ask)
 }
 
-// fold takes an event into the list of builds.
-func (s *State) fold(e backend.Event) {
+// fold applies an event to the list of builds.
+func (s *State) fold(e api.Event) {
 	i := slices.IndexFunc(s.Builds, func(b Build) bool { return b.ID == e.Build })
-	if e.Kind == backend.EventBuildFinished {
+	if e.Kind == api.EventBuildFinished {
 		if i >= 0 {
 			s.Builds = slices.Delete(s.Builds, i, i+1)
 		}
 		return
 	}
 	if i < 0 {
-		s.Builds = append(s.Builds, Build{ActiveBuild: backend.ActiveBuild{ID: e.Build, Target: e.Target}})
+		s.Builds = append(s.Builds, Build{ActiveBuild: api.ActiveBuild{ID: e.Build, Target: e.Target}})
 		i = len(s.Builds) - 1
 	}
 	b := &s.Builds[i]
 	switch e.Kind {
-	case backend.EventBuildQueued:
-	case backend.EventBuildStarted:
+	case api.EventBuildQueued:
+	case api.EventBuildStarted:
 		b.Started = e.At
-	case backend.EventStepStarted:
+	case api.EventStepStarted:
 		*b = Build{ActiveBuild: b.ActiveBuild, Msg: e.Msg}
 		b.Step = e.Step
-	case backend.EventProgress:
+	case api.EventProgress:
 		b.Step, b.Done, b.Total, b.ETA = e.Step, e.Done, e.Total, time.Duration(e.ETA)*time.Second
 		if e.Msg != "" {
 			b.Msg = e.Msg
 		}
-	case backend.EventNote:
+	case api.EventNote:
 		b.Msg = e.Msg
 	}
 }
 
-// rowsPause lets news fall together: rows are asked for this often at most.
+// rowsPause is the minimal time between two requests for rows.
 const rowsPause = 200 * time.Millisecond
 
-// askRows asks for the rows of targets to which something happened.
+// askRows requests the rows of targets for which there were events.
 func (f *Feed) askRows(ctx context.Context) {
 	for {
 		select {
@@ -272,7 +272,7 @@ func (f *Feed) askRows(ctx context.Context) {
 		f.all = false
 		f.mu.Unlock()
 		rows, err := f.src.Status(ctx, names...)
-		if err == nil { // else the stream tells what is wrong
+		if err == nil { // the stream reports the problem otherwise
 			f.change(func(s *State) { s.take(rows, names == nil) })
 		}
 		select {
@@ -283,14 +283,14 @@ func (f *Feed) askRows(ctx context.Context) {
 	}
 }
 
-// take puts rows in the place of the old ones.
-func (s *State) take(rows []backend.Row, all bool) {
+// take replaces rows by newer ones.
+func (s *State) take(rows []api.Row, all bool) {
 	if all {
 		s.Rows = rows
 		return
 	}
 	for _, r := range rows {
-		if i := slices.IndexFunc(s.Rows, func(o backend.Row) bool { return o.Target == r.Target }); i >= 0 {
+		if i := slices.IndexFunc(s.Rows, func(o api.Row) bool { return o.Target == r.Target }); i >= 0 {
 			s.Rows[i] = r
 		} else {
 			s.Rows = append(s.Rows, r)

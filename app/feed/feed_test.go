@@ -7,18 +7,19 @@ import (
 	"testing"
 	"time"
 
-	"ingot/backend"
+	"ingot/backend/api"
+	"ingot/backend/client"
 )
 
 // played is a source that tells what the test sends.
 type played struct {
 	mu    sync.Mutex
 	asked [][]string
-	rows  []backend.Row
-	news  chan func(backend.Watcher)
+	rows  []api.Row
+	news  chan func(client.Watcher)
 }
 
-func (p *played) Watch(ctx context.Context, w backend.Watcher) {
+func (p *played) Watch(ctx context.Context, w client.Watcher) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -29,11 +30,11 @@ func (p *played) Watch(ctx context.Context, w backend.Watcher) {
 	}
 }
 
-func (p *played) Status(_ context.Context, targets ...string) ([]backend.Row, error) {
+func (p *played) Status(_ context.Context, targets ...string) ([]api.Row, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.asked = append(p.asked, targets)
-	var out []backend.Row
+	var out []api.Row
 	for _, r := range p.rows {
 		if len(targets) == 0 || targets[0] == r.Target {
 			out = append(out, r)
@@ -42,8 +43,8 @@ func (p *played) Status(_ context.Context, targets ...string) ([]backend.Row, er
 	return out, nil
 }
 
-func (p *played) event(e backend.Event) {
-	p.news <- func(w backend.Watcher) { w.Event(e) }
+func (p *played) event(e api.Event) {
+	p.news <- func(w client.Watcher) { w.Event(e) }
 }
 
 func run(t *testing.T, p *played) *Feed {
@@ -75,10 +76,10 @@ func until(t *testing.T, f *Feed, what string, holds func(State) bool) State {
 }
 
 func TestFeed(t *testing.T) {
-	p := &played{news: make(chan func(backend.Watcher)), rows: []backend.Row{{Target: "a"}, {Target: "b"}}}
+	p := &played{news: make(chan func(client.Watcher)), rows: []api.Row{{Target: "a"}, {Target: "b"}}}
 	f := New(p)
-	ended := make(chan backend.Event, 1)
-	f.OnFinished(func(e backend.Event) { ended <- e })
+	ended := make(chan api.Event, 1)
+	f.OnFinished(func(e api.Event) { ended <- e })
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); f.Run(ctx) }()
@@ -86,24 +87,24 @@ func TestFeed(t *testing.T) {
 	if s := f.State(); s.Live || len(s.Rows) != 0 {
 		t.Errorf("before any news: %+v", s)
 	}
-	p.news <- func(w backend.Watcher) {
-		w.Snapshot(backend.Snapshot{Rows: []backend.Row{{Target: "a"}, {Target: "b"}}})
+	p.news <- func(w client.Watcher) {
+		w.Snapshot(api.Snapshot{Rows: []api.Row{{Target: "a"}, {Target: "b"}}})
 	}
 	until(t, f, "the snapshot", func(s State) bool { return s.Live && len(s.Rows) == 2 })
-	p.event(backend.Event{Kind: backend.EventBuildQueued, Target: "a", Build: "1"})
-	p.event(backend.Event{Kind: backend.EventBuildStarted, Target: "a", Build: "1", At: time.Unix(9, 0)})
-	p.event(backend.Event{Kind: backend.EventStepStarted, Target: "a", Build: "1", Step: "kernel", Msg: "new"})
-	p.event(backend.Event{Kind: backend.EventProgress, Target: "a", Build: "1", Step: "kernel", Done: 50, Total: 200, ETA: 7})
+	p.event(api.Event{Kind: api.EventBuildQueued, Target: "a", Build: "1"})
+	p.event(api.Event{Kind: api.EventBuildStarted, Target: "a", Build: "1", At: time.Unix(9, 0)})
+	p.event(api.Event{Kind: api.EventStepStarted, Target: "a", Build: "1", Step: "kernel", Msg: "new"})
+	p.event(api.Event{Kind: api.EventProgress, Target: "a", Build: "1", Step: "kernel", Done: 50, Total: 200, ETA: 7})
 	s := until(t, f, "the progress", func(s State) bool { return len(s.Builds) == 1 && s.Builds[0].Done == 50 })
 	b := s.Builds[0]
 	if pc, ok := b.Percent(); !ok || pc != 25 || b.Step != "kernel" || b.ETA != 7*time.Second || b.Started.IsZero() || b.Msg != "new" {
 		t.Errorf("%+v", b)
 	}
 	p.mu.Lock()
-	p.rows[0].Kernel.State = backend.Passed
+	p.rows[0].Kernel.State = api.Passed
 	p.mu.Unlock()
-	p.event(backend.Event{Kind: backend.EventBuildFinished, Target: "a", Build: "1", Outcome: backend.OutcomePassed})
-	until(t, f, "the row", func(s State) bool { return len(s.Builds) == 0 && s.Rows[0].Kernel.State == backend.Passed })
+	p.event(api.Event{Kind: api.EventBuildFinished, Target: "a", Build: "1", Outcome: api.OutcomePassed})
+	until(t, f, "the row", func(s State) bool { return len(s.Builds) == 0 && s.Rows[0].Kernel.State == api.Passed })
 	if e := <-ended; e.Build != "1" {
 		t.Errorf("ended: %+v", e)
 	}
@@ -113,7 +114,7 @@ func TestFeed(t *testing.T) {
 	f.Refresh()
 	until(t, f, "all rows", func(s State) bool { return len(s.Rows) == 1 })
 	// the owner goes: what was known stays, marked as such
-	p.news <- func(w backend.Watcher) { w.Gone(errors.New("no owner")) }
+	p.news <- func(w client.Watcher) { w.Gone(errors.New("no owner")) }
 	s = until(t, f, "the gap", func(s State) bool { return !s.Live })
 	if s.Problem != "no owner" || len(s.Rows) != 1 {
 		t.Errorf("%+v", s)
@@ -122,14 +123,14 @@ func TestFeed(t *testing.T) {
 
 // News that come fast fall together: few questions, few wake-ups.
 func TestCoalesced(t *testing.T) {
-	p := &played{news: make(chan func(backend.Watcher)), rows: []backend.Row{{Target: "a"}}}
+	p := &played{news: make(chan func(client.Watcher)), rows: []api.Row{{Target: "a"}}}
 	f := run(t, p)
 	changed, stop := f.Changed()
 	defer stop()
 	for range 500 {
-		p.event(backend.Event{Kind: backend.EventEvidence, Target: "a", Build: "1"})
+		p.event(api.Event{Kind: api.EventEvidence, Target: "a", Build: "1"})
 	}
-	p.event(backend.Event{Kind: backend.EventBuildFinished, Target: "a", Build: "1"})
+	p.event(api.Event{Kind: api.EventBuildFinished, Target: "a", Build: "1"})
 	until(t, f, "the end", func(s State) bool { return len(s.Builds) == 0 && len(s.Rows) == 1 })
 	woken := 0
 	for {

@@ -6,22 +6,26 @@ import (
 	"time"
 
 	"ingot/backend"
+	"ingot/backend/api"
+	"ingot/backend/client"
+	"ingot/backend/owner"
+	"ingot/backend/vm"
 )
 
 // Home is the Source of this user's home. It opens the home when it is first
-// needed, and again where that failed, so that a face is there and says what is
-// wrong with the home.
+// needed, and again after a failure, so that the app starts and shows the
+// problem even if the home cannot be opened.
 type Home struct {
 	Open func() (*backend.Backend, error)
 
 	mu     sync.Mutex
-	client *backend.Client
+	client *client.Client
 }
 
 // openPause is the time between two attempts to open the home.
 const openPause = 5 * time.Second
 
-func (h *Home) open() (*backend.Client, error) {
+func (h *Home) open() (*client.Client, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.client != nil {
@@ -31,12 +35,12 @@ func (h *Home) open() (*backend.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.client = b.Client()
+	h.client = owner.ClientOf(b)
 	return h.client, nil
 }
 
-// Watch watches the owner; see backend.Client.
-func (h *Home) Watch(ctx context.Context, w backend.Watcher) {
+// Watch watches the owner; see client.Client.Watch.
+func (h *Home) Watch(ctx context.Context, w client.Watcher) {
 	for {
 		c, err := h.open()
 		if err == nil {
@@ -52,13 +56,14 @@ func (h *Home) Watch(ctx context.Context, w backend.Watcher) {
 	}
 }
 
-// WatchVMs watches the user's Lima instances, which are in no home.
-func (h *Home) WatchVMs(ctx context.Context, news func([]backend.VM, error)) error {
-	return backend.WatchVMs(ctx, news)
+// WatchVMs watches the user's Lima instances, which are independent of the
+// home.
+func (h *Home) WatchVMs(ctx context.Context, news func([]vm.Instance, error)) error {
+	return vm.Watch(ctx, news)
 }
 
-// Status asks the owner, which reads configuration and recipes afresh.
-func (h *Home) Status(ctx context.Context, targets ...string) ([]backend.Row, error) {
+// Status asks the owner, which reads configuration and recipes again.
+func (h *Home) Status(ctx context.Context, targets ...string) ([]api.Row, error) {
 	c, err := h.open()
 	if err != nil {
 		return nil, err

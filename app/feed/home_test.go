@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 
 	"ingot/backend"
+	"ingot/backend/client"
 )
 
 // A home that cannot be opened is said, and tried again.
@@ -16,7 +17,7 @@ func TestHomeThatDoesNotOpen(t *testing.T) {
 		tries, told := 0, 0
 		broken := errors.New("config.yaml:3: wrong")
 		h := &Home{Open: func() (*backend.Backend, error) { tries++; return nil, broken }}
-		h.Watch(ctx, backend.Watcher{Gone: func(err error) {
+		h.Watch(ctx, client.Watcher{Gone: func(err error) {
 			if !errors.Is(err, broken) {
 				t.Errorf("%v", err)
 			}

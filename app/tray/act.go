@@ -7,14 +7,18 @@ import (
 
 	"ingot/app/feed"
 	"ingot/backend"
+	"ingot/backend/api"
+	"ingot/backend/owner"
+	"ingot/backend/status"
+	"ingot/backend/vm"
 )
 
-// Desk does what clicks mean, with the backend and the desktop.
+// Desk performs the menu's actions with the backend and the desktop.
 type Desk struct {
-	// Open opens the home. It is called for each action, so that recipes and
-	// configuration are those of now.
+	// Open opens the home. It is called for each action, so that an action uses
+	// the current recipes and configuration.
 	Open func() (*backend.Backend, error)
-	// State is what the feed knows.
+	// State returns the feed's state.
 	State func() feed.State
 	// Window shows a route and returns when it is shown.
 	Window func(ctx context.Context, route string) error
@@ -30,7 +34,7 @@ type Desk struct {
 	SetAtLogin func(bool) error
 }
 
-// Doing says what takes long.
+// Doing describes an action that takes long.
 func (d *Desk) Doing(a Action) string {
 	switch a.Verb {
 	case Export:
@@ -49,21 +53,21 @@ func (d *Desk) Doing(a Action) string {
 	return ""
 }
 
-// Do does it.
+// Do performs an action.
 func (d *Desk) Do(ctx context.Context, a Action) error {
 	switch a.Verb {
-	case Build: // a lock whose inputs are gone from every mirror is renewed, as nobody here could say --renew
-		return d.submit(ctx, backend.Submission{Target: a.Target, Renew: true})
+	case Build: // a lock whose inputs are on no mirror is renewed, since the menu has no --renew
+		return d.submit(ctx, api.Submission{Target: a.Target, Renew: true})
 	case BootTest:
-		return d.submit(ctx, backend.Submission{Target: a.Target, Until: "prove", Force: []string{"prove"}})
+		return d.submit(ctx, api.Submission{Target: a.Target, Until: "prove", Force: []string{"prove"}})
 	case Publish:
-		return d.publish(ctx, backend.Submission{Target: a.Target, Force: []string{"publish"}})
+		return d.publish(ctx, api.Submission{Target: a.Target, Force: []string{"publish"}})
 	case BuildIn:
-		return d.submit(ctx, backend.Submission{Target: a.Target, Renew: true, Guest: backend.VMGuest(a.Arg)})
+		return d.submit(ctx, api.Submission{Target: a.Target, Renew: true, Guest: vm.GuestName(a.Arg)})
 	case VMStart:
 		return d.startVM(ctx, a.Arg)
 	case VMStop:
-		return backend.VMStop(ctx, a.Arg, false, nil)
+		return vm.Stop(ctx, a.Arg, false, nil)
 	case VMExport:
 		return d.ExportVM(ctx, a.Arg)
 	case VMShell:
@@ -82,24 +86,24 @@ func (d *Desk) Do(ctx context.Context, a Action) error {
 	return nil
 }
 
-func (d *Desk) submit(ctx context.Context, s backend.Submission) error {
+func (d *Desk) submit(ctx context.Context, s api.Submission) error {
 	b, err := d.Open()
 	if err != nil {
 		return err
 	}
-	_, err = b.Client().Submit(ctx, s)
+	_, err = owner.ClientOf(b).Submit(ctx, s)
 	return err
 }
 
-func (d *Desk) publish(ctx context.Context, s backend.Submission) error {
+func (d *Desk) publish(ctx context.Context, s api.Submission) error {
 	b, err := d.Open()
 	if err != nil {
 		return err
 	}
-	if err := b.CheckPublish(ctx, s); err != nil {
+	if err := status.CheckPublish(ctx, b, s); err != nil {
 		return err
 	}
-	_, err = b.Client().Submit(ctx, s)
+	_, err = owner.ClientOf(b).Submit(ctx, s)
 	return err
 }
 
@@ -108,7 +112,7 @@ func (d *Desk) cancel(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	return b.Client().Cancel(ctx, id)
+	return owner.ClientOf(b).Cancel(ctx, id)
 }
 
 func (d *Desk) startVM(ctx context.Context, name string) error {
@@ -116,18 +120,18 @@ func (d *Desk) startVM(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return b.VMStart(ctx, name, nil)
+	return vm.Start(ctx, b, name, nil)
 }
 
 func (d *Desk) shell(ctx context.Context, name string) error {
-	argv, environ, err := backend.VMShell(ctx, name)
+	argv, environ, err := vm.Shell(ctx, name)
 	if err != nil {
 		return err
 	}
 	return d.Terminal(ctx, argv, environ)
 }
 
-// stopAll cancels all builds. One that has just ended is no fault.
+// stopAll cancels all builds. A build that has just ended is not an error.
 func (d *Desk) stopAll(ctx context.Context) error {
 	b, err := d.Open()
 	if err != nil {
@@ -135,8 +139,8 @@ func (d *Desk) stopAll(ctx context.Context) error {
 	}
 	var errs []error
 	for _, build := range d.State().Builds {
-		err := b.Client().Cancel(ctx, build.ID)
-		if backend.ClassOf(err) != backend.ClassInput { // no such build
+		err := owner.ClientOf(b).Cancel(ctx, build.ID)
+		if api.ClassOf(err) != api.ClassInput { // no such build
 			errs = append(errs, err)
 		}
 	}

@@ -2,15 +2,15 @@ package tray
 
 import "slices"
 
-// sameShape tells whether two menus have the same items in the same places, so
-// that one becomes the other by changing labels.
+// sameShape reports whether two menus have the same items in the same places,
+// so that changing labels turns one into the other.
 func sameShape(a, b []Item) bool {
 	return slices.EqualFunc(a, b, func(x, y Item) bool {
 		return x.ID == y.ID && x.Separator == y.Separator && x.Check == y.Check && sameShape(x.Items, y.Items)
 	})
 }
 
-// shown returns the items of a menu by their names.
+// shown returns the items of a menu by ID.
 func shown(items []Item) map[string]Item {
 	all := map[string]Item{}
 	var walk func([]Item)
@@ -24,9 +24,9 @@ func shown(items []Item) map[string]Item {
 	return all
 }
 
-// changes are the items of old that look otherwise in now. An item that now
-// has not is one that ended under an open menu: it stays in its place, without
-// effect, until the menu is built again.
+// changes returns the items of old that look different in now. An item that is
+// missing in now, because it ended while the menu was open, is disabled and
+// stays until the menu is built again.
 func changes(old, now []Item) []Item {
 	is := shown(now)
 	var out []Item
@@ -48,8 +48,8 @@ func changes(old, now []Item) []Item {
 	return out
 }
 
-// apply returns a menu with the looks of some items changed; their actions and
-// places stay.
+// apply returns a menu in which the labels and states of some items are
+// changed; actions and places stay.
 func apply(items, changed []Item) []Item {
 	by := map[string]Item{}
 	for _, c := range changed {

@@ -10,10 +10,10 @@ import (
 	"ingot/app/feed"
 )
 
-// How often the menu changes at most. Under an open menu nothing is built
-// anew, since that would take the item away from under the pointer; systray
-// tells when a menu opens and not when it closes, so a menu counts as open
-// until a click, or for openFor.
+// Minimal intervals between changes of the menu. An open menu is not built
+// again, since the item below the pointer would disappear. systray reports when
+// a menu opens and not when it closes, so a menu is regarded as open until a
+// click, or for openFor.
 const (
 	rebuildPause = time.Second
 	relabelPause = 250 * time.Millisecond
@@ -22,9 +22,9 @@ const (
 
 // View shows menus. Its methods are called by one goroutine.
 type View interface {
-	Build(Menu)              // in place of the menu before
-	Change(items []Item)     // label, box and whether enabled, of items of the menu
-	Look(i Icon, tip string) // icon and tooltip
+	Build(Menu)              // replaces the menu
+	Change(items []Item)     // changes label, check mark and enabled state of existing items
+	Look(i Icon, tip string) // sets icon and tooltip
 	// Clicks gives the IDs of clicked items, Opened a value whenever the menu is
 	// opened, Closed one when that is known.
 	Clicks() <-chan string
@@ -32,23 +32,25 @@ type View interface {
 	Closed() <-chan struct{}
 }
 
-// Actor does what a click means. Do may block; each call has a goroutine of its
-// own. The text that says what is being done may be empty.
+// Actor performs the actions of clicks. Do may block; each call has its own
+// goroutine. Doing returns a description of an action in progress, or "".
 type Actor interface {
 	Do(ctx context.Context, a Action) error
 	Doing(a Action) string
 }
 
-// Controller keeps a view true.
+// Controller keeps a View up to date.
 type Controller struct {
 	Feed  *feed.Feed
 	View  View
 	Actor Actor
-	// Failed is told of actions that failed, beside the menu's line. May be nil.
+	// Failed is called for actions that failed; the menu shows the error too.
+	// It may be nil.
 	Failed func(Action, error)
-	// Ended is called once for an action Quit or StopAll that was done.
+	// Ended is called once after a Quit or StopAll action.
 	Ended func()
-	// AtLogin tells whether Ingot starts at login; nil where that cannot be.
+	// AtLogin reports whether Ingot starts at login; nil if the desktop does
+	// not support it.
 	AtLogin func() bool
 
 	here     Here
@@ -65,7 +67,8 @@ type result struct {
 	err error
 }
 
-// Run shows the menu until ctx ends, and waits then for actions under way.
+// Run shows the menu until ctx is done, and then waits for the actions in
+// progress.
 func (c *Controller) Run(ctx context.Context) {
 	news, stop := c.Feed.Changed()
 	defer stop()
@@ -88,7 +91,7 @@ func (c *Controller) Run(ctx context.Context) {
 		case <-wake.C:
 		case <-c.View.Opened():
 			c.openTill = time.Now().Add(openFor)
-			c.Feed.Refresh() // what lies on disk may have changed without a build
+			c.Feed.Refresh() // files may have changed without a build
 		case <-c.View.Closed():
 			c.openTill = time.Time{}
 			dirty = true
@@ -112,8 +115,8 @@ func (c *Controller) Run(ctx context.Context) {
 	}
 }
 
-// draw brings the view up to date, as far as that may be now. It returns how
-// long to wait before it is called again, 0 when all is shown.
+// draw updates the view as far as the intervals allow. It returns the time
+// after which it must be called again, or 0 if everything is shown.
 func (c *Controller) draw(first bool) (wait time.Duration) {
 	now := time.Now()
 	if wait := relabelPause - now.Sub(c.changed); !first && wait > 0 {
@@ -135,7 +138,7 @@ func (c *Controller) draw(first bool) (wait time.Duration) {
 	c.changed = now
 	shape := first || !sameShape(c.menu.Items, m.Items)
 	if wait := max(rebuildPause-now.Sub(c.built), c.openTill.Sub(now)); shape && !first && wait > 0 {
-		c.change(m) // what can be shown without
+		c.change(m) // what does not need a new menu
 		return wait
 	}
 	if shape {
@@ -147,7 +150,7 @@ func (c *Controller) draw(first bool) (wait time.Duration) {
 	return 0
 }
 
-// change shows what of m the menu has a place for.
+// change shows the parts of m that need no new menu.
 func (c *Controller) change(m Menu) {
 	diff := changes(c.menu.Items, m.Items)
 	if len(diff) > 0 {
@@ -156,7 +159,7 @@ func (c *Controller) change(m Menu) {
 	c.menu = Menu{Icon: m.Icon, Tooltip: m.Tooltip, Items: apply(c.menu.Items, diff)}
 }
 
-// click begins what an item means.
+// click starts an item's action.
 func (c *Controller) click(ctx context.Context, id string, acts *sync.WaitGroup) {
 	i, ok := shown(c.menu.Items)[id]
 	if !ok || i.Disabled || i.Do.Verb == Nothing {
@@ -177,7 +180,7 @@ func (c *Controller) click(ctx context.Context, id string, acts *sync.WaitGroup)
 	})
 }
 
-// finish takes an action's end in; it tells whether the menu is to end.
+// finish handles the end of an action; it reports whether the menu must end.
 func (c *Controller) finish(r result) (end bool) {
 	c.doing = slices.DeleteFunc(c.doing, func(a *Action) bool { return a == r.act })
 	if errors.Is(r.err, context.Canceled) {

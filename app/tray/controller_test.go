@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"ingot/app/feed"
-	"ingot/backend"
+	"ingot/backend/api"
+	"ingot/backend/client"
 )
 
 // told is a source of news that the test sends.
-type told struct{ news chan func(backend.Watcher) }
+type told struct{ news chan func(client.Watcher) }
 
-func (s told) Watch(ctx context.Context, w backend.Watcher) {
+func (s told) Watch(ctx context.Context, w client.Watcher) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -27,7 +28,7 @@ func (s told) Watch(ctx context.Context, w backend.Watcher) {
 	}
 }
 
-func (told) Status(context.Context, ...string) ([]backend.Row, error) { return nil, errors.New("no") }
+func (told) Status(context.Context, ...string) ([]api.Row, error) { return nil, errors.New("no") }
 
 // seen is a view that keeps what it was told.
 type seen struct {
@@ -92,7 +93,7 @@ func (*acts) Doing(Action) string { return "" }
 // scene runs a controller in a bubble of its own time.
 func scene(t *testing.T, play func(t *testing.T, s told, v *seen, a *acts, ended *bool)) {
 	synctest.Test(t, func(t *testing.T) {
-		s, v, a, ended := told{make(chan func(backend.Watcher))}, newSeen(), &acts{}, false
+		s, v, a, ended := told{make(chan func(client.Watcher))}, newSeen(), &acts{}, false
 		f := feed.New(s)
 		ctx, cancel := context.WithCancel(t.Context())
 		var work sync.WaitGroup
@@ -105,11 +106,11 @@ func scene(t *testing.T, play func(t *testing.T, s told, v *seen, a *acts, ended
 	})
 }
 
-func (s told) rows(rows ...backend.Row) {
-	s.news <- func(w backend.Watcher) { w.Snapshot(backend.Snapshot{Rows: rows}) }
+func (s told) rows(rows ...api.Row) {
+	s.news <- func(w client.Watcher) { w.Snapshot(api.Snapshot{Rows: rows}) }
 }
 
-func (s told) event(e backend.Event) { s.news <- func(w backend.Watcher) { w.Event(e) } }
+func (s told) event(e api.Event) { s.news <- func(w client.Watcher) { w.Event(e) } }
 
 // 500 changes a second of the menu's structure are few rebuilds, and the last
 // state is shown.
@@ -117,7 +118,7 @@ func TestStormOfChanges(t *testing.T) {
 	scene(t, func(t *testing.T, s told, v *seen, _ *acts, _ *bool) {
 		const seconds, perSecond = 4, 500
 		for i := range seconds * perSecond {
-			rows := make([]backend.Row, 1+i%7) // another structure each time
+			rows := make([]api.Row, 1+i%7) // another structure each time
 			for j := range rows {
 				rows[j].Target = fmt.Sprintf("t%d-%d", i, j)
 			}
@@ -128,7 +129,7 @@ func TestStormOfChanges(t *testing.T) {
 		if builds > 5*seconds || builds < seconds-1 {
 			t.Errorf("%d rebuilds in %d s", builds, seconds)
 		}
-		s.rows(backend.Row{Target: "last"})
+		s.rows(api.Row{Target: "last"})
 		time.Sleep(2 * rebuildPause)
 		if v.label("target/last") != "last · not built" {
 			t.Error("the last state is not shown")
@@ -139,12 +140,12 @@ func TestStormOfChanges(t *testing.T) {
 // Progress changes labels in place, a few times a second, and rebuilds nothing.
 func TestProgressInPlace(t *testing.T) {
 	scene(t, func(t *testing.T, s told, v *seen, _ *acts, _ *bool) {
-		s.rows(backend.Row{Target: "a"})
-		s.event(backend.Event{Kind: backend.EventStepStarted, Target: "a", Build: "1", Step: "kernel"})
+		s.rows(api.Row{Target: "a"})
+		s.event(api.Event{Kind: api.EventStepStarted, Target: "a", Build: "1", Step: "kernel"})
 		time.Sleep(3 * rebuildPause)
 		before, changed := v.counts()
 		for i := range 500 {
-			s.event(backend.Event{Kind: backend.EventProgress, Target: "a", Build: "1", Step: "kernel", Done: int64(i), Total: 499})
+			s.event(api.Event{Kind: api.EventProgress, Target: "a", Build: "1", Step: "kernel", Done: int64(i), Total: 499})
 			time.Sleep(2 * time.Millisecond)
 		}
 		time.Sleep(time.Second)
@@ -162,11 +163,11 @@ func TestProgressInPlace(t *testing.T) {
 // new comes when the menu is closed.
 func TestOpenMenuIsNotRebuilt(t *testing.T) {
 	scene(t, func(t *testing.T, s told, v *seen, _ *acts, _ *bool) {
-		s.rows(backend.Row{Target: "a"}, backend.Row{Target: "b"})
+		s.rows(api.Row{Target: "a"}, api.Row{Target: "b"})
 		time.Sleep(3 * rebuildPause)
 		v.opened <- struct{}{}
 		before, _ := v.counts()
-		s.rows(backend.Row{Target: "b", Boots: passed()}, backend.Row{Target: "c"})
+		s.rows(api.Row{Target: "b", Boots: passed()}, api.Row{Target: "c"})
 		time.Sleep(5 * time.Second)
 		if now, _ := v.counts(); now != before {
 			t.Error("the open menu was built anew")
@@ -182,7 +183,7 @@ func TestOpenMenuIsNotRebuilt(t *testing.T) {
 		}
 		// where nobody tells that it was closed, it counts as closed after a while
 		v.opened <- struct{}{}
-		s.rows(backend.Row{Target: "d"})
+		s.rows(api.Row{Target: "d"})
 		time.Sleep(openFor + rebuildPause)
 		if v.label("target/d") == "" {
 			t.Error("a menu stays open for ever")
@@ -193,7 +194,7 @@ func TestOpenMenuIsNotRebuilt(t *testing.T) {
 // A failed action is a line of the menu until it is clicked; Quit ends it.
 func TestClicks(t *testing.T) {
 	scene(t, func(t *testing.T, s told, v *seen, a *acts, ended *bool) {
-		s.rows(backend.Row{Target: "a"})
+		s.rows(api.Row{Target: "a"})
 		time.Sleep(3 * rebuildPause)
 		a.fail = errors.New("the disk is full:\nfree some space")
 		v.clicks <- "target/a/build"

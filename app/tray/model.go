@@ -1,10 +1,11 @@
-// Package tray is the menu behind the icon: what it says, when it changes, and
-// what a click does.
+// Package tray is the model of the menu of the tray icon: its items, when it is
+// redrawn, and what a click does.
 //
-// The menu is a pure function of what the feed knows (Render); it names each
-// item by what it stands for, so that a click means the same after a rebuild.
-// A Controller redraws it when news come, and hands clicks to an Actor. The
-// package knows nothing of systray: app/tray/native shows a Menu with it.
+// The menu is a pure function of the feed's state (Render). Each item has an id
+// that stays the same after the menu is built again, so a click on it has the
+// same effect. A Controller updates a View when the state changes, and passes
+// clicks to an Actor. The package does not import systray: app/tray/native
+// shows a Menu with it.
 package tray
 
 import (
@@ -13,13 +14,13 @@ import (
 
 	"ingot/app"
 	"ingot/app/feed"
-	"ingot/backend"
+	"ingot/backend/api"
 )
 
-// Icon is what the icon says.
+// Icon is the state that the icon shows.
 type Icon int
 
-// Icons. Working wins over Failed: it is what changes next.
+// Icons. If both apply, Working is shown rather than Failed.
 const (
 	Idle Icon = iota
 	Working
@@ -28,7 +29,7 @@ const (
 
 // Item is a line of the menu.
 type Item struct {
-	ID        string // what it stands for; unique in a menu, the same after a rebuild
+	ID        string // unique in a menu, the same after it is built again
 	Label     string
 	Disabled  bool
 	Check     bool // has a box
@@ -38,14 +39,14 @@ type Item struct {
 	Items     []Item
 }
 
-// Menu is all that is shown.
+// Menu is the whole menu with its icon.
 type Menu struct {
 	Icon    Icon
 	Tooltip string
 	Items   []Item
 }
 
-// Verb is what an action does.
+// Verb is the kind of an action.
 type Verb int
 
 // Verbs of actions.
@@ -62,27 +63,27 @@ const (
 	VMShell       // Arg: a VM's name; in a terminal
 	VMExport      // Arg: a VM's name
 	BuildIn       // Target, Arg: all steps, kernel and image in the VM Arg
-	AtLogin       // turn starting at login on or off
-	Dismiss       // take the error's line away
-	Quit          // end the menu; builds go on
+	AtLogin       // toggle start at login
+	Dismiss       // remove the error's line
+	Quit          // end the menu; builds continue
 	StopAll       // cancel all builds, then end the menu
 )
 
-// Action is what a click means.
+// Action is the effect of a click.
 type Action struct {
 	Verb        Verb
 	Target, Arg string
 }
 
-// Here is what the menu shows beside the feed's state.
+// Here is the state of the menu that is not part of the feed.
 type Here struct {
 	Error   string   // of the last action that failed
-	Doing   []string // actions under way that are no builds
+	Doing   []string // actions in progress that are not builds
 	AtLogin bool
 	NoLogin bool // this desktop cannot start programs at login
 }
 
-// Render makes the menu.
+// Render returns the menu for a state.
 func Render(s feed.State, h Here) Menu {
 	c := count(s)
 	m := Menu{Icon: c.icon(s), Tooltip: "Ingot: " + summary(s, c)}
@@ -124,8 +125,8 @@ func (m *Menu) add(i Item) { m.Items = append(m.Items, i) }
 
 func (m *Menu) separate(id string) { m.add(Item{ID: "-" + id, Separator: true}) }
 
-// buildItem is a build that runs or waits. A build can be cancelled only
-// through an owner.
+// buildItem returns the item of a running or waiting build. A build can only be
+// cancelled while an owner is connected.
 func buildItem(b feed.Build, live bool) Item {
 	id := "build/" + b.ID
 	return Item{ID: id, Label: app.Line(buildLine(b)), Items: []Item{
@@ -146,7 +147,7 @@ func buildLine(b feed.Build) string {
 	return join(b.Target, cmp.Or(b.Step, "begins"), percent, left(b.ETA))
 }
 
-// quitItem asks only when there is something to ask.
+// quitItem asks for confirmation only if builds are running.
 func quitItem(builds int) Item {
 	if builds == 0 {
 		return Item{ID: "quit", Label: "Quit Ingot", Do: Action{Verb: Quit}}
@@ -162,7 +163,7 @@ func quitItem(builds int) Item {
 	}}
 }
 
-// counts are what the summary says.
+// counts are the numbers in the summary.
 type counts struct{ building, waiting, proven, failed int }
 
 func count(s feed.State) counts {
@@ -175,10 +176,10 @@ func count(s feed.State) counts {
 		}
 	}
 	for _, r := range s.Rows {
-		if r.Boots.State == backend.Passed {
+		if r.Boots.State == api.Passed {
 			c.proven++
 		}
-		if _, failed := app.CellIn(r, backend.Failed); failed {
+		if _, failed := app.CellIn(r, api.Failed); failed {
 			c.failed++
 		}
 	}
@@ -205,7 +206,7 @@ func (c counts) icon(s feed.State) Icon {
 	return Idle
 }
 
-// summary is the first line: what holds, or why that is not known.
+// summary returns the first line: the state, or why it is unknown.
 func summary(s feed.State, c counts) string {
 	switch {
 	case s.Live && len(s.Rows) == 0:

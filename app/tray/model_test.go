@@ -6,17 +6,18 @@ import (
 	"time"
 
 	"ingot/app/feed"
-	"ingot/backend"
+	"ingot/backend/api"
+	"ingot/backend/vm"
 )
 
-func passed() backend.Cell { return backend.Cell{State: backend.Passed} }
+func passed() api.Cell { return api.Cell{State: api.Passed} }
 
-func proven(name string) backend.Row {
-	return backend.Row{Target: name, Title: "A title", Configured: passed(), Guest: passed(), Kernel: passed(), Exported: passed(), Boots: passed(), Published: passed()}
+func proven(name string) api.Row {
+	return api.Row{Target: name, Title: "A title", Configured: passed(), Guest: passed(), Kernel: passed(), Exported: passed(), Boots: passed(), Published: passed()}
 }
 
 func building(target, id string) feed.Build {
-	return feed.Build{ActiveBuild: backend.ActiveBuild{ID: id, Target: target, Started: time.Unix(9, 0), Step: "kernel"}, Done: 42, Total: 100, ETA: 150 * time.Second}
+	return feed.Build{ActiveBuild: api.ActiveBuild{ID: id, Target: target, Started: time.Unix(9, 0), Step: "kernel"}, Done: 42, Total: 100, ETA: 150 * time.Second}
 }
 
 // outline prints a menu as a person sees it.
@@ -44,12 +45,12 @@ func outline(items []Item, indent string) string {
 
 func TestRender(t *testing.T) {
 	s := feed.State{Live: true,
-		Rows: []backend.Row{
+		Rows: []api.Row{
 			proven("good"),
-			{Target: "bad", Configured: passed(), Kernel: passed(), Exported: passed(), Boots: backend.Cell{State: backend.Failed, Cause: "kernel.no-init"}},
-			{Target: "broken", Configured: backend.Cell{State: backend.Failed, Cause: "config.invalid", Message: "/c/broken.yaml:4: no such key"}},
+			{Target: "bad", Configured: passed(), Kernel: passed(), Exported: passed(), Boots: api.Cell{State: api.Failed, Cause: "kernel.no-init"}},
+			{Target: "broken", Configured: api.Cell{State: api.Failed, Cause: "config.invalid", Message: "/c/broken.yaml:4: no such key"}},
 		},
-		Builds: []feed.Build{building("good", "7f3a"), {ActiveBuild: backend.ActiveBuild{ID: "8", Target: "bad"}}},
+		Builds: []feed.Build{building("good", "7f3a"), {ActiveBuild: api.ActiveBuild{ID: "8", Target: "bad"}}},
 	}
 	want := `1 building · 1 waiting · 1 proven · 2 failed (off)
 ✗ good: no such thing
@@ -145,7 +146,7 @@ Quit Ingot: 2 builds run
 }
 
 func TestSummaryAndIcon(t *testing.T) {
-	failed := backend.Row{Target: "f", Kernel: backend.Cell{State: backend.Failed}}
+	failed := api.Row{Target: "f", Kernel: api.Cell{State: api.Failed}}
 	for _, c := range []struct {
 		name  string
 		state feed.State
@@ -153,11 +154,11 @@ func TestSummaryAndIcon(t *testing.T) {
 		icon  Icon
 	}{
 		{"before any news", feed.State{}, "Connecting…", Idle},
-		{"nothing yet", feed.State{Live: true, Rows: []backend.Row{{Target: "a"}}}, "nothing proven yet", Idle},
+		{"nothing yet", feed.State{Live: true, Rows: []api.Row{{Target: "a"}}}, "nothing proven yet", Idle},
 		{"no targets", feed.State{Live: true}, "no targets", Idle},
-		{"as the issue has it", feed.State{Live: true, Builds: []feed.Build{building("a", "1"), building("b", "2")}, Rows: []backend.Row{proven("1"), proven("2"), proven("3"), proven("4"), proven("5"), failed}}, "2 building · 5 proven · 1 failed", Working},
-		{"failed", feed.State{Live: true, Rows: []backend.Row{proven("a"), failed}}, "1 proven · 1 failed", Failed},
-		{"owner gone", feed.State{Problem: "no owner runs: dial\nerror", Rows: []backend.Row{proven("a")}, Builds: []feed.Build{building("a", "1")}}, "Not connected: no owner runs: dial error", Failed},
+		{"as the issue has it", feed.State{Live: true, Builds: []feed.Build{building("a", "1"), building("b", "2")}, Rows: []api.Row{proven("1"), proven("2"), proven("3"), proven("4"), proven("5"), failed}}, "2 building · 5 proven · 1 failed", Working},
+		{"failed", feed.State{Live: true, Rows: []api.Row{proven("a"), failed}}, "1 proven · 1 failed", Failed},
+		{"owner gone", feed.State{Problem: "no owner runs: dial\nerror", Rows: []api.Row{proven("a")}, Builds: []feed.Build{building("a", "1")}}, "Not connected: no owner runs: dial error", Failed},
 	} {
 		m := Render(c.state, Here{})
 		if m.Items[0].Label != c.want || m.Icon != c.icon || !m.Items[0].Disabled {
@@ -168,7 +169,7 @@ func TestSummaryAndIcon(t *testing.T) {
 
 // A click's meaning, by the item's ID.
 func TestActions(t *testing.T) {
-	s := feed.State{Live: true, Rows: []backend.Row{proven("good"), {Target: "other", Exported: passed()}}, Builds: []feed.Build{building("good", "7f3a")}}
+	s := feed.State{Live: true, Rows: []api.Row{proven("good"), {Target: "other", Exported: passed()}}, Builds: []feed.Build{building("good", "7f3a")}}
 	items := shown(Render(s, Here{}).Items)
 	for id, want := range map[string]Action{
 		"target/other/build":     {Build, "other", ""},
@@ -210,11 +211,11 @@ func TestLeft(t *testing.T) {
 
 // The VMs stand below the targets, with what can be done to each as it is.
 func TestRenderVMs(t *testing.T) {
-	s := feed.State{Live: true, Rows: []backend.Row{proven("good"), proven("other")}, Builds: []feed.Build{building("other", "7f3a")}, VMs: []backend.VM{
-		{Name: "forge", Status: backend.VMRunning, Phase: backend.VMReady, Arch: "arm64", VMType: "vz", CPUs: 4, MemBytes: 4 << 30, DiskBytes: 100 << 30, DiskAllocated: 7 << 30},
-		{Name: "boots", Status: backend.VMRunning, Phase: backend.VMStarting, Arch: "arm64", VMType: "qemu"},
-		{Name: "off", Status: backend.VMStopped, Problem: "an odd disk"},
-		{Name: "wreck", Status: backend.VMBroken, Problem: "no lima.yaml"},
+	s := feed.State{Live: true, Rows: []api.Row{proven("good"), proven("other")}, Builds: []feed.Build{building("other", "7f3a")}, VMs: []vm.Instance{
+		{Name: "forge", Status: vm.Running, Phase: vm.Ready, Arch: "arm64", VMType: "vz", CPUs: 4, MemBytes: 4 << 30, DiskBytes: 100 << 30, DiskAllocated: 7 << 30},
+		{Name: "boots", Status: vm.Running, Phase: vm.Starting, Arch: "arm64", VMType: "qemu"},
+		{Name: "off", Status: vm.Stopped, Problem: "an odd disk"},
+		{Name: "wreck", Status: vm.Broken, Problem: "no lima.yaml"},
 	}}
 	want := `VMs · 2 of 4 running
   forge · ready

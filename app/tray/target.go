@@ -5,12 +5,12 @@ import (
 
 	"ingot/app"
 	"ingot/app/feed"
-	"ingot/backend"
+	"ingot/backend/api"
 )
 
-// targetItem is a target with its reality and what can be done with it. What
-// needs an owner stays enabled without one: a submission starts it.
-func targetItem(r backend.Row, s feed.State) Item {
+// targetItem returns the item of a target with its cells and actions. An action
+// that needs an owner stays enabled without one, since a submission starts it.
+func targetItem(r api.Row, s feed.State) Item {
 	id := "target/" + r.Target
 	it := Item{ID: id, Label: app.Line(join(r.Target, app.Verdict(r)))}
 	if r.Title != "" {
@@ -19,10 +19,10 @@ func targetItem(r backend.Row, s feed.State) Item {
 	ready := true
 	for _, c := range r.Cells() {
 		it.Items = append(it.Items, Item{ID: id + "/" + c.Name, Label: app.Line(cellLine(c.Name, c.Cell)), Disabled: true})
-		ready = ready && c.Cell.State == backend.Passed
+		ready = ready && c.Cell.State == api.Passed
 	}
-	broken := r.Configured.State == backend.Failed && !staleLock(r)
-	exported := r.Exported.State == backend.Passed
+	broken := r.Configured.State == api.Failed && !staleLock(r)
+	exported := r.Exported.State == api.Passed
 	act := func(name, label string, enabled bool, do Action) {
 		it.Items = append(it.Items, Item{ID: id + "/" + name, Label: label, Disabled: !enabled, Do: do})
 	}
@@ -34,11 +34,11 @@ func targetItem(r backend.Row, s feed.State) Item {
 	}
 	act("boot", "Boot Test", exported, Action{Verb: BootTest, Target: r.Target})
 	export := Item{ID: id + "/export", Label: "Export", Disabled: !exported}
-	for _, f := range backend.Formats {
+	for _, f := range api.Formats {
 		export.Items = append(export.Items, Item{ID: id + "/export/" + f, Label: f, Disabled: !exported, Do: Action{Verb: Export, Target: r.Target, Arg: f}})
 	}
 	it.Items = append(it.Items, export)
-	act("publish", "Publish", exported && r.Boots.State == backend.Passed, Action{Verb: Publish, Target: r.Target})
+	act("publish", "Publish", exported && r.Boots.State == api.Passed, Action{Verb: Publish, Target: r.Target})
 	act("show", "Show Artifact", exported, Action{Verb: Window, Target: r.Target, Arg: app.RouteArtifact(r.Target)})
 	if !ready {
 		act("why", "Why Not Ready…", true, Action{Verb: Window, Target: r.Target, Arg: app.RouteRow(r.Target)})
@@ -46,9 +46,9 @@ func targetItem(r backend.Row, s feed.State) Item {
 	return it
 }
 
-// staleLock tells whether the recipe is well and only its lock is to be
-// renewed, which a build does by itself.
-func staleLock(r backend.Row) bool { return r.Configured.Cause == "config.lock-stale" }
+// staleLock reports whether the recipe is valid and only its lock must be
+// renewed, which a build does.
+func staleLock(r api.Row) bool { return r.Configured.Cause == "config.lock-stale" }
 
 func activeOf(s feed.State, target string) (feed.Build, bool) {
 	for _, b := range s.Builds {
@@ -59,22 +59,22 @@ func activeOf(s feed.State, target string) (feed.Build, bool) {
 	return feed.Build{}, false
 }
 
-// marks stand before a cell's name.
-var marks = map[backend.State]string{backend.Unknown: "–", backend.Running: "…", backend.Passed: "✓", backend.Failed: "✗", backend.Cancelled: "⊘", backend.Stale: "≠"}
+// marks precede the names of cells.
+var marks = map[api.State]string{api.Unknown: "–", api.Running: "…", api.Passed: "✓", api.Failed: "✗", api.Cancelled: "⊘", api.Stale: "≠"}
 
-// cellLine is a cell as text.
-func cellLine(name string, c backend.Cell) string {
+// cellLine returns a cell as text.
+func cellLine(name string, c api.Cell) string {
 	head := marks[c.State] + " " + name
 	switch c.State {
-	case backend.Passed:
+	case api.Passed:
 		if c.Note != "" {
 			return head + " (" + c.Note + ")"
 		}
 		return head
-	case backend.Unknown:
+	case api.Unknown:
 		return head + ": not yet"
-	case backend.Running:
+	case api.Running:
 		return head + ": running"
 	}
-	return head + ": " + cmp.Or(app.Place(c.Message), c.Cause, c.State.String())
+	return head + ": " + cmp.Or(app.ShortPath(c.Message), c.Cause, c.State.String())
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// left says how long something still takes, coarsely enough not to jump.
+// left formats a remaining time, coarsely enough to change rarely.
 func left(d time.Duration) string {
 	switch {
 	case d <= 0:
@@ -19,7 +19,7 @@ func left(d time.Duration) string {
 	return fmt.Sprintf("%d h %d min left", int(d/time.Hour), int(d%time.Hour/time.Minute))
 }
 
-// join puts the parts that are not empty together.
+// join joins the parts that are not empty.
 func join(parts ...string) string {
 	var have []string
 	for _, p := range parts {

@@ -5,14 +5,14 @@ import (
 
 	"ingot/app"
 	"ingot/app/feed"
-	"ingot/backend"
+	"ingot/backend/vm"
 )
 
-// vmsItem is the user's Lima instances.
+// vmsItem returns the item for the user's Lima instances.
 func vmsItem(s feed.State) Item {
 	running := 0
 	for _, v := range s.VMs {
-		if v.Status == backend.VMRunning {
+		if v.Status == vm.Running {
 			running++
 		}
 	}
@@ -24,23 +24,24 @@ func vmsItem(s feed.State) Item {
 	return it
 }
 
-// vmItem is one of them with what can be done with it as it is.
-func vmItem(v backend.VM, s feed.State) Item {
+// vmItem returns the item of one instance, with the actions that its state
+// allows.
+func vmItem(v vm.Instance, s feed.State) Item {
 	id := "vm/" + v.Name
 	it := Item{ID: id, Label: app.Line(join(v.Name, app.VMState(v)))}
 	act := func(name, label string, enabled bool, do Action) {
 		it.Items = append(it.Items, Item{ID: id + "/" + name, Label: label, Disabled: !enabled, Do: do})
 	}
-	runs, ready := v.Status == backend.VMRunning, v.Status == backend.VMRunning && v.Phase == backend.VMReady
+	runs, ready := v.Status == vm.Running, v.Status == vm.Running && v.Phase == vm.Ready
 	act("is", app.Line(app.VMLine(v)), false, Action{})
 	if runs {
 		act("stop", "Stop", true, Action{Verb: VMStop, Arg: v.Name})
 	} else {
-		act("start", "Start", v.Status == backend.VMStopped, Action{Verb: VMStart, Arg: v.Name})
+		act("start", "Start", v.Status == vm.Stopped, Action{Verb: VMStart, Arg: v.Name})
 	}
 	act("shell", "Open Shell", runs, Action{Verb: VMShell, Arg: v.Name})
-	// one that runs without QEMU has to be stopped for it: `ingot vm export` says so
-	act("export", "Export", v.Status != backend.VMBroken, Action{Verb: VMExport, Arg: v.Name})
+	// an instance without QEMU must be stopped first; `ingot vm export` reports that
+	act("export", "Export", v.Status != vm.Broken, Action{Verb: VMExport, Arg: v.Name})
 	here := Item{ID: id + "/build", Label: "Build Here", Disabled: !ready}
 	for _, r := range s.Rows {
 		_, busy := activeOf(s, r.Target)

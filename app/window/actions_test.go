@@ -13,25 +13,27 @@ import (
 	"fyne.io/fyne/v2/test"
 	"fyne.io/fyne/v2/widget"
 
-	"ingot/backend"
+	"ingot/backend/api"
+	"ingot/backend/client"
+	"ingot/backend/status"
 )
 
 const buildID = "20260102-000000-abcd"
 
-func cell(s backend.State, cause string) backend.Cell {
-	return backend.Cell{State: s, Cause: cause, At: time.Unix(1.8e9, 0)}
+func cell(s api.State, cause string) api.Cell {
+	return api.Cell{State: s, Cause: cause, At: time.Unix(1.8e9, 0)}
 }
 
 // acted is a home with one target in each state.
-func acted() (*played, backend.Snapshot) {
-	booted := cell(backend.Passed, "")
+func acted() (*played, api.Snapshot) {
+	booted := cell(api.Passed, "")
 	booted.Evidence = "proof-1"
-	rows := []backend.Row{
-		{Target: "good", Title: "Good", Exported: cell(backend.Passed, ""), Boots: booted},
-		{Target: "bad", Title: "Bad", Exported: cell(backend.Passed, ""), Boots: cell(backend.Failed, "kernel.hang")},
+	rows := []api.Row{
+		{Target: "good", Title: "Good", Exported: cell(api.Passed, ""), Boots: booted},
+		{Target: "bad", Title: "Bad", Exported: cell(api.Passed, ""), Boots: cell(api.Failed, "kernel.hang")},
 	}
-	p := &played{news: make(chan func(backend.Watcher)), ledger: &ledger{rows: rows, arts: []backend.ArtifactInfo{{Target: "good", Name: "good.qcow2", Path: "/x/good.qcow2", SHA256: strings.Repeat("a", 64), Boots: backend.Passed, Proof: "proof-1", Template: "http://x/lima.yaml"}}}}
-	return p, backend.Snapshot{Rows: rows}
+	p := &played{news: make(chan func(client.Watcher)), ledger: &ledger{rows: rows, arts: []status.ArtifactInfo{{Target: "good", Name: "good.qcow2", Path: "/x/good.qcow2", SHA256: strings.Repeat("a", 64), Boots: api.Passed, Proof: "proof-1", Template: "http://x/lima.yaml"}}}}
+	return p, api.Snapshot{Rows: rows}
 }
 
 // Every action reaches the backend or the desktop.
@@ -56,7 +58,7 @@ func TestActions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p, news := acted()
 			vmsHere(p, &news)
-			news.Owner.Builds = []backend.ActiveBuild{{ID: buildID, Target: "good", Started: time.Unix(1, 0), Step: "kernel"}}
+			news.Owner.Builds = []api.ActiveBuild{{ID: buildID, Target: "good", Started: time.Unix(1, 0), Step: "kernel"}}
 			s := shown(t, p, c.route, news)
 			s.until("targets")
 			if c.route == "artifacts" {
@@ -74,7 +76,7 @@ func TestActionFails(t *testing.T) {
 	s := shown(t, p, "reality/good", news)
 	s.until("good")
 	p.mu.Lock()
-	p.fail = &backend.RemoteError{Msg: "the disk is full", Cause: "guest.no-space", Fix: "make room"}
+	p.fail = &api.RemoteError{Msg: "the disk is full", Cause: "guest.no-space", Fix: "make room"}
 	p.mu.Unlock()
 	s.tap("Build")
 	s.until("the disk is full – make room")
@@ -131,7 +133,7 @@ func TestDragOut(t *testing.T) {
 		c.DragEnd()
 	})
 	s.asked(p, "drag good.qcow2")
-	s.until("good.qcow2 was handed out")
+	s.until("good.qcow2 was copied")
 	if got := strings.Join(p.notes(), "; "); got != "hand out good.qcow2; drag good.qcow2" {
 		t.Error(got)
 	}
@@ -157,7 +159,7 @@ func TestDropIn(t *testing.T) {
 	s.until("serial.log: kernel.")
 	s.until("no such file")
 	s.until("is a directory")
-	if s.Route().Page != pageNotary {
+	if s.Route().Page != pageCheck {
 		t.Errorf("the window is at %s", s.Route())
 	}
 	p.mu.Lock()
@@ -172,12 +174,12 @@ func TestOwnerGone(t *testing.T) {
 	p, news := acted()
 	s := shown(t, p, "reality", news)
 	s.until("0 building · 1 proven · 1 failed · 2 targets")
-	p.tell(func(w backend.Watcher) { w.Gone(errors.New("version 2, not 1\x1b[31m")) })
+	p.play(func(w client.Watcher) { w.Gone(errors.New("version 2, not 1\x1b[31m")) })
 	s.until("No connection: version 2, not 1")
 	if !strings.Contains(s.texts(), "good") {
 		t.Error("the rows are gone")
 	}
-	p.tell(func(w backend.Watcher) { w.Snapshot(news) })
+	p.play(func(w client.Watcher) { w.Snapshot(news) })
 	s.until("0 building · 1 proven · 1 failed · 2 targets")
 }
 
@@ -204,7 +206,7 @@ func TestNotificationsOff(t *testing.T) {
 			s.until("Notifications")
 			s.on(func() {
 				s.walk(func(o fyne.CanvasObject) {
-					if c, ok := o.(*widget.Check); ok && strings.HasPrefix(c.Text, "Tell of builds") {
+					if c, ok := o.(*widget.Check); ok && strings.HasPrefix(c.Text, "Show a notification") {
 						if c.Checked == quiet {
 							t.Errorf("checked %v", c.Checked)
 						}
@@ -217,18 +219,18 @@ func TestNotificationsOff(t *testing.T) {
 	}
 }
 
-// The team's workers are listed, with those whose evidence does not count; without
+// The team's workers are listed, with those whose evidence is not accepted; without
 // a team it says how there can be one.
 func TestTeamOfSettings(t *testing.T) {
 	t.Run("none", func(t *testing.T) {
 		p, news := acted()
-		shown(t, p, "settings", news).until("team.nats in config.yaml names a server")
+		shown(t, p, "settings", news).until("set team.nats in config.yaml")
 	})
 	p, news := acted()
 	p.settings = Settings{Team: "tls://nats.example.org"}
-	p.workers = []Worker{{backend.WorkerInfo{Host: "forge", Builds: []string{"arm64"}, Slots: 2, Running: []string{"b"}, Seen: time.Now()}, true}, {WorkerInfo: backend.WorkerInfo{Host: "stranger"}}}
+	p.workers = []Worker{{api.WorkerInfo{Host: "forge", Builds: []string{"arm64"}, Slots: 2, Running: []string{"b"}, Seen: time.Now()}, true}, {WorkerInfo: api.WorkerInfo{Host: "stranger"}}}
 	s := shown(t, p, "settings", news)
-	for _, text := range []string{"tls://nats.example.org", "forge", "builds arm64; 1 of 2 builds", "stranger", "its evidence does not count here"} {
+	for _, text := range []string{"tls://nats.example.org", "forge", "builds arm64; 1 of 2 builds", "stranger", "its evidence is not accepted"} {
 		s.until(text)
 	}
 }

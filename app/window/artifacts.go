@@ -12,26 +12,27 @@ import (
 	"fyne.io/fyne/v2/widget"
 
 	"ingot/app/feed"
-	"ingot/backend"
+	"ingot/backend/api"
+	"ingot/backend/status"
 )
 
-// artifacts shows the exported files as cards to be dragged out.
+// artifacts shows the exported files as cards that can be dragged out.
 type artifacts struct {
 	w     *Window
 	want  string
 	cards *fyne.Container
-	have  []backend.ArtifactInfo
+	have  []status.ArtifactInfo
 	drawn bool
-	read  *reading[[]backend.ArtifactInfo]
+	read  *reading[[]status.ArtifactInfo]
 	all   fyne.CanvasObject
 }
 
 func newArtifacts(w *Window, r Route) view {
 	v := &artifacts{w: w, want: r.arg(0), cards: container.NewVBox()}
 	v.all = container.NewVScroll(v.cards)
-	v.read = &reading[[]backend.ArtifactInfo]{w: w, read: w.backend.Artifacts, show: func(have []backend.ArtifactInfo, err error) {
+	v.read = &reading[[]status.ArtifactInfo]{w: w, read: w.backend.Artifacts, show: func(have []status.ArtifactInfo, err error) {
 		if err != nil {
-			w.say(err, "")
+			w.showStatus(err, "")
 			return
 		}
 		v.draw(have)
@@ -42,12 +43,12 @@ func newArtifacts(w *Window, r Route) view {
 func (v *artifacts) object() fyne.CanvasObject { return v.all }
 func (v *artifacts) leave()                    { v.read.leave() }
 
-// update reads the artifacts again: a digest that is known costs nothing.
+// update reads the artifacts again; cached digests make that fast.
 func (v *artifacts) update(feed.State) { v.read.start() }
 
-func (v *artifacts) draw(have []backend.ArtifactInfo) {
+func (v *artifacts) draw(have []status.ArtifactInfo) {
 	if v.drawn && slices.Equal(v.have, have) {
-		return // a card under the pointer is left alone
+		return // do not replace a card below the pointer
 	}
 	v.have, v.drawn = have, true
 	v.cards.Objects = nil
@@ -62,26 +63,26 @@ func (v *artifacts) draw(have []backend.ArtifactInfo) {
 	v.cards.Refresh()
 }
 
-// card is one artifact: its face can be dragged into a file manager.
+// card is one artifact. It can be dragged into a file manager.
 type card struct {
 	widget.BaseWidget
 	w        *Window
-	info     backend.ArtifactInfo
+	info     status.ArtifactInfo
 	inside   fyne.CanvasObject
 	moved    float32
 	dragging bool
 }
 
-func newCard(w *Window, a backend.ArtifactInfo) *card {
+func newCard(w *Window, a status.ArtifactInfo) *card {
 	c := &card{w: w, info: a}
 	name := widget.NewLabel(clean(a.Name))
 	name.TextStyle.Bold = true
 	name.Truncation = fyne.TextTruncateEllipsis
 	state, badge := a.Boots, "boots: "+a.Boots.String()
 	if a.Problem != "" {
-		state, badge = backend.Failed, a.Problem
+		state, badge = api.Failed, a.Problem
 	}
-	facts := size(a.Size) + " (" + size(a.Allocated) + " on disk) · SHA-256 " + short(a.SHA256) + " · " + moment(a.At)
+	facts := size(a.Size) + " (" + size(a.Allocated) + " on disk) · SHA-256 " + short(a.SHA256) + " · " + formatTime(a.At)
 	if a.URL != "" {
 		facts += " · published"
 		if a.Local {
@@ -91,7 +92,7 @@ func newCard(w *Window, a backend.ArtifactInfo) *card {
 	detail := widget.NewLabel(clean(facts))
 	detail.Truncation = fyne.TextTruncateEllipsis
 	bar := container.NewHBox(
-		widget.NewButtonWithIcon("Show in folder", theme.FolderOpenIcon(), func() { w.say(w.desktop.Reveal(a.Path), "") }),
+		widget.NewButtonWithIcon("Show in folder", theme.FolderOpenIcon(), func() { w.showStatus(w.desktop.Reveal(a.Path), "") }),
 		widget.NewButton("Copy SHA-256", func() { w.copy(a.SHA256) }),
 	)
 	if a.Template != "" {
@@ -100,7 +101,7 @@ func newCard(w *Window, a backend.ArtifactInfo) *card {
 	if a.Proof != "" {
 		bar.Add(widget.NewButton("Proof", func() { w.Go(Route{pageEvidence, []string{a.Proof}}) }))
 	}
-	bar.Add(widget.NewSelect(backend.Formats, func(format string) { w.exportAs(a, format) }))
+	bar.Add(widget.NewSelect(api.Formats, func(format string) { w.exportAs(a, format) }))
 	bar.Objects[len(bar.Objects)-1].(*widget.Select).PlaceHolder = "Export as…"
 	face := container.NewBorder(nil, nil, widget.NewIcon(theme.FileIcon()), container.NewHBox(widget.NewIcon(icon(state)), widget.NewLabel(clean(badge))), name)
 	c.inside = widget.NewCard("", "", container.NewVBox(face, detail, bar))
@@ -116,18 +117,18 @@ func (c *card) CreateRenderer() fyne.WidgetRenderer {
 // Fyne's units.
 const dragThreshold = 6
 
-// Dragged starts the desktop's own drag while the pointer is still on the card.
+// Dragged starts the desktop's drag while the pointer is still on the card.
 func (c *card) Dragged(e *fyne.DragEvent) {
 	c.moved += abs(e.Dragged.DX) + abs(e.Dragged.DY)
 	if c.dragging || c.moved < dragThreshold {
 		return
 	}
 	c.dragging = true
-	ended := func(taken bool, err error) {
+	ended := func(accepted bool, err error) {
 		c.w.main(func() {
 			c.dragging = false
-			if taken || err != nil {
-				c.w.say(err, c.info.Name+" was handed out")
+			if accepted || err != nil {
+				c.w.showStatus(err, c.info.Name+" was copied")
 			}
 		})
 	}
@@ -147,26 +148,26 @@ func abs(f float32) float32 { return max(f, -f) }
 
 func (w *Window) copy(text string) {
 	fyne.CurrentApp().Clipboard().SetContent(text)
-	w.say(nil, "copied: "+text)
+	w.showStatus(nil, "copied: "+text)
 }
 
-// exportAs asks where to and writes the disk in a format.
-func (w *Window) exportAs(a backend.ArtifactInfo, format string) {
+// exportAs asks for a file and writes the disk in a format.
+func (w *Window) exportAs(a status.ArtifactInfo, format string) {
 	w.saveAs(a.Target+"."+format, func(dst string) {
-		w.say(nil, "writing "+dst)
+		w.showStatus(nil, "writing "+dst)
 		w.do(func(ctx context.Context) error {
 			return w.backend.Export(ctx, a.Target, format, dst, func(int64, int64) {})
-		}, func(err error) { w.say(err, "wrote "+dst) })
+		}, func(err error) { w.showStatus(err, "wrote "+dst) })
 	})
 }
 
-// saveAs asks for the file that an export is to write.
+// saveAs asks for the file that an export writes.
 func (w *Window) saveAs(name string, write func(dst string)) {
 	d := dialog.NewFileSave(func(to fyne.URIWriteCloser, err error) {
 		if err != nil || to == nil {
-			return // nothing was chosen
+			return // no file was selected
 		}
-		_ = to.Close() // the export writes the file anew, under its name when it is whole
+		_ = to.Close() // the export replaces the file when it is complete
 		write(to.URI().Path())
 	}, w.Window)
 	d.SetFileName(name)

@@ -13,10 +13,10 @@ import (
 	"fyne.io/fyne/v2/widget"
 
 	"ingot/app/feed"
-	"ingot/backend"
+	"ingot/backend/api"
 )
 
-// buildView is one build.
+// buildView shows one build.
 type buildView struct {
 	w          *Window
 	target, id string
@@ -34,9 +34,9 @@ type buildView struct {
 
 // written is what a build has written so far.
 type written struct {
-	events []backend.Event
+	events []api.Event
 	logs   []string
-	newest int // of logs; -1 for none
+	newest int // index in logs of the log written last; -1 if there is none
 }
 
 func newBuildView(w *Window, target, id string) *buildView {
@@ -44,9 +44,9 @@ func newBuildView(w *Window, target, id string) *buildView {
 	v.result.Wrapping = fyne.TextWrapWord
 	v.result.Selectable = true
 	v.cancel = widget.NewButtonWithIcon("Cancel", theme.CancelIcon(), func() {
-		w.do(func(ctx context.Context) error { return w.backend.Cancel(ctx, id) }, func(err error) { w.say(err, "build "+id+" is being cancelled") })
+		w.do(func(ctx context.Context) error { return w.backend.Cancel(ctx, id) }, func(err error) { w.showStatus(err, "build "+id+" is being cancelled") })
 	})
-	again := widget.NewButtonWithIcon("Build again", theme.ViewRefreshIcon(), func() { w.submit(backend.Submission{Target: target}) })
+	again := widget.NewButtonWithIcon("Build again", theme.ViewRefreshIcon(), func() { w.submit(api.Submission{Target: target}) })
 	head := widget.NewLabel(clean(target) + " · " + id)
 	head.TextStyle.Bold = true
 	v.files = widget.NewSelect(nil, func(string) { v.open(v.files.SelectedIndex()) })
@@ -105,7 +105,7 @@ func (v *buildView) draw(got written, err error) {
 	} else {
 		v.cancel.Disable()
 	}
-	if err != nil && !live { // of one that waits nothing is written yet
+	if err != nil && !live { // a waiting build has written nothing
 		v.result.SetText(clean(err.Error()))
 		return
 	}
@@ -116,11 +116,11 @@ func (v *buildView) draw(got written, err error) {
 	v.result.SetText(ending(got.events, live))
 	v.pickLog(got, live)
 	v.top.Refresh()
-	v.all.Refresh() // its parts have other heights now
+	v.all.Refresh() // the heights of its parts have changed
 }
 
-// pickLog offers the logs there are and shows the one that was written last: at
-// first, and when another comes while the build runs.
+// pickLog fills the selection of logs. It shows the log written last, the first
+// time and, while the build is running, whenever another one becomes the last.
 func (v *buildView) pickLog(got written, live bool) {
 	if slices.Equal(got.logs, v.paths) {
 		return
@@ -136,8 +136,7 @@ func (v *buildView) pickLog(got written, live bool) {
 	}
 }
 
-// newestLog is the place of the log that was written last, -1 where all are
-// empty.
+// newestLog returns the index of the log written last, or -1 if all are empty.
 func newestLog(paths []string) int {
 	at, when := -1, time.Time{}
 	for i, p := range paths {

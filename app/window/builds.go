@@ -11,18 +11,19 @@ import (
 	"fyne.io/fyne/v2/widget"
 
 	"ingot/app/feed"
-	"ingot/backend"
+	"ingot/backend/api"
+	"ingot/backend/status"
 )
 
-// builds lists the builds that run, wait and have ended, and shows one: its
-// steps, its logs, why it failed.
+// builds lists running, waiting and ended builds, and shows one of them: its
+// steps, its logs, and why it failed.
 type builds struct {
 	w      *Window
-	want   Route // the build that was asked for
+	want   Route // the requested build
 	list   *widget.List
-	items  []buildItem // those that run or wait, then those that have ended
+	items  []buildItem // running and waiting builds, then ended ones
 	ended  []buildItem
-	known  []backend.Row // when the ended ones were read
+	known  []api.Row // the rows when the ended builds were read
 	read   *reading[[]buildItem]
 	shown  string // id
 	detail *fyne.Container
@@ -33,7 +34,7 @@ type builds struct {
 // buildItem is a line of the list.
 type buildItem struct {
 	id, target string
-	state      backend.State
+	state      api.State
 	text       string
 }
 
@@ -62,7 +63,7 @@ func newBuilds(w *Window, r Route) view {
 	v.all = split
 	v.read = &reading[[]buildItem]{w: w, read: v.readEnded, show: func(ended []buildItem, err error) {
 		if err != nil {
-			w.say(err, "")
+			w.showStatus(err, "")
 		}
 		v.ended = ended
 		v.draw(w.feed.State())
@@ -79,11 +80,11 @@ func (v *builds) leave() {
 	}
 }
 
-// endedShown is how many ended builds of a target are listed.
+// endedShown is the number of ended builds listed per target.
 const endedShown = 10
 
-// update draws the builds at work; the ended ones are read again when a row has
-// changed, since then one may have come to them.
+// update draws the active builds. If a row has changed, it reads the ended
+// builds again, since there may be a new one.
 func (v *builds) update(s feed.State) {
 	if !slices.Equal(v.known, s.Rows) {
 		v.known = s.Rows
@@ -100,17 +101,17 @@ func (v *builds) readEnded(context.Context) ([]buildItem, error) {
 		list, err := v.w.backend.Builds(r.Target)
 		errs = append(errs, err)
 		for _, b := range list[max(0, len(list)-endedShown):] {
-			ended = append(ended, buildItem{b.ID, b.Target, stateOf(b), moment(b.Started) + ", " + outcomeText(b)})
+			ended = append(ended, buildItem{b.ID, b.Target, stateOf(b), formatTime(b.Started) + ", " + outcomeText(b)})
 		}
 	}
-	slices.SortFunc(ended, func(a, b buildItem) int { return strings.Compare(b.id, a.id) }) // ids begin with their time
+	slices.SortFunc(ended, func(a, b buildItem) int { return strings.Compare(b.id, a.id) }) // ids start with their time
 	return ended, errors.Join(errs...)
 }
 
 func (v *builds) draw(s feed.State) {
 	v.items = nil
 	for _, b := range s.Builds {
-		v.items = append(v.items, buildItem{b.ID, b.Target, backend.Running, progressLine(b)})
+		v.items = append(v.items, buildItem{b.ID, b.Target, api.Running, progressLine(b)})
 	}
 	for _, it := range v.ended {
 		if !slices.ContainsFunc(s.Builds, func(b feed.Build) bool { return b.ID == it.id }) {
@@ -130,27 +131,27 @@ func (v *builds) draw(s feed.State) {
 	}
 	text := "A build makes a target's kernel and disk, boots the disk and publishes it. Start one from Reality, from Targets, from the menu bar, or with `ingot build`."
 	if len(v.items) > 0 {
-		text = "Choose a build."
+		text = "Select a build."
 	}
 	v.detail.Objects = []fyne.CanvasObject{message("No build is shown", text)}
 	v.detail.Refresh()
 }
 
-func stateOf(b backend.BuildInfo) backend.State {
+func stateOf(b status.BuildInfo) api.State {
 	if b.Outcome == "" && b.Live {
-		return backend.Running
+		return api.Running
 	}
 	return outcomes[b.Outcome]
 }
 
-func outcomeText(b backend.BuildInfo) string {
+func outcomeText(b status.BuildInfo) string {
 	switch {
 	case b.Outcome != "":
 		return string(b.Outcome)
 	case b.Live:
 		return "runs"
 	}
-	return "was cut off"
+	return "was interrupted"
 }
 
 // show shows a build.

@@ -17,11 +17,11 @@ import (
 	"fyne.io/fyne/v2/widget"
 
 	"ingot/app/feed"
-	"ingot/backend"
+	"ingot/backend/api"
 )
 
-// evidence shows a document of the ledger: what it says, whether it can be
-// believed, and of a proof the boots with their logs.
+// evidence shows a document of the ledger: its content, whether it can be
+// trusted, and the boots of a proof with their logs.
 type evidence struct {
 	w    *Window
 	all  *fyne.Container
@@ -30,7 +30,7 @@ type evidence struct {
 
 func newEvidence(w *Window, r Route) view {
 	v := &evidence{w: w, all: container.NewStack(widget.NewLabel("Reading…"))}
-	var d backend.Document
+	var d api.Document
 	w.do(func(ctx context.Context) (err error) {
 		d, err = w.backend.Evidence(ctx, r.arg(0))
 		return err
@@ -58,7 +58,7 @@ func (v *evidence) show(o fyne.CanvasObject) {
 	v.all.Refresh()
 }
 
-// message is a page that says one thing.
+// message returns a page with a title and a text.
 func message(title, text string) fyne.CanvasObject {
 	head := widget.NewLabel(title)
 	head.TextStyle.Bold = true
@@ -67,10 +67,10 @@ func message(title, text string) fyne.CanvasObject {
 	return container.NewVBox(head, body)
 }
 
-func (v *evidence) document(d backend.Document) fyne.CanvasObject {
-	tabs := container.NewAppTabs(container.NewTabItem("What it says", container.NewVScroll(v.facts(d))))
-	if d.Head.Kind == backend.KindProof {
-		var p backend.Proof
+func (v *evidence) document(d api.Document) fyne.CanvasObject {
+	tabs := container.NewAppTabs(container.NewTabItem("Content", container.NewVScroll(v.facts(d))))
+	if d.Head.Kind == api.KindProof {
+		var p api.Proof
 		if err := d.Decode(&p); err == nil {
 			for _, b := range p.Boots {
 				tabs.Append(container.NewTabItem("Boot "+clean(b.Name), v.boot(d, b)))
@@ -85,25 +85,25 @@ func (v *evidence) document(d backend.Document) fyne.CanvasObject {
 	return container.NewBorder(container.NewHBox(back, title(d)), nil, nil, nil, tabs)
 }
 
-func title(d backend.Document) fyne.CanvasObject {
-	state := backend.Unknown
+func title(d api.Document) fyne.CanvasObject {
+	state := api.Unknown
 	switch {
 	case d.Unbelievable():
-		state = backend.Failed
-	case backend.Signed(d) && d.Head.Verdict == "passed":
-		state = backend.Passed
+		state = api.Failed
+	case api.Signed(d) && d.Head.Verdict == "passed":
+		state = api.Passed
 	case d.Head.Verdict == "failed":
-		state = backend.Failed
+		state = api.Failed
 	case d.Head.Verdict == "cancelled":
-		state = backend.Cancelled
+		state = api.Cancelled
 	}
 	l := widget.NewLabel(string(d.Head.Kind) + " of " + clean(d.Head.Target) + ": " + string(d.Head.Verdict))
 	l.TextStyle.Bold = true
 	return container.NewHBox(widget.NewIcon(icon(state)), l)
 }
 
-// facts is what every document has, and the plain fields of its own.
-func (v *evidence) facts(d backend.Document) fyne.CanvasObject {
+// facts shows the fields of every document, and the plain fields of its kind.
+func (v *evidence) facts(d api.Document) fyne.CanvasObject {
 	form := widget.NewForm()
 	add := func(name, value string) {
 		if value == "" {
@@ -114,21 +114,21 @@ func (v *evidence) facts(d backend.Document) fyne.CanvasObject {
 		l.Selectable = true
 		form.Append(name, l)
 	}
-	trust := "unsigned: a failure is recorded, never signed"
+	trust := "unsigned: failures are recorded without a signature"
 	switch {
 	case d.Unbelievable():
-		trust = "not to be believed: " + d.Problem
-	case backend.Signed(d):
+		trust = "not trusted: " + d.Problem
+	case api.Signed(d):
 		trust = "signed by key " + d.KeyID
 	}
 	add("id", d.ID)
 	add("signature", trust)
 	add("build", d.Head.Build)
-	add("at", moment(d.Head.At))
+	add("at", formatTime(d.Head.At))
 	add("subject", d.Subject().Name)
 	add("SHA-256", d.Subject().SHA256())
 	if d.Head.Cause != "" {
-		add("cause", why(v.w.backend, backend.Cell{Cause: d.Head.Cause, Message: d.Head.Message}))
+		add("cause", why(v.w.backend, api.Cell{Cause: d.Head.Cause, Message: d.Head.Message}))
 	}
 	var own map[string]any
 	if json.Unmarshal(d.Statement.Predicate, &own) == nil {
@@ -138,16 +138,17 @@ func (v *evidence) facts(d backend.Document) fyne.CanvasObject {
 			}
 		}
 	}
-	show := widget.NewButtonWithIcon("Show in folder", theme.FolderOpenIcon(), func() { v.w.say(v.w.desktop.Reveal(d.Path), "") })
+	show := widget.NewButtonWithIcon("Show in folder", theme.FolderOpenIcon(), func() { v.w.showStatus(v.w.desktop.Reveal(d.Path), "") })
 	form.Append("file", container.NewHBox(show))
 	return form
 }
 
-// plainFields are the fields of the kinds that one line shows, in this order.
+// plainFields are the fields of a kind that are shown in one line each, in this
+// order.
 var plainFields = []string{"proven", "kernelRelease", "kernelBuildId", "release", "buildId", "compiler", "source", "name", "format", "distro", "kernel", "cpus", "url", "disk", "version", "anonymous", "local", "digestAfter"}
 
 // boot shows one boot: phases, command, log, screenshot.
-func (v *evidence) boot(d backend.Document, b backend.Boot) fyne.CanvasObject {
+func (v *evidence) boot(d api.Document, b api.Boot) fyne.CanvasObject {
 	tabs := container.NewAppTabs()
 	file, err := v.w.backend.BuildFile(d, b.Serial)
 	if err != nil {
@@ -165,7 +166,7 @@ func (v *evidence) boot(d backend.Document, b backend.Boot) fyne.CanvasObject {
 	return tabs
 }
 
-func phases(b backend.Boot) string {
+func phases(b api.Boot) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "verdict      %s %s\naccelerator  %s\nqemu         %s\nfirmware     %s\n", b.Verdict, b.Cause, b.Accelerator, b.QEMU, b.Firmware)
 	for _, t := range b.Tried {
@@ -182,7 +183,7 @@ func phases(b backend.Boot) string {
 	return s.String()
 }
 
-func (v *evidence) screenshot(d backend.Document, f backend.File) fyne.CanvasObject {
+func (v *evidence) screenshot(d api.Document, f api.File) fyne.CanvasObject {
 	path, err := v.w.backend.BuildFile(d, f)
 	if err == nil {
 		_, err = os.Stat(path)
@@ -209,7 +210,7 @@ func decodeImage(path string) (image.Image, error) {
 	return img, err
 }
 
-// lines shows text that does not change, whatever its length.
+// lines shows a fixed text of any length.
 func lines(text string) fyne.CanvasObject {
 	all := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	l := widget.NewList(func() int { return len(all) }, newLogLine, func(i widget.ListItemID, o fyne.CanvasObject) {

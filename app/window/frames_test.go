@@ -37,7 +37,7 @@ const (
 )
 
 // A followed log of 100,000 lines that grows by 10,000 a second: how long the
-// main goroutine is away for a frame, and that every line is there.
+// main goroutine is longest for a frame, and that every line is there.
 func TestFrames(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "build.log")
 	write(t, file, "")
@@ -52,14 +52,14 @@ func TestFrames(t *testing.T) {
 	})
 	time.Sleep(2 * time.Second) // the first frames load fonts
 	ctx, cancel := context.WithCancel(t.Context())
-	away := make(chan []time.Duration)
-	go func() { away <- absences(ctx) }()
+	longest := make(chan []time.Duration)
+	go func() { longest <- absences(ctx) }()
 	grow(t, file)
 	for end := time.Now().Add(time.Second); l.length() < linesInAll && time.Now().Before(end); {
 		time.Sleep(10 * time.Millisecond)
 	}
 	cancel()
-	frames := <-away
+	frames := <-longest
 	if l.length() != linesInAll {
 		t.Errorf("%d lines a second after the last of %d", l.length(), linesInAll)
 	}

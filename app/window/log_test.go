@@ -2,6 +2,8 @@ package window
 
 import (
 	"fmt"
+	"image"
+	"image/color"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +13,8 @@ import (
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/test"
 	"fyne.io/fyne/v2/theme"
+
+	"ingot/app/screen"
 )
 
 func write(t *testing.T, file, text string) {
@@ -93,7 +97,7 @@ func TestLogHostile(t *testing.T) {
 	s, l := logged(t, file, false)
 	l.waitFor(t, 4)
 	s.until("red bell gnp.exe")
-	if first := l.line(0); len(first) > lineLimit+40 || !strings.Contains(first, "in all") {
+	if first := l.line(0); len(first) > screen.LineLimit+40 || !strings.Contains(first, "in all") {
 		t.Errorf("a line of 10 MiB is shown with %d bytes: …%q", len(first), first[max(0, len(first)-40):])
 	}
 	if got := l.line(2); got != " not text" {
@@ -110,40 +114,50 @@ func TestLogMissing(t *testing.T) {
 	}
 }
 
-func TestClean(t *testing.T) {
-	for in, want := range map[string]string{
-		"plain ä 日本":                   "plain ä 日本",
-		"\x1b]0;title\x07after":        "after",
-		"\x1b]8;;http://x\x1b\\link":   "link",
-		"\x1b[1;31mred\x1b[0m":         "red",
-		"\x1b[":                        "",
-		"\x1bMup":                      "up",
-		"a\tb":                         "a    b",
-		"a\u2066b\u202ec\u200fd":       "abcd",
-		"a\x00b\x7fc\u0085d":           "abcd",
-		"bad \xc3\x28":                 "bad (",
-		strings.Repeat("é", lineLimit): strings.Repeat("é", lineLimit/2) + " … (3.9 KiB in all)",
-	} {
-		if got := clean(in); got != want {
-			t.Errorf("%q: %q, not %q", in, got, want)
+// Every glyph is drawn whole in a line of the toolkit's height, at each scale: the
+// underscore lies lowest.
+func TestGlyphsAreWhole(t *testing.T) {
+	test.NewTempApp(t)
+	l := newLogLine().(*logLine)
+	for _, scale := range []float64{1, 1.25, 1.5, 2, 3} {
+		g := glyphsOf(float64(l.other.TextSize) * scale)
+		height := int(float64(l.other.MinSize().Height) * scale)
+		for c := byte(' '); c <= '~'; c++ {
+			ink := func(h int) (sum int) {
+				img := image.NewRGBA(image.Rect(0, 0, 64, h))
+				g.draw(img, string(c), color.Black)
+				for i := 3; i < len(img.Pix); i += 4 {
+					sum += int(img.Pix[i])
+				}
+				return sum
+			}
+			if got, want := ink(height), ink(4*height); got != want || c == '_' && want == 0 {
+				t.Errorf("scale %v: %q has %d of %d ink in %d pixels", scale, c, got, want, height)
+			}
 		}
 	}
 }
 
-func FuzzClean(f *testing.F) {
-	f.Add("\x1b[31mred\u202e")
-	f.Add("\x1b]0;x\x1b")
-	f.Fuzz(func(t *testing.T, s string) {
-		got := clean(s)
-		if len(got) > lineLimit*4+40 {
-			t.Errorf("%d bytes of %d", len(got), len(s))
+// Words of trouble are coloured, names that contain them are not.
+func TestColourOf(t *testing.T) {
+	for line, want := range map[string]fyne.ThemeColorName{
+		"  HOSTCC  scripts/dtc/libfdt/fdt_strerror.o": theme.ColorNameForeground,
+		"  CC      kernel/panic.o":                    theme.ColorNameForeground,
+		"  CC      lib/error-inject.o":                theme.ColorNameForeground,
+		"drivers/failed/x.c":                          theme.ColorNameForeground,
+		"main.c:3:5: error: expected ';'":             theme.ColorNameError,
+		"make: *** [Makefile:3: all] Error 2":         theme.ColorNameError,
+		"Kernel panic - not syncing: x":               theme.ColorNameError,
+		"[FAILED] Failed to start x.service.":         theme.ColorNameError,
+		"it failed.":                                  theme.ColorNameError,
+		"main.c:3:5: warning: unused":                 theme.ColorNameWarning,
+		"WARN: x":                                     theme.ColorNameWarning,
+		"forewarned":                                  theme.ColorNameForeground,
+	} {
+		if got := colourOf(line); got != want {
+			t.Errorf("%q is %s", line, got)
 		}
-		for _, r := range got {
-			if r < 0x20 || r == 0x202e || r == 0x7f {
-				t.Errorf("%q keeps %U", got, r)
-			}
-		}
-	})
+	}
 }
 
 // A line of ASCII is put together from glyphs, as wide as the toolkit's text;

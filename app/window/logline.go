@@ -16,16 +16,17 @@ import (
 	"golang.org/x/image/math/fixed"
 )
 
-// logLine is a line of a log: bare text, as a label's padding would show half as
-// many. Lines of ASCII are put together from glyphs that were drawn once, which
-// takes a tenth of what a new canvas.Text takes (Fyne v2.7.1 draws the outline of
-// every letter): a followed log shows forty new ones at a time. Others are left
-// to canvas.Text, which knows all fonts and scripts.
+// logLine is a line of a log, drawn without the padding of a label, which would
+// halve the number of visible lines. A line of ASCII is composed of glyphs that
+// were drawn once; that takes a tenth of the time of a new canvas.Text, for
+// which Fyne v2.7.1 draws the outline of every letter, and a followed log shows
+// forty new lines at once. Other lines use canvas.Text, which supports all
+// fonts and scripts.
 type logLine struct {
 	widget.BaseWidget
 	text   string
 	colour fyne.ThemeColorName
-	letter float32 // width of one
+	letter float32 // width of a character
 	ascii  *canvas.Raster
 	other  *canvas.Text
 	pixels *image.RGBA
@@ -43,17 +44,17 @@ func newLogLine() fyne.CanvasObject {
 	return l
 }
 
-// CreateRenderer lays the two ways over each other; one is shown.
+// CreateRenderer stacks the two objects, of which one is visible.
 func (l *logLine) CreateRenderer() fyne.WidgetRenderer {
 	return widget.NewSimpleRenderer(container.New(lineLayout{l}, l.ascii, l.other))
 }
 
-// widthStep is what widths of pictures are multiples of, so that most lines can use
-// that of the line before.
+// widthStep: widths of pictures are multiples of it, so that most lines can
+// reuse the picture of the line before.
 const widthStep = 256
 
-// fit makes the picture no wider than its text: what is transparent takes as
-// long to draw.
+// fit makes the picture no wider than its text, since drawing transparent
+// pixels takes as long as others.
 func (l *logLine) fit(size fyne.Size) {
 	wide := float32(math.Ceil(float64(len(l.text)+1)*float64(l.letter)/widthStep) * widthStep)
 	l.ascii.Resize(fyne.NewSize(min(wide, size.Width), size.Height))
@@ -66,7 +67,7 @@ func (y lineLayout) Layout(_ []fyne.CanvasObject, size fyne.Size) {
 	y.l.other.Resize(size)
 }
 
-// MinSize is the height of a line, of any width.
+// MinSize returns the height of a line, which may have any width.
 func (y lineLayout) MinSize([]fyne.CanvasObject) fyne.Size { return y.l.ascii.MinSize() }
 
 func setLogLine(o fyne.CanvasObject, s string, c fyne.ThemeColorName) {
@@ -88,7 +89,7 @@ func setLogLine(o fyne.CanvasObject, s string, c fyne.ThemeColorName) {
 	l.other.Refresh()
 }
 
-// Refresh draws it anew, in the colours of a theme that may be another one.
+// Refresh draws the line again, with the colours of the current theme.
 func (l *logLine) Refresh() {
 	l.other.Color = theme.Color(l.colour)
 	l.BaseWidget.Refresh()
@@ -103,8 +104,8 @@ func plain(s string) bool {
 	return true
 }
 
-// draw makes the line's picture of w by h pixels; the toolkit asks for it on the
-// main goroutine, and takes it before it asks again.
+// draw draws the line's picture of w by h pixels. The toolkit calls it on the
+// main goroutine, and uses the picture before the next call.
 func (l *logLine) draw(w, h int) image.Image {
 	if l.pixels == nil || l.pixels.Rect.Dx() != w || l.pixels.Rect.Dy() != h {
 		l.pixels = image.NewRGBA(image.Rect(0, 0, w, h))
@@ -112,7 +113,7 @@ func (l *logLine) draw(w, h int) image.Image {
 		clear(l.pixels.Pix)
 	}
 	size := float64(l.other.TextSize) * float64(w) / float64(max(1, l.ascii.Size().Width))
-	size = math.Round(size*16) / 16 // w is rounded too: lines of all widths have one size
+	size = math.Round(size*16) / 16 // w is rounded too, so that all widths give the same size
 	if g := glyphsOf(size); g != nil {
 		g.draw(l.pixels, l.text, theme.Color(l.colour))
 	}
@@ -123,17 +124,19 @@ func (l *logLine) draw(w, h int) image.Image {
 type glyphs struct {
 	size    float64 // in pixels
 	ascent  int
+	descent int // of the lowest glyph, the underscore, below the baseline
 	advance float64
 	mask    ['~' - ' ' + 1]image.Image
 	at      ['~' - ' ' + 1]image.Rectangle // from the dot
 	from    ['~' - ' ' + 1]image.Point     // in mask
 }
 
-// lastGlyphs are those of the newest size; a window has one. Only the main
-// goroutine uses them.
+// lastGlyphs are the glyphs of the latest size; a window uses only one. Only
+// the main goroutine uses it.
 var lastGlyphs *glyphs
 
-// glyphsOf draws the glyphs in a size; nil for a font that cannot be read.
+// glyphsOf draws the glyphs in a size, or returns nil if the font cannot be
+// read.
 func glyphsOf(size float64) *glyphs {
 	if lastGlyphs != nil && lastGlyphs.size == size {
 		return lastGlyphs
@@ -152,23 +155,27 @@ func glyphsOf(size float64) *glyphs {
 		if !ok {
 			continue
 		}
-		kept := image.NewAlpha(mask.Bounds()) // the face draws the next one over it
+		kept := image.NewAlpha(mask.Bounds()) // the font face reuses the mask for the next glyph
 		draw.Draw(kept, kept.Rect, mask, kept.Rect.Min, draw.Src)
 		g.mask[i], g.at[i], g.from[i], g.advance = kept, at, from, float64(advance)/64
+		g.descent = max(g.descent, at.Max.Y)
 	}
 	lastGlyphs = g
 	return g
 }
 
+// draw draws a line whose lowest glyph ends within the picture: the toolkit's line
+// height is less than the font's, and an underscore lies at its end.
 func (g *glyphs) draw(dst *image.RGBA, s string, c color.Color) {
 	src := image.NewUniform(c)
+	baseline := min(g.ascent, dst.Rect.Dy()-g.descent)
 	for i := range len(s) {
 		x := int(math.Round(float64(i) * g.advance))
 		if x >= dst.Rect.Max.X {
 			return
 		}
 		if n := s[i] - ' '; g.mask[n] != nil {
-			draw.DrawMask(dst, g.at[n].Add(image.Pt(x, g.ascent)), src, image.Point{}, g.mask[n], g.from[n], draw.Over)
+			draw.DrawMask(dst, g.at[n].Add(image.Pt(x, baseline)), src, image.Point{}, g.mask[n], g.from[n], draw.Over)
 		}
 	}
 }

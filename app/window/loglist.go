@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -16,19 +17,20 @@ import (
 	"fyne.io/fyne/v2/theme"
 	"fyne.io/fyne/v2/widget"
 
-	"ingot/backend"
+	"ingot/app/screen"
+	"ingot/backend/api"
 )
 
-// logList shows a file's lines, as they come when it is followed: find, follow,
-// copy. It keeps the shown form of each line, cut to lineLimit.
+// logList shows a file's lines, and new lines while it is followed: find,
+// follow, copy. It stores each line as shown, cut to lineLimit.
 type logList struct {
 	w    *Window
 	file string
 
 	mu     sync.Mutex
-	lines  []string        // appended by the reader, read by the list
-	phases []backend.Phase // of a boot, whose lines have not come yet
-	marks  map[int]string  // names of phases by line
+	lines  []string       // appended by the reader, read by the list
+	phases []api.Phase    // phases of a boot whose lines have not been read yet
+	marks  map[int]string // names of phases by line number
 
 	list    *widget.List
 	find    *widget.Entry
@@ -41,9 +43,9 @@ type logList struct {
 	stopped chan struct{}
 }
 
-// newLogList reads file until leave; live goes on reading what is added. The
-// lines at which a boot reached its phases are marked.
-func newLogList(w *Window, file string, live bool, phases ...backend.Phase) *logList {
+// newLogList reads file until leave; with live it continues with new lines.
+// Lines at which a boot reached one of the phases are marked.
+func newLogList(w *Window, file string, live bool, phases ...api.Phase) *logList {
 	l := &logList{w: w, file: file, phases: phases, marks: map[int]string{}, count: widget.NewLabel(""), found: -1, stopped: make(chan struct{})}
 	l.list = widget.NewList(l.length, newLogLine, l.fill)
 	l.list.HideSeparators = true
@@ -55,7 +57,7 @@ func newLogList(w *Window, file string, live bool, phases ...backend.Phase) *log
 	l.bar = container.NewBorder(nil, nil, nil, container.NewHBox(
 		widget.NewButtonWithIcon("", theme.SearchIcon(), l.next), l.follow,
 		widget.NewButtonWithIcon("Copy", theme.ContentCopyIcon(), l.copyAll),
-		widget.NewButtonWithIcon("Open", theme.FileTextIcon(), func() { w.say(w.desktop.Open(file), "") }), l.count), l.find)
+		widget.NewButtonWithIcon("Open", theme.FileTextIcon(), func() { w.showStatus(w.desktop.Open(file), "") }), l.count), l.find)
 	l.all = container.NewBorder(l.bar, nil, nil, nil, l.list)
 	var ctx context.Context
 	ctx, l.stop = context.WithCancel(w.ctx)
@@ -77,7 +79,7 @@ func (l *logList) line(i int) string {
 	return s
 }
 
-// marked is a line and the phase that it begins, "" for none.
+// marked returns a line and the phase that starts with it, or "".
 func (l *logList) marked(i int) (line, phase string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -89,20 +91,33 @@ func (l *logList) marked(i int) (line, phase string) {
 
 func (l *logList) fill(i widget.ListItemID, o fyne.CanvasObject) {
 	s, phase := l.marked(i)
-	low, colour := strings.ToLower(s), theme.ColorNameForeground
-	switch {
-	case phase != "":
+	colour := colourOf(s)
+	if phase != "" {
 		s, colour = "▶ "+phase+"  "+s, theme.ColorNameSuccess
-	case strings.Contains(low, "panic") || strings.Contains(low, "error") || strings.Contains(low, "failed"):
-		colour = theme.ColorNameError
-	case strings.Contains(low, "warn"):
-		colour = theme.ColorNameWarning
 	}
 	setLogLine(o, s, colour)
 }
 
-// say shows a text at the end of the bar.
-func (l *logList) say(text string) {
+// troubleWord and warningWord match words of a message. A part of a file's or
+// symbol's name is none: a compiler prints "CC fdt_strerror.o" in a good build.
+var (
+	troubleWord = regexp.MustCompile(`(?i)(^|[^\w./-])(panic|errors?|failed|fatal)([^\w./-]|\.?$|\. )`)
+	warningWord = regexp.MustCompile(`(?i)(^|[^\w./-])(warn|warnings?)([^\w./-]|\.?$|\. )`)
+)
+
+// colourOf returns the colour of a log line.
+func colourOf(line string) fyne.ThemeColorName {
+	switch {
+	case troubleWord.MatchString(line):
+		return theme.ColorNameError
+	case warningWord.MatchString(line):
+		return theme.ColorNameWarning
+	}
+	return theme.ColorNameForeground
+}
+
+// setCount shows a text at the end of the bar.
+func (l *logList) setCount(text string) {
 	was := l.count.MinSize()
 	l.count.SetText(text)
 	if l.count.MinSize() != was {
@@ -110,7 +125,7 @@ func (l *logList) say(text string) {
 	}
 }
 
-// next goes to the next line that holds what is looked for.
+// next selects the next line that contains the text of the find field.
 func (l *logList) next() {
 	want := strings.ToLower(l.find.Text)
 	if want == "" {
@@ -124,11 +139,11 @@ func (l *logList) next() {
 			l.follow.SetChecked(false)
 			l.list.ScrollTo(i)
 			l.list.Select(i)
-			l.say(fmt.Sprintf("line %d of %d", i+1, n))
+			l.setCount(fmt.Sprintf("line %d of %d", i+1, n))
 			return
 		}
 	}
-	l.say("not found")
+	l.setCount("not found")
 }
 
 func (l *logList) copyAll() {
@@ -136,17 +151,17 @@ func (l *logList) copyAll() {
 	text := strings.Join(l.lines, "\n")
 	l.mu.Unlock()
 	fyne.CurrentApp().Clipboard().SetContent(text)
-	l.w.say(nil, "copied")
+	l.w.showStatus(nil, "copied")
 }
 
-// drawPause bounds how often new lines are drawn; readPause how often a
-// followed file is looked at.
+// drawPause is the minimal time between two updates of the list; readPause the
+// time between two reads of a followed file.
 const (
 	drawPause = 60 * time.Millisecond
 	readPause = 150 * time.Millisecond
 )
 
-// read appends the file's lines and, when it is live, those that come.
+// read appends the file's lines and, if live, new ones until ctx is done.
 func (l *logList) read(ctx context.Context, live bool) {
 	f, err := os.Open(l.file)
 	if err != nil {
@@ -156,7 +171,7 @@ func (l *logList) read(ctx context.Context, live bool) {
 	}
 	defer f.Close()
 	r := bufio.NewReaderSize(f, 256<<10)
-	var part []byte // of a line whose end has not come
+	var part []byte // of a line that is not complete yet
 	drawn := time.Now()
 	var fresh []string
 	first := true
@@ -172,7 +187,7 @@ func (l *logList) read(ctx context.Context, live bool) {
 	}
 	for ctx.Err() == nil {
 		piece, err := r.ReadSlice('\n')
-		if len(part) <= 2*lineLimit { // of a huge line its beginning is enough
+		if len(part) <= 2*screen.LineLimit { // only the start of a long line is stored
 			part = append(part, piece...)
 		}
 		switch {
@@ -215,7 +230,7 @@ func (l *logList) add(lines []string) {
 	}
 }
 
-// draw shows what was added.
+// draw shows the new lines.
 func (l *logList) draw(ctx context.Context) {
 	l.w.now(func() {
 		if ctx.Err() != nil {
@@ -225,10 +240,10 @@ func (l *logList) draw(ctx context.Context) {
 		if l.follow.Checked && n > 0 {
 			l.list.ScrollToBottom()
 		}
-		if l.list.GetScrollOffset() == at { // else that has shown them, with the rows there are: Refresh makes new ones
+		if l.list.GetScrollOffset() == at { // scrolling has drawn the lines; Refresh would create new rows
 			l.list.Refresh()
 		}
-		l.say(fmt.Sprintf("%d lines", n))
+		l.setCount(fmt.Sprintf("%d lines", n))
 	})
 }
 

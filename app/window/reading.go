@@ -2,8 +2,8 @@ package window
 
 import "context"
 
-// reading reads something for a view in the background, once at a time: what is
-// asked for meanwhile is read once more at the end. Its methods run on the main
+// reading reads data for a view in the background, one read at a time. Requests
+// during a read lead to one more read after it. Its methods run on the main
 // goroutine.
 type reading[T any] struct {
 	w           *Window
@@ -35,5 +35,5 @@ func (r *reading[T]) start() {
 	})
 }
 
-// leave drops what is still read.
+// leave discards the result of a read in progress.
 func (r *reading[T]) leave() { r.over = true }

@@ -9,14 +9,14 @@ import (
 	"fyne.io/fyne/v2/widget"
 
 	"ingot/app/feed"
-	"ingot/backend"
+	"ingot/backend/api"
 )
 
-// reality is the table of targets by the six cells, and under it what is known
-// of the chosen cell.
+// reality shows the table of targets by the six cells, and below it the details
+// of the selected cell.
 type reality struct {
 	w     *Window
-	rows  []backend.Row
+	rows  []api.Row
 	table *widget.Table
 	at    widget.TableCellID
 	foot  *fyne.Container
@@ -53,13 +53,13 @@ func newReality(w *Window, r Route) view {
 	return v
 }
 
-// worst is the cell that a person would look at first: one that failed, else the
-// first that is not passed, else the last.
-func worst(r backend.Row) int {
+// worst returns the column of the most important cell: the first that failed,
+// else the first that has not passed, else the last.
+func worst(r api.Row) int {
 	cells := r.Cells()
 	at := len(cells) - 1
 	for i := at; i >= 0; i-- {
-		if cells[i].Cell.State != backend.Passed && cells[at].Cell.State != backend.Failed || cells[i].Cell.State == backend.Failed {
+		if cells[i].Cell.State != api.Passed && cells[at].Cell.State != api.Failed || cells[i].Cell.State == api.Failed {
 			at = i
 		}
 	}
@@ -92,8 +92,8 @@ func (v *reality) fill(id widget.TableCellID, o fyne.CanvasObject) {
 	text.SetText(cellText(c))
 }
 
-// cellText is a cell in a word or two.
-func cellText(c backend.Cell) string {
+// cellText returns a cell's state in a word or two.
+func cellText(c api.Cell) string {
 	if c.Note != "" {
 		return c.State.String() + ", " + c.Note
 	}
@@ -109,10 +109,10 @@ func (v *reality) update(s feed.State) {
 	v.hint.Hide()
 	passed := false
 	for _, r := range s.Rows {
-		passed = passed || r.Boots.State == backend.Passed
+		passed = passed || r.Boots.State == api.Passed
 	}
 	if s.Live && !passed {
-		v.hint.SetText("Nothing was seen to boot here yet. Choose a target's row and press Build: Ingot makes its kernel and disk, boots that disk, and shows here what it saw. Settings ▸ This computer says whether anything is missing.")
+		v.hint.SetText("No image has been booted here yet. Select a target's row and press Build: Ingot builds its kernel and disk, boots the disk, and shows the result here. Settings ▸ This computer lists what is missing.")
 		v.hint.Show()
 	}
 	v.choose(v.at)
@@ -121,9 +121,9 @@ func (v *reality) update(s feed.State) {
 func (v *reality) choose(id widget.TableCellID) {
 	v.at = id
 	v.foot.Objects = nil
-	defer v.all.Refresh() // its parts have other sizes now
+	defer v.all.Refresh() // the sizes of its parts have changed
 	if id.Row < 0 || id.Row >= len(v.rows) {
-		v.foot.Add(widget.NewLabel("Choose a cell to see what stands behind it."))
+		v.foot.Add(widget.NewLabel("Select a cell to see its evidence and what to do."))
 		return
 	}
 	row := v.rows[id.Row]
@@ -136,13 +136,13 @@ func (v *reality) choose(id widget.TableCellID) {
 	v.foot.Add(v.actions(row, c.Cell))
 }
 
-// explain says what is known of a cell, and what to do.
-func (v *reality) explain(row backend.Row, name string, c backend.Cell) fyne.CanvasObject {
+// explain shows the details of a cell and the possible actions.
+func (v *reality) explain(row api.Row, name string, c api.Cell) fyne.CanvasObject {
 	head := widget.NewLabel(clean(row.Target) + " · " + name + ": " + cellText(c))
 	head.TextStyle.Bold = true
 	head.Truncation = fyne.TextTruncateEllipsis
 	body := why(v.w.backend, c)
-	if t := moment(c.At); t != "" {
+	if t := formatTime(c.At); t != "" {
 		body = t + ". " + body
 	}
 	text := widget.NewLabel(body)
@@ -150,8 +150,8 @@ func (v *reality) explain(row backend.Row, name string, c backend.Cell) fyne.Can
 	return container.NewVBox(container.NewBorder(nil, nil, widget.NewIcon(icon(c.State)), nil, head), text)
 }
 
-// why is a cell's message, with the meaning and the fix of its cause.
-func why(b Backend, c backend.Cell) string {
+// why returns a cell's message with the meaning and the fix of its cause.
+func why(b Backend, c api.Cell) string {
 	text := clean(c.Message)
 	if c.Cause != "" {
 		if text != "" {
@@ -165,41 +165,41 @@ func why(b Backend, c backend.Cell) string {
 	switch {
 	case text != "":
 		return text
-	case c.State == backend.Unknown:
-		return "There is no evidence, so nothing is known."
-	case c.State == backend.Running:
-		return "A build is at it now."
-	case c.State == backend.Passed:
-		return "Signed evidence says so."
+	case c.State == api.Unknown:
+		return "Not built yet."
+	case c.State == api.Running:
+		return "A build is running."
+	case c.State == api.Passed:
+		return "Confirmed by signed evidence."
 	}
 	return ""
 }
 
-func (v *reality) actions(row backend.Row, c backend.Cell) fyne.CanvasObject {
+func (v *reality) actions(row api.Row, c api.Cell) fyne.CanvasObject {
 	w := v.w
-	build := widget.NewButtonWithIcon("Build", theme.MediaPlayIcon(), func() { w.submit(backend.Submission{Target: row.Target}) })
+	build := widget.NewButtonWithIcon("Build", theme.MediaPlayIcon(), func() { w.submit(api.Submission{Target: row.Target}) })
 	build.Importance = widget.HighImportance
-	boot := widget.NewButton("Boot test", func() { w.submit(backend.Submission{Target: row.Target, Until: "prove", Force: []string{"prove"}}) })
-	publish := widget.NewButton("Publish", func() { w.submit(backend.Submission{Target: row.Target, Force: []string{"publish"}}) })
+	boot := widget.NewButton("Boot test", func() { w.submit(api.Submission{Target: row.Target, Until: "prove", Force: []string{"prove"}}) })
+	publish := widget.NewButton("Publish", func() { w.submit(api.Submission{Target: row.Target, Force: []string{"publish"}}) })
 	show := widget.NewButton("Builds", func() { w.Go(Route{pageBuilds, []string{row.Target}}) })
 	bar := container.NewHBox(build, boot, publish, show)
 	if c.Evidence != "" {
 		bar.Add(widget.NewButton("Evidence", func() { w.Go(Route{pageEvidence, []string{c.Evidence}}) }))
 	}
-	if row.Exported.State != backend.Passed {
+	if row.Exported.State != api.Passed {
 		boot.Disable()
 	}
-	if row.Boots.State != backend.Passed || row.Published.State == backend.Passed {
+	if row.Boots.State != api.Passed || row.Published.State == api.Passed {
 		publish.Disable()
 	}
 	return bar
 }
 
-// submit hands a build to the owner and says so.
-func (w *Window) submit(s backend.Submission) {
+// submit submits a build to the owner and shows the result in the status line.
+func (w *Window) submit(s api.Submission) {
 	var id string
 	w.do(func(ctx context.Context) (err error) {
 		id, err = w.backend.Submit(ctx, s)
 		return err
-	}, func(err error) { w.say(err, "build "+id+" of "+s.Target+" is in the queue") })
+	}, func(err error) { w.showStatus(err, "build "+id+" of "+s.Target+" is queued") })
 }

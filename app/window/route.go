@@ -13,7 +13,7 @@ type Route struct {
 	Args []string
 }
 
-// ParseRoute reads a route; "" is the first page.
+// ParseRoute parses a route; "" is the first page.
 func ParseRoute(s string) (Route, error) {
 	parts := strings.Split(strings.Trim(s, "/"), "/")
 	if parts[0] == "" {
@@ -33,7 +33,7 @@ func ParseRoute(s string) (Route, error) {
 
 func (r Route) String() string { return strings.Join(append([]string{r.Page}, r.Args...), "/") }
 
-// arg is the nth argument, "" where there is none.
+// arg returns argument n, or "" if there is none.
 func (r Route) arg(n int) string {
 	if n < len(r.Args) {
 		return r.Args[n]

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"flag"
 	"image"
+	"image/color"
 	"image/png"
 	"os"
 	"path/filepath"
@@ -13,15 +14,19 @@ import (
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
+	"fyne.io/fyne/v2/theme"
 
 	"ingot/backend"
+	"ingot/backend/api"
+	"ingot/backend/client"
+	"ingot/backend/vm"
 )
 
 var update = flag.Bool("update", false, "write the pictures anew")
 
 // recorded is a home with the ledger of a real build (testdata/README.md), and
 // the rows that were derived from it then: its artifacts are too large to keep.
-func recorded(t *testing.T) (*played, backend.Snapshot) {
+func recorded(t *testing.T) (*played, api.Snapshot) {
 	t.Helper()
 	root := t.TempDir()
 	if err := os.CopyFS(root, os.DirFS("testdata/home")); err != nil {
@@ -39,7 +44,6 @@ func recorded(t *testing.T) (*played, backend.Snapshot) {
 	}
 	t.Setenv("INGOT_HOME", root)
 	t.Setenv("INGOT_KEYCHAIN", "off")
-	t.Setenv("TZ", "UTC")
 	b, err := backend.Open(backend.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -48,25 +52,43 @@ func recorded(t *testing.T) (*played, backend.Snapshot) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var rows []backend.Row
+	var rows []api.Row
 	if err := json.Unmarshal(data, &rows); err != nil {
 		t.Fatal(err)
 	}
-	p := &played{news: make(chan func(backend.Watcher)), ledger: &ledger{rows: rows, real: b}}
-	return p, backend.Snapshot{Rows: rows}
+	p := &played{news: make(chan func(client.Watcher)), ledger: &ledger{rows: rows, real: b}}
+	return p, api.Snapshot{Rows: rows}
+}
+
+// picture is a page of the window, with the home that prepare makes of the recorded one.
+// It is drawn when it shows a text. PROOF in the route is the id of the proof.
+type picture struct {
+	route   string
+	prepare func(*played, *api.Snapshot)
+	shows   string
+}
+
+func (c picture) open(t *testing.T) *stage {
+	t.Helper()
+	p, news := recorded(t)
+	if c.prepare != nil {
+		c.prepare(p, &news)
+	}
+	route := c.route
+	for _, r := range news.Rows {
+		if r.Target == "debian-12-arm64-lean" {
+			route = strings.ReplaceAll(route, "PROOF", r.Boots.Evidence)
+		}
+	}
+	s := shown(t, p, route, news)
+	s.until(c.shows)
+	return s
 }
 
 // TestScreens compares every view with its picture: a real home, an empty one,
 // one at work, long and hostile texts.
 func TestScreens(t *testing.T) {
-	zone := time.Local
-	time.Local = time.UTC
-	defer func() { time.Local = zone }()
-	for name, c := range map[string]struct {
-		route   string
-		prepare func(*played, *backend.Snapshot)
-		shows   string
-	}{
+	for name, c := range map[string]picture{
 		"reality":   {"reality/debian-12-arm64-lean", nil, "debian-12-arm64-lean · published: passed, local only"},
 		"builds":    {"builds/debian-12-arm64-lean", nil, "Passed in"},
 		"targets":   {"targets/debian-12-arm64", nil, "apiVersion: ingot/v1"},
@@ -77,29 +99,18 @@ func TestScreens(t *testing.T) {
 		"serial":    {"evidence/PROOF", nil, "signed by key"},
 		"vms":       {"vms", vmsHere, "forge"},
 		"no-vms":    {"vms", empty, "No Lima instance yet"},
-		"empty":     {"reality", empty, "Nothing was seen to boot here yet"},
+		"empty":     {"reality", empty, "No image has been booted here yet"},
 		"no-build":  {"builds", empty, "No build is shown"},
 		"busy":      {"builds", busy, "kernel 30 %, about 5m0s left"},
 		"failed":    {"reality/debian-12-amd64", failed, "kernel.hang"},
 		"long":      {"reality/" + strings.Repeat("long-", 40), long, "long-"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, news := recorded(t)
-			if c.prepare != nil {
-				c.prepare(p, &news)
-			}
-			route := c.route
-			for _, r := range news.Rows {
-				if r.Target == "debian-12-arm64-lean" {
-					route = strings.ReplaceAll(route, "PROOF", r.Boots.Evidence)
-				}
-			}
-			s := shown(t, p, route, news)
-			s.until(c.shows)
+			s := c.open(t)
 			if name == "serial" {
 				s.on(func() {
 					s.walk(func(o fyne.CanvasObject) {
-						if tabs, ok := o.(*container.AppTabs); ok && tabs.Items[0].Text == "What it says" {
+						if tabs, ok := o.(*container.AppTabs); ok && tabs.Items[0].Text == "Content" {
 							tabs.SelectIndex(1)
 						}
 					})
@@ -111,42 +122,83 @@ func TestScreens(t *testing.T) {
 	}
 }
 
-// vmsHere are instances in all states, one of a hostile name.
-func vmsHere(p *played, _ *backend.Snapshot) {
-	p.vms = []backend.VM{
-		{Name: "forge", Status: backend.VMRunning, Phase: backend.VMReady, Arch: "arm64", VMType: "vz", CPUs: 4, MemBytes: 4 << 30, DiskBytes: 100 << 30, DiskAllocated: 7 << 30},
-		{Name: "slow", Status: backend.VMRunning, Phase: backend.VMDegraded, Arch: "amd64", VMType: "qemu", CPUs: 2, MemBytes: 2 << 30, DiskBytes: 20 << 30, Problem: "the guest agent does not answer"},
-		{Name: "old", Status: backend.VMStopped, Arch: "arm64", VMType: "qemu", CPUs: 2, MemBytes: 1 << 30, DiskBytes: 10 << 30, DiskAllocated: 1 << 30},
-		{Name: "b\u202eroken" + strings.Repeat("-x", 90), Status: backend.VMBroken, Problem: "the host agent is gone and its driver, process 4711, still runs"},
+// TestPages compares the pictures of the documentation, light and dark, with what the
+// window draws: a recorded home that has built an image, and three usual VMs.
+func TestPages(t *testing.T) {
+	for name, page := range map[string]picture{
+		"reality":   {"reality/debian-12-arm64-lean", nil, "debian-12-arm64-lean · published: passed, local only"},
+		"builds":    {"builds/debian-12-arm64-lean", nil, "Passed in"},
+		"targets":   {"targets/debian-12-arm64", nil, "apiVersion: ingot/v1"},
+		"artifacts": {"artifacts", nil, "debian-12-lean"},
+		"check":     {"notary", nil, "made by anyone"},
+		"settings":  {"settings", nil, "qemu-system-aarch64"},
+		"evidence":  {"evidence/PROOF", nil, "signed by key"},
+		"vms":       {"vms", usualVMs, "forge"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := page.open(t)
+			for variant, v := range map[string]fyne.ThemeVariant{"dark": theme.VariantDark, "light": theme.VariantLight} {
+				s.on(func() { fyne.CurrentApp().Settings().SetTheme(oneVariant{theme.DefaultTheme(), v}) })
+				sameAs(t, filepath.Join("..", "..", "docs", "screens", name+"-"+variant+".png"), s.settled())
+			}
+		})
 	}
 }
 
-func empty(p *played, s *backend.Snapshot) {
-	p.rows, p.real = []backend.Row{{Target: "debian-12-arm64", Title: "Debian 12 (bookworm), arm64"}}, nil
+// oneVariant is a theme that is light or dark whatever the settings are.
+type oneVariant struct {
+	fyne.Theme
+	variant fyne.ThemeVariant
+}
+
+func (o oneVariant) Color(n fyne.ThemeColorName, _ fyne.ThemeVariant) color.Color {
+	return o.Theme.Color(n, o.variant)
+}
+
+func usualVMs(p *played, _ *api.Snapshot) {
+	p.vms = []vm.Instance{
+		{Name: "debian", Status: vm.Stopped, Arch: "arm64", VMType: "vz", CPUs: 4, MemBytes: 4 << 30, DiskBytes: 50 << 30, DiskAllocated: 3 << 30},
+		{Name: "forge", Status: vm.Running, Phase: vm.Ready, Arch: "arm64", VMType: "vz", CPUs: 4, MemBytes: 4 << 30, DiskBytes: 100 << 30, DiskAllocated: 7 << 30},
+		{Name: "x86", Status: vm.Stopped, Arch: "amd64", VMType: "qemu", CPUs: 2, MemBytes: 2 << 30, DiskBytes: 20 << 30, DiskAllocated: 2 << 30},
+	}
+}
+
+// vmsHere are instances in all states, one of a hostile name.
+func vmsHere(p *played, _ *api.Snapshot) {
+	p.vms = []vm.Instance{
+		{Name: "forge", Status: vm.Running, Phase: vm.Ready, Arch: "arm64", VMType: "vz", CPUs: 4, MemBytes: 4 << 30, DiskBytes: 100 << 30, DiskAllocated: 7 << 30},
+		{Name: "slow", Status: vm.Running, Phase: vm.Degraded, Arch: "amd64", VMType: "qemu", CPUs: 2, MemBytes: 2 << 30, DiskBytes: 20 << 30, Problem: "the guest agent does not answer"},
+		{Name: "old", Status: vm.Stopped, Arch: "arm64", VMType: "qemu", CPUs: 2, MemBytes: 1 << 30, DiskBytes: 10 << 30, DiskAllocated: 1 << 30},
+		{Name: "b\u202eroken" + strings.Repeat("-x", 90), Status: vm.Broken, Problem: "the host agent is gone and its driver, process 4711, still runs"},
+	}
+}
+
+func empty(p *played, s *api.Snapshot) {
+	p.rows, p.real = []api.Row{{Target: "debian-12-arm64", Title: "Debian 12 (bookworm), arm64"}}, nil
 	s.Rows = p.rows
 }
 
-func busy(p *played, s *backend.Snapshot) {
+func busy(p *played, s *api.Snapshot) {
 	empty(p, s)
-	s.Owner.Builds = []backend.ActiveBuild{{ID: buildID, Target: "debian-12-arm64", Lane: "interactive", Started: time.Unix(1.8e9, 0), Step: "kernel"}}
-	p.journal = []backend.Event{{Kind: backend.EventBuildStarted}, {Kind: backend.EventStepSkipped, Step: "rootfs", Msg: "unchanged since build 20260101-000000-aaaa"},
-		{Kind: backend.EventStepStarted, Step: "kernel", Msg: "the configuration has changed"}}
-	p.progress = &backend.Event{Kind: backend.EventProgress, Build: buildID, Target: "debian-12-arm64", Step: "kernel", Done: 30, Total: 100, ETA: 300}
+	s.Owner.Builds = []api.ActiveBuild{{ID: buildID, Target: "debian-12-arm64", Lane: "interactive", Started: time.Unix(1.8e9, 0), Step: "kernel"}}
+	p.journal = []api.Event{{Kind: api.EventBuildStarted}, {Kind: api.EventStepSkipped, Step: "rootfs", Msg: "unchanged since build 20260101-000000-aaaa"},
+		{Kind: api.EventStepStarted, Step: "kernel", Msg: "the configuration has changed"}}
+	p.progress = &api.Event{Kind: api.EventProgress, Build: buildID, Target: "debian-12-arm64", Step: "kernel", Done: 30, Total: 100, ETA: 300}
 }
 
-func failed(p *played, s *backend.Snapshot) {
-	c := cell(backend.Failed, "kernel.hang")
+func failed(p *played, s *api.Snapshot) {
+	c := cell(api.Failed, "kernel.hang")
 	c.Message = "the kernel wrote nothing for 120 s after the loader started it"
-	p.rows = []backend.Row{{Target: "debian-12-amd64", Title: "Debian 12", Configured: cell(backend.Passed, ""), Guest: cell(backend.Passed, ""), Kernel: cell(backend.Passed, ""), Exported: cell(backend.Stale, "config.changed"), Boots: c, Published: cell(backend.Cancelled, "")}}
+	p.rows = []api.Row{{Target: "debian-12-amd64", Title: "Debian 12", Configured: cell(api.Passed, ""), Guest: cell(api.Passed, ""), Kernel: cell(api.Passed, ""), Exported: cell(api.Stale, "config.changed"), Boots: c, Published: cell(api.Cancelled, "")}}
 	s.Rows = p.rows
 	p.real = nil
 }
 
-func long(p *played, s *backend.Snapshot) {
+func long(p *played, s *api.Snapshot) {
 	name := strings.Repeat("long-", 40)
-	c := cell(backend.Failed, "config.invalid")
+	c := cell(api.Failed, "config.invalid")
 	c.Message = "/home/me/.config/ingot/targets/" + name + ".yaml:3: key os: \u202e\"" + strings.Repeat("debian", 60) + "\" is not known"
-	p.rows = []backend.Row{{Target: name, Title: strings.Repeat("A long title ", 30), Configured: c}}
+	p.rows = []api.Row{{Target: name, Title: strings.Repeat("A long title ", 30), Configured: c}}
 	s.Rows = p.rows
 	p.real = nil
 }
@@ -154,7 +206,12 @@ func long(p *played, s *backend.Snapshot) {
 // same compares a picture with the one kept, and keeps what differs.
 func same(t *testing.T, name string, got *image.NRGBA) {
 	t.Helper()
-	file := filepath.Join("testdata", "screens", name+".png")
+	sameAs(t, filepath.Join("testdata", "screens", name+".png"), got)
+}
+
+func sameAs(t *testing.T, file string, got *image.NRGBA) {
+	t.Helper()
+	name := strings.TrimSuffix(filepath.Base(file), ".png")
 	if *update {
 		save(t, file, got)
 		return
@@ -171,7 +228,7 @@ func same(t *testing.T, name string, got *image.NRGBA) {
 	if n := differing(got, want); n > got.Rect.Dx()*got.Rect.Dy()/500 {
 		bad := filepath.Join(os.TempDir(), "ingot-screen-"+name+".png")
 		save(t, bad, got)
-		t.Errorf("%s: %d pixels differ; the picture is %s (go test ./app/window -run Screens -update keeps it)", name, n, bad)
+		t.Errorf("%s: %d pixels differ; the picture is %s (go test ./app/window -run 'Screens|Pages' -update keeps it)", name, n, bad)
 	}
 }
 

@@ -12,10 +12,11 @@ import (
 	"fyne.io/fyne/v2/widget"
 
 	"ingot/app/feed"
-	"ingot/backend"
+	"ingot/backend/api"
+	"ingot/backend/doctor"
 )
 
-// settings shows where things are, where images are published, and what this
+// settings shows the folders, the destination of publishes, and what this
 // computer lacks.
 type settings struct {
 	w    *Window
@@ -37,22 +38,22 @@ func (v *settings) object() fyne.CanvasObject { return v.all }
 func (v *settings) update(feed.State)         {}
 func (v *settings) leave()                    {}
 
-// ask fills a list with the answer to a question that takes a while; until then
-// the list says meanwhile.
+// ask runs question in the background and then calls answer to fill the list;
+// until then the list shows the text meanwhile.
 func (v *settings) ask(list *fyne.Container, meanwhile string, question func(context.Context) error, answer func(error)) {
 	list.Objects = []fyne.CanvasObject{widget.NewLabel(meanwhile)}
 	list.Refresh()
 	v.w.do(question, func(err error) {
 		list.Objects = nil
 		answer(err)
-		v.body.Refresh() // the cards below move
+		v.body.Refresh() // the cards below change position
 	})
 }
 
-// computer is the doctor's checklist.
+// computer shows the doctor's checks.
 func (v *settings) computer() fyne.CanvasObject {
 	list := container.NewVBox()
-	var r backend.Report
+	var r doctor.Report
 	v.ask(list, "Looking at what is installed…", func(ctx context.Context) (err error) {
 		r, err = v.w.backend.Doctor(ctx)
 		return err
@@ -71,10 +72,10 @@ func (v *settings) computer() fyne.CanvasObject {
 	return widget.NewCard("This computer", "what building and booting needs here", list)
 }
 
-func checkRow(c backend.Check) fyne.CanvasObject {
-	state, text := backend.Passed, c.Why
+func checkRow(c doctor.Check) fyne.CanvasObject {
+	state, text := api.Passed, c.Why
 	if !c.OK {
-		state = backend.Failed
+		state = api.Failed
 		if c.Install != "" {
 			text += ". " + c.Install
 		}
@@ -94,14 +95,14 @@ func code(text string) fyne.CanvasObject {
 	return l
 }
 
-// publishing shows the endpoint of config.yaml and keeps its credentials.
+// publishing shows the endpoint of config.yaml and stores its credentials.
 func (v *settings) publishing() fyne.CanvasObject {
 	s := v.w.backend.Settings()
 	found := container.NewVBox()
 	bar := container.NewHBox(widget.NewButton("Test", func() { v.probe(found) }),
-		widget.NewButton("Open config.yaml", func() { v.w.say(v.w.desktop.Open(s.ConfigFile), "") }))
+		widget.NewButton("Open config.yaml", func() { v.w.showStatus(v.w.desktop.Open(s.ConfigFile), "") }))
 	if s.Endpoint == "" {
-		return widget.NewCard("Publishing", "to the local store: a real S3 server over a folder of this computer", container.NewVBox(bar, found))
+		return widget.NewCard("Publishing", "to the local store: an S3 server for a folder of this computer", container.NewVBox(bar, found))
 	}
 	access, key := widget.NewEntry(), widget.NewPasswordEntry()
 	form := widget.NewForm(widget.NewFormItem("bucket", widget.NewLabel(clean(s.Bucket))), widget.NewFormItem("access key", access), widget.NewFormItem("secret key", key))
@@ -112,14 +113,14 @@ func (v *settings) publishing() fyne.CanvasObject {
 		v.w.do(func(ctx context.Context) error {
 			_, err := v.w.backend.KeepCredentials(ctx, s.Endpoint, a, k)
 			return err
-		}, func(err error) { v.w.say(err, "kept; the next publish uses them") })
+		}, func(err error) { v.w.showStatus(err, "stored; the next publish uses them") })
 	}
 	return widget.NewCard("Publishing", clean(s.Endpoint), container.NewVBox(form, bar, found))
 }
 
-// probe tries the endpoint and lists what it can do.
+// probe tests the endpoint and lists what it supports.
 func (v *settings) probe(list *fyne.Container) {
-	var found []backend.Ability
+	var found []api.Ability
 	v.ask(list, "Trying…", func(ctx context.Context) (err error) {
 		_, found, err = v.w.backend.ProbeEndpoint(ctx)
 		return err
@@ -132,7 +133,7 @@ func (v *settings) probe(list *fyne.Container) {
 			if a.Seen != "" {
 				text = a.Seen
 			}
-			list.Add(checkRow(backend.Check{Name: a.Name, OK: a.OK, Why: text}))
+			list.Add(checkRow(doctor.Check{Name: a.Name, OK: a.OK, Why: text}))
 		}
 	})
 }
@@ -141,22 +142,22 @@ func (v *settings) folders() fyne.CanvasObject {
 	s := v.w.backend.Settings()
 	form := widget.NewForm()
 	for _, f := range []struct{ name, dir string }{{"configuration", s.Config}, {"data", s.Data}, {"cache", s.Cache}} {
-		form.Append(f.name, container.NewBorder(nil, nil, nil, widget.NewButtonWithIcon("", theme.FolderOpenIcon(), func() { v.w.say(v.w.desktop.Open(f.dir), "") }), code(f.dir)))
+		form.Append(f.name, container.NewBorder(nil, nil, nil, widget.NewButtonWithIcon("", theme.FolderOpenIcon(), func() { v.w.showStatus(v.w.desktop.Open(f.dir), "") }), code(f.dir)))
 	}
 	form.Append("keys", widget.NewLabel(clean(s.Keys)))
 	form.Append("version", widget.NewLabel(s.Version))
 	return widget.NewCard("Folders", "", form)
 }
 
-// team lists the workers that build for this home.
+// team lists the team's workers.
 func (v *settings) team() fyne.CanvasObject {
 	s := v.w.backend.Settings()
-	open := widget.NewButton("Open config.yaml", func() { v.w.say(v.w.desktop.Open(s.ConfigFile), "") })
+	open := widget.NewButton("Open config.yaml", func() { v.w.showStatus(v.w.desktop.Open(s.ConfigFile), "") })
 	if s.Team == "" {
-		return widget.NewCard("Workers", "builds run on this computer; team.nats in config.yaml names a server through which others build", container.NewHBox(open))
+		return widget.NewCard("Workers", "builds run on this computer; set team.nats in config.yaml to build on others", container.NewHBox(open))
 	}
 	list := container.NewVBox()
-	look := func() {
+	refresh := func() {
 		var all []Worker
 		v.ask(list, "Asking…", func(ctx context.Context) (err error) {
 			all, err = v.w.backend.Workers(ctx)
@@ -173,28 +174,28 @@ func (v *settings) team() fyne.CanvasObject {
 			}
 		})
 	}
-	look()
-	return widget.NewCard("Workers", clean(s.Team), container.NewVBox(container.NewHBox(widget.NewButton("Look Again", look), open), list))
+	refresh()
+	return widget.NewCard("Workers", clean(s.Team), container.NewVBox(container.NewHBox(widget.NewButton("Look Again", refresh), open), list))
 }
 
-// workerRow is a tick for a worker whose evidence counts here.
+// workerRow shows a worker, with a tick if this home accepts its evidence.
 func workerRow(w Worker, now time.Time) fyne.CanvasObject {
 	text := fmt.Sprintf("builds %s; %d of %d builds; heartbeat %s ago; ingot %s", strings.Join(w.Builds, ", "), len(w.Running), w.Slots, max(0, now.Sub(w.Seen)).Round(time.Second), w.Version)
-	if !w.Believed {
-		text = "its evidence does not count here: its key is not under team.workers; " + text
+	if !w.Trusted {
+		text = "its evidence is not accepted: its key is not listed under team.workers; " + text
 	}
-	return checkRow(backend.Check{Name: w.Host, OK: w.Believed, Why: text})
+	return checkRow(doctor.Check{Name: w.Host, OK: w.Trusted, Why: text})
 }
 
 func (v *settings) notifications() fyne.CanvasObject {
-	box := widget.NewCheck("Tell of builds that have ended, unless this window has the focus", nil)
+	box := widget.NewCheck("Show a notification when a build ends, unless this window has the focus", nil)
 	box.Checked = !v.w.backend.Preferences().Quiet
 	box.OnChanged = func(on bool) {
 		v.w.do(func(context.Context) error {
 			p := v.w.backend.Preferences()
 			p.Quiet = !on
 			return v.w.backend.KeepPreferences(p)
-		}, func(err error) { v.w.say(err, "") })
+		}, func(err error) { v.w.showStatus(err, "") })
 	}
 	return widget.NewCard("Notifications", "", box)
 }
@@ -208,7 +209,7 @@ func (v *settings) login() fyne.CanvasObject {
 		return widget.NewCard("At login", clean(err.Error()), box)
 	}
 	box.OnChanged = func(on bool) {
-		v.w.do(func(context.Context) error { return v.w.desktop.SetAutostart(on) }, func(err error) { v.w.say(err, "") })
+		v.w.do(func(context.Context) error { return v.w.desktop.SetAutostart(on) }, func(err error) { v.w.showStatus(err, "") })
 	}
 	return widget.NewCard("At login", "", box)
 }

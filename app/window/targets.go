@@ -9,14 +9,14 @@ import (
 	"fyne.io/fyne/v2/widget"
 
 	"ingot/app/feed"
-	"ingot/backend"
+	"ingot/backend/api"
 )
 
 // targets shows the recipes: read, check, fork, build.
 type targets struct {
 	w      *Window
 	want   string
-	rows   []backend.Row
+	rows   []api.Row
 	list   *widget.List
 	shown  string
 	detail *fyne.Container
@@ -24,7 +24,7 @@ type targets struct {
 }
 
 func newTargets(w *Window, r Route) view {
-	v := &targets{w: w, want: r.arg(0), detail: container.NewStack(message("Choose a target", "A target is a recipe for one system, release and architecture. Fork one to make it your own."))}
+	v := &targets{w: w, want: r.arg(0), detail: container.NewStack(message("Select a target", "A target is a recipe for one system, release and architecture. Make a version of your own with Fork."))}
 	v.list = widget.NewList(func() int { return len(v.rows) }, func() fyne.CanvasObject {
 		name, text := widget.NewLabel(""), widget.NewLabel("")
 		name.TextStyle.Bold = true
@@ -34,7 +34,7 @@ func newTargets(w *Window, r Route) view {
 		parts := o.(*fyne.Container).Objects
 		parts[0].(*widget.Label).SetText(clean(v.rows[i].Target))
 		text := v.rows[i].Title + " · boots: " + v.rows[i].Boots.State.String()
-		if c := v.rows[i].Configured; c.State == backend.Failed || c.State == backend.Stale {
+		if c := v.rows[i].Configured; c.State == api.Failed || c.State == api.Stale {
 			text = c.Message
 		}
 		parts[1].(*widget.Label).SetText(clean(text))
@@ -74,10 +74,10 @@ func (v *targets) show(name string) {
 		return
 	}
 	w := v.w
-	build := widget.NewButtonWithIcon("Build", theme.MediaPlayIcon(), func() { w.submit(backend.Submission{Target: name}) })
+	build := widget.NewButtonWithIcon("Build", theme.MediaPlayIcon(), func() { w.submit(api.Submission{Target: name}) })
 	build.Importance = widget.HighImportance
 	check := widget.NewButton("Validate", func() {
-		w.do(func(context.Context) error { return w.backend.Validate(name) }, func(err error) { w.say(err, name+": recipe, lock and kernel fragments fit") })
+		w.do(func(context.Context) error { return w.backend.Validate(name) }, func(err error) { w.showStatus(err, name+": recipe, lock and kernel fragments are valid") })
 	})
 	as := widget.NewEntry()
 	as.SetPlaceHolder(name + "-mine")
@@ -94,7 +94,7 @@ func (v *targets) set(o fyne.CanvasObject) {
 	v.detail.Refresh()
 }
 
-// fork makes a recipe of the user's own and opens it in an editor.
+// fork writes a recipe of the user's own and opens it in an editor.
 func (v *targets) fork(name, as string) {
 	if as == "" {
 		as = name + "-mine"
@@ -107,6 +107,6 @@ func (v *targets) fork(name, as string) {
 		return v.w.desktop.Open(file)
 	}, func(err error) {
 		v.w.feed.Refresh()
-		v.w.say(err, "made "+file)
+		v.w.showStatus(err, "made "+file)
 	})
 }

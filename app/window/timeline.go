@@ -9,22 +9,24 @@ import (
 	"fyne.io/fyne/v2/widget"
 
 	"ingot/app/feed"
-	"ingot/backend"
+	"ingot/backend/api"
 )
 
-// outcomes are the states of what ended; of what has not, nothing is known.
-var outcomes = map[backend.Outcome]backend.State{backend.OutcomePassed: backend.Passed, backend.OutcomeFailed: backend.Failed, backend.OutcomeCancelled: backend.Cancelled}
+// outcomes maps the outcome of a step or build to a state; a build without an
+// end is Unknown.
+var outcomes = map[api.Outcome]api.State{api.OutcomePassed: api.Passed, api.OutcomeFailed: api.Failed, api.OutcomeCancelled: api.Cancelled}
 
 // step is a line of the timeline.
 type step struct {
 	name, text string
-	state      backend.State
+	state      api.State
 	at         time.Time
 	took       time.Duration
+	cpu        time.Duration // of its child processes; 0 where it is not known
 }
 
-// timeline folds a journal into its steps.
-func timeline(events []backend.Event) []step {
+// timeline derives the steps from a journal.
+func timeline(events []api.Event) []step {
 	var out []step
 	find := func(name string) *step {
 		for i := range out {
@@ -40,23 +42,29 @@ func timeline(events []backend.Event) []step {
 			continue
 		}
 		switch e.Kind {
-		case backend.EventStepStarted:
-			*find(e.Step) = step{name: e.Step, text: e.Msg, state: backend.Running, at: e.At}
-		case backend.EventStepSkipped:
-			*find(e.Step) = step{name: e.Step, text: e.Msg, state: backend.Passed}
-		case backend.EventStepFinished:
+		case api.EventStepStarted:
+			*find(e.Step) = step{name: e.Step, text: e.Msg, state: api.Running, at: e.At}
+		case api.EventStepSkipped:
+			*find(e.Step) = step{name: e.Step, text: e.Msg, state: api.Passed}
+		case api.EventStepFinished:
 			s := find(e.Step)
 			s.took = time.Duration(e.WallMS) * time.Millisecond
+			s.cpu = time.Duration(e.CPUMS) * time.Millisecond
 			if s.took == 0 && !s.at.IsZero() {
 				s.took = e.At.Sub(s.at)
 			}
-			s.state = outcomes[e.Outcome]
-			if e.Outcome != backend.OutcomePassed {
-				s.text = e.Msg
-			}
+			s.state, s.text = outcomes[e.Outcome], e.Msg // not why it ran, which reads as its result
 		}
 	}
 	return out
+}
+
+// time returns how long the step took, and the processor time of its children if known.
+func (s step) time() string {
+	if s.cpu <= 0 {
+		return formatDuration(s.took)
+	}
+	return formatDuration(s.took) + ", CPU " + formatDuration(s.cpu)
 }
 
 func stepRow(s step, now feed.Build) fyne.CanvasObject {
@@ -66,10 +74,10 @@ func stepRow(s step, now feed.Build) fyne.CanvasObject {
 	text.Truncation = fyne.TextTruncateEllipsis
 	right := widget.NewLabel("")
 	if s.took > 0 {
-		right.SetText(span(s.took))
+		right.SetText(s.time())
 	}
 	var middle fyne.CanvasObject = text
-	if s.state == backend.Running && now.Step == s.name {
+	if s.state == api.Running && now.Step == s.name {
 		right.SetText(progressLine(now))
 		if p, ok := now.Percent(); ok {
 			bar := widget.NewProgressBar()
@@ -80,19 +88,19 @@ func stepRow(s step, now feed.Build) fyne.CanvasObject {
 	return container.NewBorder(nil, nil, container.NewHBox(widget.NewIcon(icon(s.state)), name), right, middle)
 }
 
-// ending says how a build ended: its cause and fix when it failed.
-func ending(events []backend.Event, live bool) string {
+// ending describes how a build ended, with cause and fix if it failed.
+func ending(events []api.Event, live bool) string {
 	if len(events) == 0 {
-		return "It waits in the queue."
+		return "The build is waiting in the queue."
 	}
 	last := events[len(events)-1]
 	switch {
-	case last.Kind != backend.EventBuildFinished && live:
+	case last.Kind != api.EventBuildFinished && live:
 		return ""
-	case last.Kind != backend.EventBuildFinished:
-		return "It was cut off. The next build of the target goes on from its last finished step."
-	case last.Outcome == backend.OutcomePassed:
-		return "Passed in " + span(last.At.Sub(events[0].At)) + "."
+	case last.Kind != api.EventBuildFinished:
+		return "Ingot was ended during this build. The next build of the target continues after the last finished step."
+	case last.Outcome == api.OutcomePassed:
+		return "Passed in " + formatDuration(last.At.Sub(events[0].At)) + "."
 	}
 	text := fmt.Sprintf("%s: %s", last.Outcome, clean(last.Msg))
 	if last.Cause != "" {

@@ -12,15 +12,17 @@ import (
 
 	"ingot/app"
 	"ingot/app/feed"
-	"ingot/backend"
+	"ingot/backend/api"
+	"ingot/backend/vm"
 )
 
-// vms shows the user's Lima instances as cards: start, stop, shell, build in one.
+// vms shows the user's Lima instances as cards: start, stop, shell, build in
+// one.
 type vms struct {
 	w       *Window
 	want    string
 	cards   *fyne.Container
-	have    []backend.VM
+	have    []vm.Instance
 	targets []string
 	problem string
 	drawn   bool
@@ -42,16 +44,16 @@ func (v *vms) update(s feed.State) {
 		targets = append(targets, r.Target)
 	}
 	if v.drawn && slices.Equal(v.have, s.VMs) && slices.Equal(v.targets, targets) && v.problem == s.VMProblem {
-		return // a button under the pointer is left alone
+		return // do not replace a button below the pointer
 	}
 	v.have, v.targets, v.problem, v.drawn = s.VMs, targets, s.VMProblem, true
 	v.cards.Objects = nil
 	if v.problem != "" {
-		v.cards.Add(message("The VMs are not known", v.problem))
+		v.cards.Add(message("The VMs cannot be listed", v.problem))
 	}
-	for _, vm := range v.have {
-		if v.want == "" || v.want == vm.Name {
-			v.cards.Add(v.card(vm))
+	for _, machine := range v.have {
+		if v.want == "" || v.want == machine.Name {
+			v.cards.Add(v.card(machine))
 		}
 	}
 	if len(v.cards.Objects) == 0 {
@@ -60,14 +62,14 @@ func (v *vms) update(s feed.State) {
 	v.cards.Refresh()
 }
 
-func (v *vms) card(vm backend.VM) fyne.CanvasObject {
+func (v *vms) card(machine vm.Instance) fyne.CanvasObject {
 	w := v.w
-	name := widget.NewLabel(clean(vm.Name))
+	name := widget.NewLabel(clean(machine.Name))
 	name.TextStyle.Bold = true
 	name.Truncation = fyne.TextTruncateEllipsis
-	detail := widget.NewLabel(clean(app.VMLine(vm)))
+	detail := widget.NewLabel(clean(app.VMLine(machine)))
 	detail.Wrapping = fyne.TextWrapWord
-	runs := vm.Status == backend.VMRunning
+	runs := machine.Status == vm.Running
 	bar := container.NewHBox()
 	button := func(label string, icon fyne.Resource, enabled bool, tapped func()) {
 		b := widget.NewButtonWithIcon(label, icon, tapped)
@@ -78,79 +80,80 @@ func (v *vms) card(vm backend.VM) fyne.CanvasObject {
 	}
 	if runs {
 		button("Stop", theme.MediaStopIcon(), true, func() {
-			v.act("stopping "+vm.Name, func(ctx context.Context) error { return w.backend.VMStop(ctx, vm.Name) })
+			v.act("stopping "+machine.Name, func(ctx context.Context) error { return w.backend.VMStop(ctx, machine.Name) })
 		})
 	} else {
-		button("Start", theme.MediaPlayIcon(), vm.Status == backend.VMStopped, func() {
-			v.act("starting "+vm.Name, func(ctx context.Context) error { return w.backend.VMStart(ctx, vm.Name) })
+		button("Start", theme.MediaPlayIcon(), machine.Status == vm.Stopped, func() {
+			v.act("starting "+machine.Name, func(ctx context.Context) error { return w.backend.VMStart(ctx, machine.Name) })
 		})
 	}
 	button("Open shell", theme.ComputerIcon(), runs, func() {
 		w.do(func(ctx context.Context) error {
-			argv, environ, err := w.backend.VMShell(ctx, vm.Name)
+			argv, environ, err := w.backend.VMShell(ctx, machine.Name)
 			if err != nil {
 				return err
 			}
 			return w.desktop.OpenTerminal(argv, environ)
-		}, func(err error) { w.say(err, "") })
+		}, func(err error) { w.showStatus(err, "") })
 	})
-	button("Export…", theme.DownloadIcon(), vm.Status != backend.VMBroken, func() {
-		w.saveAs(vm.Name+"-"+vm.Arch+".qcow2", func(dst string) { v.take(vm, dst, false) })
+	button("Export…", theme.DownloadIcon(), machine.Status != vm.Broken, func() {
+		w.saveAs(machine.Name+"-"+machine.Arch+".qcow2", func(dst string) { v.take(machine, dst, false) })
 	})
-	bar.Add(v.buildHere(vm))
-	face := container.NewBorder(nil, nil, widget.NewIcon(theme.ComputerIcon()), container.NewHBox(widget.NewIcon(vmIcon(vm)), widget.NewLabel(app.VMState(vm))), name)
+	bar.Add(v.buildHere(machine))
+	face := container.NewBorder(nil, nil, widget.NewIcon(theme.ComputerIcon()), container.NewHBox(widget.NewIcon(vmIcon(machine)), widget.NewLabel(app.VMState(machine))), name)
 	return widget.NewCard("", "", container.NewVBox(face, detail, bar))
 }
 
-// buildHere builds a target in the VM, which must be ready.
-func (v *vms) buildHere(vm backend.VM) fyne.CanvasObject {
+// buildHere returns a selection of the target to build in the VM, which must be
+// ready.
+func (v *vms) buildHere(machine vm.Instance) fyne.CanvasObject {
 	s := widget.NewSelect(v.targets, func(target string) {
-		v.w.submit(backend.Submission{Target: target, Renew: true, Guest: backend.VMGuest(vm.Name)})
+		v.w.submit(api.Submission{Target: target, Renew: true, Guest: vm.GuestName(machine.Name)})
 	})
 	s.PlaceHolder = "Build here…"
-	if vm.Status != backend.VMRunning || vm.Phase != backend.VMReady {
+	if machine.Status != vm.Running || machine.Phase != vm.Ready {
 		s.Disable()
 	}
 	return s
 }
 
-// take exports a VM. A machine that has to be shut down for it is begun again
-// with that, after a yes.
-func (v *vms) take(vm backend.VM, dst string, stop bool) {
+// take exports a VM. If the VM must be shut down for that, it asks the user and
+// starts again with stop set.
+func (v *vms) take(machine vm.Instance, dst string, stop bool) {
 	w := v.w
 	question := make(chan string, 1)
-	o := backend.VMExportOptions{Name: vm.Name, File: dst, Format: "qcow2", Stop: stop, Agree: func(q string) bool { question <- q; return false }}
-	var res backend.VMExported
-	w.say(nil, "exporting "+vm.Name+"…")
+	o := vm.ExportOptions{Name: machine.Name, File: dst, Format: "qcow2", Stop: stop, Agree: func(q string) bool { question <- q; return false }}
+	var res vm.Exported
+	w.showStatus(nil, "exporting "+machine.Name+"…")
 	w.do(func(ctx context.Context) (err error) { res, err = w.backend.VMExport(ctx, o); return err }, func(err error) {
 		select {
-		case q := <-question: // nothing was done yet: it is asked here, and begun again
-			dialog.ShowConfirm("Export "+vm.Name, q, func(yes bool) {
+		case q := <-question: // nothing was done yet; after a yes, the export starts again
+			dialog.ShowConfirm("Export "+machine.Name, q, func(yes bool) {
 				if yes {
-					v.take(vm, dst, true)
+					v.take(machine, dst, true)
 				}
 			}, w.Window)
 			return
 		default:
 		}
-		w.say(err, "wrote "+dst+" ("+res.Method+")")
+		w.showStatus(err, "wrote "+dst+" ("+res.Method+")")
 	})
 }
 
-// act says what is going on, does it, and says how it ended.
+// act shows what is being done, does it, and shows the result.
 func (v *vms) act(doing string, work func(ctx context.Context) error) {
-	v.w.say(nil, doing+"…")
-	v.w.do(work, func(err error) { v.w.say(err, doing+": done") })
+	v.w.showStatus(nil, doing+"…")
+	v.w.do(work, func(err error) { v.w.showStatus(err, doing+": done") })
 }
 
-func vmIcon(vm backend.VM) fyne.Resource {
+func vmIcon(machine vm.Instance) fyne.Resource {
 	switch {
-	case vm.Status == backend.VMBroken, vm.Phase == backend.VMDegraded:
-		return icon(backend.Failed)
-	case vm.Status == backend.VMRunning && vm.Phase == backend.VMReady:
-		return icon(backend.Passed)
-	case vm.Status == backend.VMRunning:
-		return icon(backend.Running)
+	case machine.Status == vm.Broken, machine.Phase == vm.Degraded:
+		return icon(api.Failed)
+	case machine.Status == vm.Running && machine.Phase == vm.Ready:
+		return icon(api.Passed)
+	case machine.Status == vm.Running:
+		return icon(api.Running)
 	}
-	return icon(backend.Unknown)
+	return icon(api.Unknown)
 }

@@ -1,16 +1,16 @@
 // Package window is Ingot's main window: a sidebar and one view at a time.
 //
-// It holds no state of its own: rows and builds come from an app/feed, all else
-// is read through Backend when a view is shown. News arrive on the feed's
-// goroutine and are handed to the view inside fyne.Do, at one place
-// (Window.follow); every method of a view runs on Fyne's main goroutine, and
-// what takes long runs in a goroutine that comes back through Window.do. The
-// package imports Fyne's portable part alone, so that it is drawn in tests
-// without a display; what a desktop does (dragging out, opening files) it asks
-// of Desktop.
+// It stores no state of its own: rows and builds come from an app/feed,
+// everything else is read through Backend when a view is shown. Changes arrive
+// on the feed's goroutine and reach the view inside fyne.Do, in one place
+// (Window.follow). Every method of a view runs on Fyne's main goroutine; work
+// that takes long runs in a goroutine that returns its result through
+// Window.do. The package imports only Fyne's portable part, so that tests can
+// draw it without a display; operations of the desktop (dragging out, opening
+// files) are behind the interface Desktop.
 //
-// External facts: widgets and fyne.Do as of Fyne v2.7.1; a widget.List takes
-// 100,000 lines where text widgets do not.
+// External facts: widgets and fyne.Do as of Fyne v2.7.1; a widget.List can show
+// 100,000 lines, text widgets cannot.
 package window
 
 import (
@@ -25,70 +25,74 @@ import (
 
 	"ingot/app"
 	"ingot/app/feed"
-	"ingot/backend"
+	"ingot/backend/api"
+	"ingot/backend/doctor"
+	"ingot/backend/status"
+	"ingot/backend/vm"
 )
 
-// Backend is what the views read and ask for. Methods may block: views call
-// them from goroutines of their own, but for the cheap ones marked so.
+// Backend is what the views read and call. Methods may block, so views call
+// them from other goroutines, except the ones marked as cheap.
 type Backend interface {
-	Evidence(ctx context.Context, id string) (backend.Document, error)
-	BuildFile(d backend.Document, f backend.File) (string, error) // cheap
-	Builds(target string) ([]backend.BuildInfo, error)
-	Journal(target, id string) ([]backend.Event, error)
+	Evidence(ctx context.Context, id string) (api.Document, error)
+	BuildFile(d api.Document, f api.File) (string, error) // cheap
+	Builds(target string) ([]status.BuildInfo, error)
+	Journal(target, id string) ([]api.Event, error)
 	LogFiles(target, id string) ([]string, error)
-	Artifacts(ctx context.Context) ([]backend.ArtifactInfo, error)
-	HandOut(a backend.ArtifactInfo) (string, error) // cheap: the digest is known since the artifact was listed
+	Artifacts(ctx context.Context) ([]status.ArtifactInfo, error)
+	HandOut(a status.ArtifactInfo) (string, error) // cheap: the digest was computed when the artifact was listed
 	Export(ctx context.Context, target, format, dst string, progress func(done, total int64)) error
 	RecipeText(target string) (file, text string, err error)
 	Validate(target string) error
 	Fork(ctx context.Context, target, as string) (string, error)
-	Describe(cause string) (backend.Finding, bool) // cheap
-	Doctor(ctx context.Context, targets ...string) (backend.Report, error)
+	Describe(cause string) (api.Finding, bool) // cheap
+	Doctor(ctx context.Context, targets ...string) (doctor.Report, error)
 	Settings() Settings // cheap
-	ProbeEndpoint(ctx context.Context) (address string, found []backend.Ability, err error)
+	ProbeEndpoint(ctx context.Context) (address string, found []api.Ability, err error)
 	KeepCredentials(ctx context.Context, endpoint, access, key string) (string, error)
 	Workers(ctx context.Context) ([]Worker, error) // of the team
 	Preferences() app.Preferences                  // cheap
 	KeepPreferences(p app.Preferences) error
-	Submit(ctx context.Context, s backend.Submission) (string, error)
+	Submit(ctx context.Context, s api.Submission) (string, error)
 	Cancel(ctx context.Context, id string) error
 	Prove(ctx context.Context, file string, notify func(string)) (evidence string, err error)
-	Explain(text string) (backend.Explanation, error)
+	Explain(text string) (status.Explanation, error)
 	VMStart(ctx context.Context, name string) error
 	VMStop(ctx context.Context, name string) error
-	VMExport(ctx context.Context, o backend.VMExportOptions) (backend.VMExported, error)
+	VMExport(ctx context.Context, o vm.ExportOptions) (vm.Exported, error)
 	VMShell(ctx context.Context, name string) (argv, environ []string, err error)
 }
 
-// Settings are what the settings view shows of a home.
+// Settings are the values that the settings view shows.
 type Settings struct {
 	Config, Data, Cache, ConfigFile string
-	Endpoint, Bucket, PublicURL     string // empty: the local store
-	Keys                            string // where keys and credentials are kept
-	Team                            string // address of the team's server; empty: there is none
+	Endpoint, Bucket, PublicURL     string // empty means the local store
+	Keys                            string // where keys and credentials are stored
+	Team                            string // address of the team's server; "" means none
 	Version                         string
 }
 
-// Worker is one of the team's.
+// Worker is a worker of the team.
 type Worker struct {
-	backend.WorkerInfo
-	Believed bool // this home takes over its evidence
+	api.WorkerInfo
+	Trusted bool // this home accepts its evidence
 }
 
-// Desktop is what the window needs of the desktop around it.
+// Desktop is what the window needs of the desktop.
 type Desktop interface {
-	// StartDrag begins to drag a file out of the window. It is called while the
-	// pointer's event is handled, and returns at once; ended is called once, from
-	// any goroutine, when the file was taken by what it was dropped on, or not.
+	// StartDrag starts dragging a file out of the window. It is called while
+	// the pointer's event is handled, and returns at once. ended is called
+	// once, from any goroutine, when the drag ends; accepted reports whether
+	// the target accepted the file.
 	StartDrag(w fyne.Window, file string, ended func(taken bool, err error)) error
 	Reveal(file string) error // in the file manager
-	Open(file string) error   // with the program that the user has for it
+	Open(file string) error   // with the user's program for its type
 	OpenTerminal(argv, environ []string) error
 	Autostart() (on bool, err error)
 	SetAutostart(on bool) error
 }
 
-// Window is the main window with the view that it shows.
+// Window is the main window with its current view.
 type Window struct {
 	fyne.Window
 	backend Backend
@@ -99,28 +103,29 @@ type Window struct {
 	cancel  context.CancelFunc
 	work    sync.WaitGroup
 
-	place   string // file of the window's place; "" keeps none
-	route   Route
-	view    view
-	body    *fyne.Container
-	sidebar map[string]*widget.Button
-	status  *widget.Label
+	geometryFile string // path; "" disables saving
+	route        Route
+	view         view
+	body         *fyne.Container
+	sidebar      map[string]*widget.Button
+	status       *widget.Label
 }
 
 // view is one page. Its methods run on the main goroutine.
 type view interface {
 	object() fyne.CanvasObject
 	update(s feed.State)
-	leave() // ends what it started; the view is not used after
+	leave() // ends the view's goroutines; the view is not used afterwards
 }
 
-// New makes the window in an application. Close it to end what it started.
+// New creates the window in an application. Close it to end its goroutines.
 func New(app fyne.App, b Backend, d Desktop, f *feed.Feed) *Window {
 	return newWindow(app, b, d, f, OnMain)
 }
 
-// OnMain runs f on the main goroutine, later. Once Fyne's loop has ended it does
-// nothing: Fyne v2.7.1 closes its queue then, and fyne.Do would panic.
+// OnMain runs f on the main goroutine, asynchronously. After Fyne's loop has
+// ended it does nothing: Fyne v2.7.1 closes its queue then, and fyne.Do would
+// panic.
 func OnMain(f func()) {
 	defer func() {
 		p := recover()
@@ -131,10 +136,10 @@ func OnMain(f func()) {
 	fyne.Do(f)
 }
 
-// CloseByQuitting makes a window's close button end Fyne's loop, instead of
-// closing the window first: Fyne v2.7.1 hands a closing window the events that
-// are still on their way, such as a moved mouse, and ends by a nil pointer.
-// before runs first; nil for nothing.
+// CloseByQuitting makes a window's close button end Fyne's loop instead of
+// closing the window first: Fyne v2.7.1 passes queued events, such as mouse
+// moves, to a closing window, and crashes with a nil pointer. before runs
+// first; it may be nil.
 func CloseByQuitting(app fyne.App, w fyne.Window, before func()) {
 	w.SetCloseIntercept(func() {
 		if before != nil {
@@ -165,32 +170,32 @@ func newWindow(app fyne.App, b Backend, d Desktop, f *feed.Feed, main func(f fun
 	return w
 }
 
-// End keeps the window's place and ends its view, on the main goroutine; the
-// second time it does nothing. It is for ways out on which no window is closed: a
-// driver that quits closes none.
+// End saves the window's geometry and ends its view, on the main goroutine. A
+// second call does nothing. It is needed where no window is closed: a driver
+// that quits closes none.
 func (w *Window) End() {
 	if w.ctx.Err() != nil {
 		return
 	}
-	w.keepPlace()
+	w.saveGeometry()
 	w.cancel()
 	if w.view != nil {
 		w.view.leave()
 	}
 }
 
-// Wait ends what the window started, if that has not ended with it – a driver
-// that quits closes no windows –, and returns when all is over.
+// Wait ends the window's goroutines, if End has not, and returns when they have
+// ended.
 func (w *Window) Wait() {
 	w.cancel()
 	w.work.Wait()
 }
 
-// framePause bounds how often news are drawn.
+// framePause is the minimal time between two updates of the view.
 const framePause = 100 * time.Millisecond
 
-// follow hands news to the view: the one seam between the feed's goroutines and
-// the main one.
+// follow passes changes of the feed to the view. It is the only place where the
+// feed's goroutines reach the main one.
 func (w *Window) follow() {
 	changed, stop := w.feed.Changed()
 	defer stop()
@@ -218,8 +223,8 @@ func (w *Window) update() {
 	w.view.update(s)
 }
 
-// now runs f on the main goroutine and returns when it is done, or when the
-// window is closed: then nobody runs it any more.
+// now runs f on the main goroutine and returns when f has returned, or when the
+// window is closed and f will not run.
 func (w *Window) now(f func()) {
 	done := make(chan struct{})
 	w.main(func() {
@@ -232,8 +237,8 @@ func (w *Window) now(f func()) {
 	}
 }
 
-// do runs work in a goroutine and then done on the main one, unless the window
-// has been closed.
+// do runs work in a goroutine and then done on the main goroutine, unless the
+// window was closed.
 func (w *Window) do(work func(ctx context.Context) error, done func(err error)) {
 	ctx := w.ctx
 	w.work.Go(func() {
@@ -246,11 +251,11 @@ func (w *Window) do(work func(ctx context.Context) error, done func(err error)) 
 	})
 }
 
-// say shows a message in the status line until the next news.
-func (w *Window) say(err error, done string) {
+// showStatus shows a message in the status line until the next update.
+func (w *Window) showStatus(err error, done string) {
 	if err != nil {
 		done = err.Error()
-		if id, fix := backend.Advice(err); id != "" {
+		if id, fix := api.Advice(err); id != "" {
 			done += " – " + fix
 		}
 	}
@@ -276,7 +281,7 @@ func (w *Window) Go(r Route) {
 	w.update()
 }
 
-// Route is where the window is.
+// Route returns the current route.
 func (w *Window) Route() Route { return w.route }
 
 type page struct {
@@ -285,14 +290,14 @@ type page struct {
 	open        func(*Window, Route) view
 }
 
-// Pages by their names in routes.
+// Names of pages in routes.
 const (
 	pageReality   = "reality"
 	pageBuilds    = "builds"
 	pageTargets   = "targets"
 	pageArtifacts = "artifacts"
 	pageVMs       = "vms"
-	pageNotary    = "notary"
+	pageCheck     = "notary"
 	pageSettings  = "settings"
 	pageEvidence  = "evidence"
 )
@@ -306,7 +311,7 @@ func init() {
 		{pageTargets, "Targets", theme.DocumentIcon, newTargets},
 		{pageArtifacts, "Artifacts", theme.StorageIcon, newArtifacts},
 		{pageVMs, "VMs", theme.ComputerIcon, newVMs},
-		{pageNotary, "Notary", theme.SearchIcon, newNotary},
+		{pageCheck, "Check", theme.SearchIcon, newCheckPage},
 		{pageSettings, "Settings", theme.SettingsIcon, newSettings},
 	}
 }

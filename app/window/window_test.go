@@ -21,15 +21,18 @@ import (
 
 	"ingot/app"
 	"ingot/app/feed"
-	"ingot/backend"
+	"ingot/backend/api"
+	"ingot/backend/client"
+	"ingot/backend/status"
+	"ingot/backend/vm"
 )
 
 // played is an owner's stream that the test sends, and the backend's actions as
 // they were asked for.
 type played struct {
 	*ledger
-	news chan func(backend.Watcher)
-	vms  []backend.VM
+	news chan func(client.Watcher)
+	vms  []vm.Instance
 
 	mu    sync.Mutex
 	asked []string
@@ -53,7 +56,7 @@ func (p *played) notes() []string {
 	return slices.Clone(p.asked)
 }
 
-func (p *played) Watch(ctx context.Context, w backend.Watcher) {
+func (p *played) Watch(ctx context.Context, w client.Watcher) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -64,15 +67,15 @@ func (p *played) Watch(ctx context.Context, w backend.Watcher) {
 	}
 }
 
-func (p *played) WatchVMs(ctx context.Context, news func([]backend.VM, error)) error {
+func (p *played) WatchVMs(ctx context.Context, news func([]vm.Instance, error)) error {
 	news(p.vms, nil)
 	<-ctx.Done()
 	return nil
 }
 
-func (p *played) Status(context.Context, ...string) ([]backend.Row, error) { return p.rows, nil }
+func (p *played) Status(context.Context, ...string) ([]api.Row, error) { return p.rows, nil }
 
-func (p *played) Submit(_ context.Context, s backend.Submission) (string, error) {
+func (p *played) Submit(_ context.Context, s api.Submission) (string, error) {
 	return "20260102-000000-abcd", p.note("submit %s until=%s force=%v", s.Target, s.Until, s.Force)
 }
 func (p *played) Cancel(_ context.Context, id string) error { return p.note("cancel %s", id) }
@@ -83,14 +86,14 @@ func (p *played) Fork(_ context.Context, t, as string) (string, error) {
 func (p *played) Export(_ context.Context, t, format, dst string, _ func(int64, int64)) error {
 	return p.note("export %s %s %s", t, format, dst)
 }
-func (p *played) HandOut(a backend.ArtifactInfo) (string, error) {
+func (p *played) HandOut(a status.ArtifactInfo) (string, error) {
 	return a.Path, p.note("hand out %s", a.Name)
 }
 func (p *played) KeepCredentials(_ context.Context, e, access, key string) (string, error) {
 	return "", p.note("credentials %s %s %d", e, access, len(key))
 }
-func (p *played) ProbeEndpoint(context.Context) (string, []backend.Ability, error) {
-	return "", []backend.Ability{{Name: "create only", Why: "nothing is overwritten", Seen: "it was overwritten"}}, p.note("probe")
+func (p *played) ProbeEndpoint(context.Context) (string, []api.Ability, error) {
+	return "", []api.Ability{{Name: "create only", Why: "nothing is overwritten", Seen: "it was overwritten"}}, p.note("probe")
 }
 func (p *played) Prove(_ context.Context, file string, _ func(string)) (string, error) {
 	return "proof-1", p.note("prove %s", filepath.Base(file))
@@ -98,8 +101,8 @@ func (p *played) Prove(_ context.Context, file string, _ func(string)) (string, 
 
 func (p *played) VMStart(_ context.Context, name string) error { return p.note("start %s", name) }
 func (p *played) VMStop(_ context.Context, name string) error  { return p.note("stop %s", name) }
-func (p *played) VMExport(_ context.Context, o backend.VMExportOptions) (backend.VMExported, error) {
-	return backend.VMExported{}, p.note("export %s %s stop=%v", o.Name, filepath.Base(o.File), o.Stop)
+func (p *played) VMExport(_ context.Context, o vm.ExportOptions) (vm.Exported, error) {
+	return vm.Exported{}, p.note("export %s %s stop=%v", o.Name, filepath.Base(o.File), o.Stop)
 }
 func (p *played) VMShell(_ context.Context, name string) (argv, environ []string, err error) {
 	return []string{"limactl", "shell", name}, nil, nil
@@ -141,7 +144,7 @@ var onStage atomic.Bool
 
 // shown opens the window at a route, with what an owner tells. A test has one at a
 // time.
-func shown(t *testing.T, p *played, route string, news backend.Snapshot, more ...backend.Event) *stage {
+func shown(t *testing.T, p *played, route string, news api.Snapshot, more ...api.Event) *stage {
 	t.Helper()
 	if onStage.Swap(true) {
 		t.Fatal("a second window beside the first: give each a subtest")
@@ -157,12 +160,12 @@ func shown(t *testing.T, p *played, route string, news backend.Snapshot, more ..
 	})
 	s.feed = feed.New(p)
 	feeding.Go(func() { s.feed.Run(ctx) })
-	p.tell(func(w backend.Watcher) { w.Snapshot(news) })
+	p.play(func(w client.Watcher) { w.Snapshot(news) })
 	if p.progress != nil {
 		more = append(more, *p.progress)
 	}
 	for _, e := range more {
-		p.tell(func(w backend.Watcher) { w.Event(e) })
+		p.play(func(w client.Watcher) { w.Event(e) })
 	}
 	s.on(func() {
 		app.Settings().SetTheme(theme.DefaultTheme())
@@ -186,10 +189,10 @@ func shown(t *testing.T, p *played, route string, news backend.Snapshot, more ..
 	return s
 }
 
-// tell plays news and returns when the feed has folded them.
-func (p *played) tell(n func(backend.Watcher)) {
+// play sends the feed news and returns when the feed has folded them.
+func (p *played) play(n func(client.Watcher)) {
 	done := make(chan struct{})
-	p.news <- func(w backend.Watcher) { n(w); close(done) }
+	p.news <- func(w client.Watcher) { n(w); close(done) }
 	<-done
 }
 

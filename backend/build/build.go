@@ -1,41 +1,39 @@
-// Package build runs a target's line of steps.
+// Package build runs the steps of a target's build.
 //
-// kernel → image → export → prove → publish: each step has an input key, the
-// digest of all that it depends on, and outputs in a folder named by that key.
-// A step is skipped when the ledger holds signed evidence for its key and the
-// outputs have the digests that the evidence says; nothing else makes a step
-// done. Kernel and root file system are made side by side.
+// kernel → image → export → prove → publish: each step has an input key, the digest of
+// everything that it depends on, and outputs in a folder named by that key. A step is
+// skipped only if the ledger has signed evidence for its key and the outputs have the
+// digests of that evidence. Kernel and root file system are built concurrently.
 //
-// The package wires the rooms below together: it gives guests to image,
-// machines to proof, files to publish, and writes what they found as evidence.
-// It starts no process itself.
+// PlanOf returns the steps as data; the engine runs those that are ready. The package
+// passes guests to package family, machines to package proof and files to package
+// publish, and records their results. It starts no process itself.
 package build
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"time"
 
+	"ingot/backend/build/outputs"
+	"ingot/backend/build/record"
+	"ingot/backend/build/release"
 	"ingot/backend/cause"
 	"ingot/backend/event"
 	"ingot/backend/evidence"
-	"ingot/backend/fetch"
+	"ingot/backend/family"
+	"ingot/backend/family/all"
 	"ingot/backend/guest"
 	"ingot/backend/home"
-	"ingot/backend/image"
 	"ingot/backend/publish"
 	"ingot/backend/target"
 )
 
-// Steps in order. "config" and "guest" come first and are always checked.
+// The steps in order. "config" and "guest" are first and are always checked.
 const (
 	StepConfig  = "config"
 	StepGuest   = "guest"
@@ -47,11 +45,14 @@ const (
 	StepPublish = "publish"
 )
 
-// Steps lists the steps that --until and --force take.
+// stepTools makes the disk with the smoke checks' programs; it runs with prove.
+const stepTools = "tools"
+
+// Steps lists the steps that --until and --force accept.
 var Steps = []string{StepKernel, StepRootfs, StepImage, StepExport, StepProve, StepPublish}
 
-// Line is everything that builds share. It may be used by several builds at
-// once, but not of the same target.
+// Line is what builds share. Several builds may use it concurrently, but not of the
+// same target.
 type Line struct {
 	Home     home.Home
 	Config   home.Config
@@ -59,52 +60,59 @@ type Line struct {
 	Ledger   evidence.Ledger
 	Digests  *evidence.Digests
 	Signer   evidence.Signer
-	Keys     evidence.Keys // accepted
+	Keys     evidence.Keys // accepted keys
 	Pack     *cause.Pack
 	Bus      *event.Bus
 	Log      *slog.Logger
-	Children event.Children     // what must be ended if this process is killed
+	Children event.Children     // processes and folders to clean up if this process is killed
 	Version  string             // of Ingot
-	Making   *Making            // which outputs are being made; shared by the builds of a process, nil for one alone
-	Classify func(error) string // names the class of a failure for the journal; may be nil
+	Making   *outputs.Making    // keeps concurrent builds of a process from making the same output twice; may be nil
+	Classify func(error) string // returns the class of a failure for the journal; may be nil
 	Guest    func(ctx context.Context) (guest.Guest, error)
-	Endpoint func(ctx context.Context) (publish.Endpoint, func(), error) // where to publish; the func frees it
-	Publish  Publisher
-	Workers  evidence.Keys // of a team: whose evidence Receive takes over
-	Logged   func()        // called when a step's log has grown; may be nil
+	// Publisher opens the destination of the release: the one that Options.To names,
+	// else the configured endpoint or the local store. The returned func closes it.
+	Publisher func(ctx context.Context, to string) (publish.Publisher, func(), error)
+	Publish   Publish
+	Workers   evidence.Keys // keys of the team's workers, whose evidence Receive accepts
+	Logged    func()        // called after a step's log has grown; may be nil
 }
 
-// Publisher puts a release onto an endpoint; publish.Publish with the signer.
-type Publisher func(ctx context.Context, e publish.Endpoint, r publish.Release, o publish.Options) (publish.Receipt, error)
+// Publish publishes a release with the home's signer.
+type Publish func(ctx context.Context, p publish.Publisher, r publish.Release, o publish.Options) (publish.Receipt, error)
 
-// Options say what one build does.
+// Options are the options of one build.
 type Options struct {
-	ID       string // of the build; "" makes one
-	Target   string
-	Until    string   // last step; "" for all
-	Force    []string // steps to run although they are done
-	Unproven bool     // publish without a passed proof, marked so
-	Renew    bool     // renew the lock when a locked input is gone from all mirrors
-	Keep     bool     // keep work directories in the guest
-	Check    bool     // up to the export; then make the outputs again and compare
+	ID        string // of the build; "" for a new one
+	Target    string
+	Until     string   // last step; "" for all
+	Force     []string // steps to run even if they are done
+	Unproven  bool     // publish without a passed proof; the release is marked
+	To        string   // destination of the release, such as dir:/srv/images; "" is the configured endpoint
+	Unscanned bool     // publish with a file system that the leak scan cannot read; the release is marked
+	Renew     bool     // renew the lock if a locked input is missing from all mirrors
+	Keep      bool     // keep work directories in the guest
+	Check     bool     // build up to the export; then make the outputs again and compare
 
-	// Again tells whether a failed build will go on later under its id: its
-	// journal is left without an end then. May be nil.
+	// Again reports whether a failed build will be continued under its id: then its
+	// journal gets no end. It may be nil.
 	Again func(error) bool
 }
 
-// Result is how a build ended.
+// Result is the result of a build.
 type Result struct {
 	Build string
-	Error error // nil when every step asked for passed
+	Error error // nil if every requested step passed
 }
 
-// OptionError is a bad Options value.
+// OptionError reports an invalid value of Options.
 type OptionError struct{ Msg string }
 
 func (e *OptionError) Error() string { return e.Msg }
 
-// Validate reports unknown step names and options that do not go together.
+// ErrorClass returns the class of the error; see package cause.
+func (*OptionError) ErrorClass() cause.Class { return cause.Input }
+
+// Validate reports unknown step names and options that exclude each other.
 func (o Options) Validate() error {
 	for _, s := range append(slices.Clone(o.Force), o.Until) {
 		if s != "" && !slices.Contains(Steps, s) {
@@ -115,262 +123,150 @@ func (o Options) Validate() error {
 		return nil
 	}
 	if o.Until != "" {
-		return &OptionError{"a check goes up to the export: leave --until out"}
+		return &OptionError{"a check always ends with the export: omit --until"}
 	}
 	for _, s := range o.Force {
 		if !slices.Contains(rebuildable, s) {
-			return &OptionError{fmt.Sprintf("the %s step is no function of its inputs alone; those that can be checked are %s", s, strings.Join(rebuildable, ", "))}
+			return &OptionError{fmt.Sprintf("the %s step cannot be checked, because its output depends on more than its inputs; steps that can be checked are %s", s, strings.Join(rebuildable, ", "))}
 		}
 	}
 	return nil
 }
 
-// run is one build in progress.
-type run struct {
+// Session is one running build, from Begin to End. One goroutine uses it; the steps
+// that it starts run concurrently.
+type Session struct {
 	*Line
-	opt     Options
-	recipe  target.Recipe
-	lock    target.Lock
-	folder  evidence.Build
-	journal *event.Journal
-	guest   guest.Guest
-	records *records
-	inputs  map[string]string // SHA-256 of locked inputs → verified file
+	*record.Build
+	Recipe target.Recipe
+	Lock   target.Lock     // set by Configure
+	Family family.Composer // the recipe's
 
-	exported output    // of the export step
-	arts     artifacts // what it holds
-	scratch  string    // folder for the outputs of a check; "" in a build
-	rebuild  []string  // steps that the check makes again
+	opt     Options
+	guest   guest.Guest
+	inputs  map[string]string // SHA-256 of locked inputs → verified file
+	arts    release.Artifacts // of the export step
+	scratch string            // folder for the outputs of a check; "" in a build
+	rebuild []string          // steps that the check makes again
 }
 
-// Run runs a build to its end and returns its id. The error says why it
-// stopped; what was proved until then is in the ledger.
+// Run runs a build and returns its id. The error is why it stopped; what was proved
+// until then is in the ledger.
 func (l *Line) Run(ctx context.Context, opt Options) (string, error) {
-	r, err := l.begin(ctx, opt)
+	s, err := l.Begin(ctx, opt)
 	if err != nil {
 		return "", err
 	}
-	return r.folder.ID, r.end(r.all(ctx))
+	return s.Folder.ID, s.End(s.Run(ctx))
 }
 
-// begin opens the journal of a build and says in it that it was started; end
-// must be called.
-func (l *Line) begin(ctx context.Context, opt Options) (*run, error) {
+// Begin opens the record of a build and records its start. The caller must call End.
+func (l *Line) Begin(ctx context.Context, opt Options) (*Session, error) {
+	s, err := l.prepare(opt)
+	if err != nil {
+		return nil, err
+	}
+	id := opt.ID
+	if id == "" {
+		id = record.NewID(time.Now())
+	}
+	s.Build, err = l.Records().Begin(ctx, s.Recipe.Name, id)
+	return s, err
+}
+
+// prepare checks the options and finds the recipe with its family.
+func (l *Line) prepare(opt Options) (*Session, error) {
 	if err := opt.Validate(); err != nil {
 		return nil, err
 	}
 	recipe, err := l.Targets.Get(opt.Target)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = recipe.Buildable()
 	}
-	r := &run{Line: l, opt: opt, recipe: recipe}
-	id := opt.ID
-	if id == "" {
-		id = NewID(time.Now())
-	}
-	if r.folder, err = l.Ledger.Build(recipe.Name, id); err != nil {
-		return nil, err
-	}
-	known, err := l.ledger(ctx, recipe.Name)
-	if err != nil {
-		return nil, err
-	}
-	r.records = newRecords(known)
-	if r.journal, err = event.OpenJournal(r.folder.JournalPath(), recipe.Name, id, l.Bus); err != nil {
-		return nil, err
-	}
-	pid, start := event.Self()
-	r.emit(event.Event{Kind: event.BuildStarted, PID: pid, PIDStart: start})
-	return r, nil
-}
-
-// end writes the build's end and closes what it used; the error is err.
-func (r *run) end(err error) error {
-	r.finish(err)
-	return errors.Join(err, r.Digests.Save(), r.journal.Close())
-}
-
-// VersionOf is the version under which a build's artifacts are exported and
-// published: the minute of its id, fixed before the build begins, so that one
-// that goes on elsewhere cannot make a second version.
-func VersionOf(id string) string {
-	if len(id) < len("20060102-1504") {
-		return id
-	}
-	return id[:len("20060102-1504")]
-}
-
-// NewID makes a build id; ids sort by time.
-func NewID(now time.Time) string {
-	b := make([]byte, 2)
-	_, _ = rand.Read(b) // never fails (crypto/rand)
-	return now.UTC().Format("20060102-150405") + "-" + hex.EncodeToString(b)
-}
-
-func (l *Line) ledger(ctx context.Context, name string) ([]evidence.Document, error) {
-	builds, err := l.Ledger.Builds(name)
-	if err != nil {
-		return nil, err
-	}
-	var docs []evidence.Document
-	for _, b := range builds {
-		d, err := b.Evidence(ctx, l.Keys)
-		if err != nil {
-			return nil, err
-		}
-		docs = append(docs, d...)
-	}
-	return docs, nil
-}
-
-// finish writes the build's end into the journal.
-func (r *run) finish(err error) {
-	e := event.Event{Kind: event.BuildFinished, Outcome: event.Passed}
-	if err != nil && r.opt.Again != nil && r.opt.Again(err) {
-		r.note("build", "goes on later: %v", err)
-		return
+	var f family.Composer
+	if err == nil {
+		f, err = all.Composer(recipe)
 	}
 	if err != nil {
-		e = r.failure(event.BuildFinished, "", err)
+		return nil, err
 	}
-	r.emit(e)
+	return &Session{Line: l, Recipe: recipe, Family: f, opt: opt}, nil
 }
 
-// End writes the end of a build that no Run will write: it never began, or
-// nobody can go on with it. err is why.
-func (l *Line) End(name, id string, err error) error {
-	bd, berr := l.Ledger.Build(name, id)
-	if berr != nil {
-		return berr
-	}
-	j, jerr := event.OpenJournal(bd.JournalPath(), name, id, l.Bus)
-	if jerr != nil {
-		return jerr
-	}
-	r := &run{Line: l}
-	return errors.Join(j.Add(r.failure(event.BuildFinished, "", err)), j.Close())
+// End records the build's end and frees its resources. It returns err, joined with the
+// error of closing.
+func (s *Session) End(err error) error {
+	later := err != nil && s.opt.Again != nil && s.opt.Again(err)
+	return errors.Join(s.Build.End(err, later), s.Digests.Save())
 }
 
-// failure is the event of a failed or cancelled step or build.
-func (r *run) failure(kind event.Kind, step string, err error) event.Event {
-	e := event.Event{Kind: kind, Step: step, Outcome: event.Failed, Msg: err.Error(), Cause: CauseOf(err)}
-	if errors.Is(err, context.Canceled) {
-		e.Outcome, e.Cause = event.Cancelled, "evidence.cancelled"
-	}
-	if f, ok := r.Pack.Describe(e.Cause); ok {
-		e.Fix = f.Fix
-	}
-	if r.Classify != nil && kind == event.BuildFinished {
-		e.Class = r.Classify(err)
-	}
-	return e
+// Artifacts returns the files of the export step; none before it.
+func (s *Session) Artifacts() release.Artifacts { return s.arts }
+
+// Records returns what the records of all builds of the home have in common.
+func (l *Line) Records() record.Home {
+	return record.Home{Ledger: l.Ledger, Keys: l.Keys, Signer: l.Signer, Pack: l.Pack, Bus: l.Bus, Log: l.Log, Version: l.Version, Classify: l.Classify}
 }
 
-// CanPass tells whether the failure's cause is one that passes by itself: the
-// same build may succeed in a while.
+// VersionOf returns the version under which a build's artifacts are exported and
+// published: its id. The id is fixed before the build starts, so that a build that
+// continues on another computer keeps its version, and no two builds have the same one.
+func VersionOf(id string) string { return id }
+
+// MinuteOf returns the version that earlier releases of Ingot gave to a build's
+// artifacts: the minute of its id.
+func MinuteOf(id string) string { return id[:min(len(id), len("20060102-1504"))] }
+
+// CanPass reports whether the failure's cause is temporary: the same build may succeed
+// later.
 func CanPass(err error) bool {
-	switch CauseOf(err) {
+	switch cause.IDOf(err) {
 	case "fetch.unreachable", "publish.unreachable", "guest.unreachable", "guest.lost":
 		return true
 	}
 	return false
 }
 
-func (r *run) emit(e event.Event) {
-	if err := r.journal.Add(e); err != nil {
-		r.Log.Error("journal", "build", r.folder.ID, "err", err)
-	}
-}
-
-func (r *run) note(step, format string, args ...any) {
-	r.emit(event.Event{Kind: event.Note, Step: step, Msg: fmt.Sprintf(format, args...)})
-}
-
-// progress returns a function that reports a step's progress with an ETA, at
-// most a few times a second. It may be called from several goroutines, as
-// downloads do.
-func (r *run) progress(step string) func(done, total int64) {
-	var (
-		mu   sync.Mutex
-		rate event.Rate
-		last time.Time
-	)
-	return func(done, total int64) {
-		mu.Lock()
-		defer mu.Unlock()
-		now := time.Now()
-		rate.Observe(done, now)
-		if now.Sub(last) < 200*time.Millisecond && done < total {
-			return
-		}
-		last = now
-		e := event.Event{Kind: event.Progress, Step: step, Done: done, Total: total}
-		if eta, ok := rate.ETA(total); ok {
-			e.ETA = int64(eta.Seconds())
-		}
-		r.emit(e)
-	}
-}
-
-// wants tells whether the build goes as far as the step.
-func (r *run) wants(step string) bool {
-	if r.opt.Until == "" {
+// Wants reports whether the build includes the step.
+func (s *Session) Wants(step string) bool {
+	if s.opt.Until == "" {
 		return true
 	}
-	return slices.Index(Steps, step) <= slices.Index(Steps, r.opt.Until)
+	return slices.Index(Steps, step) <= slices.Index(Steps, s.opt.Until)
 }
 
-func (r *run) forced(step string) bool { return !r.opt.Check && slices.Contains(r.opt.Force, step) }
+func (s *Session) forced(step string) bool { return !s.opt.Check && slices.Contains(s.opt.Force, step) }
 
-// CauseOf names the cause of an error of any room.
-func CauseOf(err error) string {
-	if id := cause.Of(err); id != "" {
-		return id
+// HasLog reports whether the step writes a log.
+func HasLog(step string) bool {
+	return slices.Contains([]string{StepKernel, StepRootfs, StepImage, stepTools}, step)
+}
+
+// WorkerLog returns the name of a worker's log in the build's folder.
+func WorkerLog(step, worker string) string { return step + "." + worker + ".log" }
+
+// KeysNow returns the keys of a recipe's steps with the current lock and fragments.
+func (l *Line) KeysNow(r target.Recipe) (Keys, error) {
+	lock, err := l.Targets.Lock(r)
+	if err != nil {
+		return Keys{}, err
 	}
-	var named interface{ CauseID() string }
-	if errors.As(err, &named) {
-		return named.CauseID()
+	frags, err := Fragments(l.Targets, r)
+	if err != nil {
+		return Keys{}, err
 	}
-	var (
-		stale  *target.StaleLockError
-		space  *home.NoSpaceError
-		tool   *home.ToolMissingError
-		gone   *fetch.GoneError
-		digest *fetch.DigestError
-		down   *fetch.UnreachableError
-		bad    *target.Error
-		pub    *publish.Error
-	)
-	switch {
-	case errors.As(err, &pub):
-		return pub.Cause
-	case errors.As(err, &stale):
-		return "config.lock-stale"
-	case errors.As(err, &space), errors.Is(err, syscall.ENOSPC):
-		return "guest.no-space"
-	case errors.As(err, &tool):
-		return "guest.tool-missing"
-	case errors.As(err, &gone):
-		return "fetch.gone"
-	case errors.As(err, &digest):
-		return "fetch.digest"
-	case errors.As(err, &down):
-		return "fetch.unreachable"
-	case errors.As(err, &bad):
-		return "config.invalid"
-	}
-	return ""
+	return KeysOf(r, lock, frags)
 }
 
 // Fragments reads the kernel fragments that a recipe names.
-func Fragments(set *target.Set, r target.Recipe) ([]image.Fragment, error) {
-	var out []image.Fragment
+func Fragments(set *target.Set, r target.Recipe) ([]family.Fragment, error) {
+	var out []family.Fragment
 	for _, name := range r.Kernel.Configs {
 		file, data, err := set.Fragment(name)
 		if err != nil {
 			return nil, cause.With("config.invalid", fmt.Errorf("%s: kernel.configs: %w", r.Origin(), err))
 		}
-		out = append(out, image.Fragment{File: file, Data: data})
+		out = append(out, family.Fragment{File: file, Data: data})
 	}
 	return out, nil
 }

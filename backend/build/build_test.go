@@ -11,19 +11,22 @@ import (
 	"testing"
 	"time"
 
+	"ingot/backend/build/outputs"
+	"ingot/backend/build/record"
 	"ingot/backend/cause"
 	"ingot/backend/event"
 	"ingot/backend/evidence"
+	"ingot/backend/family"
+	"ingot/backend/family/all"
 	"ingot/backend/guest"
 	"ingot/backend/home"
-	"ingot/backend/image"
 	"ingot/backend/secret"
 	"ingot/backend/target"
 	"ingot/resources"
 )
 
-// bare is a guest that lacks every tool: it answers the look-up as an empty
-// machine would. It stands for a fresh machine; the real ones are in test/e2e.
+// bare is a guest without any tool, like a fresh machine; the real ones are in
+// test/e2e.
 type bare struct{ guest.Local }
 
 func (b *bare) Run(ctx context.Context, c guest.Cmd) error {
@@ -47,7 +50,7 @@ func line(t *testing.T, g guest.Guest) *Line {
 	}
 	write(t, filepath.Join(user, "fragment.yaml"), "apiVersion: ingot/v1\nkind: Target\nname: fragment\nextends: debian-12-arm64\nlock: debian-12-arm64\nkernel: {configs: [bad.config]}\n")
 	write(t, filepath.Join(user, "kernel", "bad.config"), "CONFIG_A=y\nnonsense\n")
-	set, err := target.Load(resources.FS, user)
+	set, err := target.Load(resources.FS, user, all.Check)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,10 +73,10 @@ func write(t *testing.T, file, text string) {
 	}
 }
 
-// documents returns what a build left in the ledger, by kind.
+// documents returns a build's documents in the ledger, by kind.
 func documents(t *testing.T, l *Line, name string) map[evidence.Kind]evidence.Document {
 	t.Helper()
-	docs, err := l.ledger(context.Background(), name)
+	docs, err := l.Records().Evidence(context.Background(), name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,11 +87,11 @@ func documents(t *testing.T, l *Line, name string) map[evidence.Kind]evidence.Do
 	return out
 }
 
-// A failure is evidence: with its cause, its fix, and no signature.
+// A failure is recorded as evidence with its cause and fix, without a signature.
 func TestFailuresAreRecorded(t *testing.T) {
 	l := line(t, &bare{})
 	_, err := l.Run(context.Background(), Options{Target: "fragment"})
-	if CauseOf(err) != "config.symbol" || !strings.Contains(err.Error(), "bad.config:2") {
+	if cause.IDOf(err) != "config.symbol" || !strings.Contains(err.Error(), "bad.config:2") {
 		t.Errorf("bad fragment: %v", err)
 	}
 	d := documents(t, l, "fragment")[evidence.KindConfig]
@@ -97,7 +100,7 @@ func TestFailuresAreRecorded(t *testing.T) {
 	}
 	var tools *MissingToolsError
 	id, err := l.Run(context.Background(), Options{Target: "debian-12-arm64"})
-	if !errors.As(err, &tools) || CauseOf(err) != "guest.tool-missing" || len(tools.Tools) != 3 || tools.Tools[0].Name != "make" {
+	if !errors.As(err, &tools) || cause.IDOf(err) != "guest.tool-missing" || len(tools.Tools) != 3 || tools.Tools[0].Name != "make" {
 		t.Errorf("missing tools: %v", err)
 	}
 	docs := documents(t, l, "debian-12-arm64")
@@ -155,13 +158,13 @@ func TestKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	frags := []image.Fragment{{File: "a", Data: []byte("CONFIG_A=y")}}
+	frags := []family.Fragment{{File: "a", Data: []byte("CONFIG_A=y")}}
 	base := keys(KeysOf(r, lock, frags))
-	kernel := keys(KeysOf(r, lock, []image.Fragment{{File: "a", Data: []byte("CONFIG_A=m")}}))
+	kernel := keys(KeysOf(r, lock, []family.Fragment{{File: "a", Data: []byte("CONFIG_A=m")}}))
 	if kernel[0] == base[0] || kernel[1] != base[1] || kernel[3] == base[3] {
 		t.Error("a changed fragment must change kernel and image alone")
 	}
-	if moved := keys(KeysOf(r, lock, []image.Fragment{{File: "b", Data: []byte("CONFIG_A=y")}})); moved != base {
+	if moved := keys(KeysOf(r, lock, []family.Fragment{{File: "b", Data: []byte("CONFIG_A=y")}})); moved != base {
 		t.Error("a fragment's place must change nothing")
 	}
 	r2 := r
@@ -185,24 +188,66 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// keys gives the keys of kernel, rootfs, tools and image.
-func keys(k Keys) [4]string {
+// A step's scripts and programs are inputs of its key: a changed script or another
+// program makes the step run again.
+func TestScriptsAreInputs(t *testing.T) {
+	l := line(t, &bare{})
+	r, err := l.Targets.Get("debian-12-arm64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := KeysOf(r, target.Lock{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		in      record.Inputs
+		scripts []string
+	}{"kernel": {k.Kernel, []string{"kernel.sh"}}, "rootfs": {k.Rootfs, []string{"rootfs.sh"}}, "tools": {k.Tools, []string{"tools.sh"}}, "image": {k.Image, []string{"disk.sh", "contents.sh"}}} {
+		before := c.in.Key()
+		for _, input := range append([]string{"programs"}, prefixed("script ", c.scripts)...) {
+			was, ok := c.in[input]
+			if !ok {
+				t.Errorf("%s: %q is no input of the step", name, input)
+			}
+			c.in[input] = record.Key(was)
+			if c.in.Key() == before {
+				t.Errorf("%s: another %q does not change the key", name, input)
+			}
+			c.in[input] = was
+		}
+	}
+}
+
+func prefixed(prefix string, names []string) []string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = prefix + n
+	}
+	return out
+}
+
+// keys returns the keys of kernel, rootfs, tools and image.
+func keys(k Keys, err error) [4]string {
+	if err != nil {
+		panic(err)
+	}
 	return [4]string{k.Kernel.Key(), k.Rootfs.Key(), k.Tools.Key(), k.Image.Key()}
 }
 
 // Why names the inputs that changed since the newest signed pass.
 func TestWhy(t *testing.T) {
-	old := Inputs{"step": "image/2", "kernel": strings.Repeat("a", 64), "time": "1", "lost": "x"}
-	now := Inputs{"step": "image/2", "kernel": strings.Repeat("b", 64), "time": "2", "found": "y"}
+	old := record.Inputs{"step": "image/2", "kernel": strings.Repeat("a", 64), "time": "1", "lost": "x"}
+	now := record.Inputs{"step": "image/2", "kernel": strings.Repeat("b", 64), "time": "2", "found": "y"}
 	pass := evidence.Document{Trust: evidence.Signed, Head: evidence.Head{Kind: evidence.KindImage, Verdict: evidence.Passed, Inputs: old}}
 	failed, unsigned := pass, pass
 	failed.Head.Verdict, failed.Head.Inputs = evidence.Failed, now
 	unsigned.Trust, unsigned.Head.Inputs = evidence.Unsigned, now
-	r := &run{records: newRecords([]evidence.Document{pass, failed, unsigned})}
+	r := withDocuments([]evidence.Document{pass, failed, unsigned})
 	for _, c := range []struct {
 		name string
 		kind evidence.Kind
-		in   Inputs
+		in   record.Inputs
 		want string
 	}{
 		{StepImage, evidence.KindImage, now, "found is new, kernel changed, lost is gone, time changed from 1 to 2"},
@@ -210,60 +255,60 @@ func TestWhy(t *testing.T) {
 		{StepKernel, evidence.KindKernel, now, "there is no signed pass yet"},
 		{StepRootfs, "", now, "no output of these inputs is in the cache"},
 	} {
-		if got := r.why(c.name, c.kind, c.in); got != c.want {
+		if got := r.why(Step{Name: c.name, Evidence: c.kind, Inputs: c.in}); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}
 	r.opt.Force = []string{StepImage}
-	if got := r.why(StepImage, evidence.KindImage, now); got != "asked for by --force" {
+	if got := r.why(Step{Name: StepImage, Evidence: evidence.KindImage, Inputs: now}); got != "asked for by --force" {
 		t.Error(got)
 	}
 }
 
-// An output counts only whole and unchanged.
+// An output is loaded only if it is complete and unchanged.
 func TestOutputs(t *testing.T) {
-	o := outputs{filepath.Join(t.TempDir(), "outputs"), evidence.OpenDigests(filepath.Join(t.TempDir(), "d.json"))}
-	k := key("x")
-	if _, err := o.make("kernel", k, "b1", func(dir string) (any, error) {
+	o := outputs.Store{Dir: filepath.Join(t.TempDir(), "outputs"), Digests: evidence.OpenDigests(filepath.Join(t.TempDir(), "d.json"))}
+	k := record.Key("x")
+	if _, err := o.Make("kernel", k, "b1", func(dir string) (any, error) {
 		write(t, filepath.Join(dir, "half"), "x")
 		return nil, errors.New("no luck")
 	}); err == nil {
 		t.Fatal("a failed step was kept")
 	}
-	if left, _ := os.ReadDir(o.dir); len(left) != 0 {
+	if left, _ := os.ReadDir(o.Dir); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
 	}
-	if _, err := o.make("kernel", k, "b1", func(dir string) (any, error) {
+	if _, err := o.Make("kernel", k, "b1", func(dir string) (any, error) {
 		write(t, filepath.Join(dir, "vmlinuz"), "good")
 		return map[string]string{"release": "6.1"}, nil
 	}); err != nil {
 		t.Fatal(err)
 	}
-	out, ok := o.load("kernel", k)
+	out, ok := o.Load("kernel", k)
 	if !ok || out.Build != "b1" || len(out.Files) != 1 {
 		t.Fatalf("%+v, %v", out, ok)
 	}
-	if _, ok := o.load("kernel", k[:16]+strings.Repeat("0", 48)); ok {
+	if _, ok := o.Load("kernel", k[:16]+strings.Repeat("0", 48)); ok {
 		t.Error("another key with the same beginning was taken")
 	}
 	time.Sleep(20 * time.Millisecond)
-	write(t, out.file("vmlinuz"), "evil")
-	if _, ok := o.load("kernel", k); ok {
+	write(t, out.File("vmlinuz"), "evil")
+	if _, ok := o.Load("kernel", k); ok {
 		t.Error("a changed output was taken")
 	}
-	if err := os.Remove(out.file("vmlinuz")); err != nil {
+	if err := os.Remove(out.File("vmlinuz")); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := o.load("kernel", k); ok {
+	if _, ok := o.Load("kernel", k); ok {
 		t.Error("an output without its file was taken")
 	}
 }
 
 func TestNeedSpace(t *testing.T) {
 	l := line(t, &guest.Local{})
-	r := &run{Line: l, guest: &guest.Local{}}
+	r := &Session{Line: l, guest: &guest.Local{}}
 	var no *home.NoSpaceError
-	if err := r.needSpace(context.Background(), 1<<62, "kernel step"); !errors.As(err, &no) || CauseOf(err) != "guest.no-space" {
+	if err := r.needSpace(context.Background(), 1<<62, "kernel step"); !errors.As(err, &no) || cause.IDOf(err) != "home.no-space" {
 		t.Errorf("%v", err)
 	}
 }

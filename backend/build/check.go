@@ -9,27 +9,31 @@ import (
 	"slices"
 	"strings"
 
-	"ingot/backend/event"
+	"ingot/backend/build/outputs"
+	"ingot/backend/cause"
+	"ingot/backend/family"
 	"ingot/backend/fetch"
-	"ingot/backend/image"
 )
 
 // rebuildable are the steps whose output is a function of their inputs.
 var rebuildable = []string{StepKernel, StepRootfs, StepImage, StepExport}
 
-// NotReproducibleError names the first difference between an output and its
+// NotReproducibleError describes the first difference between an output and its
 // rebuild.
 type NotReproducibleError struct{ Step, What string }
 
 func (e *NotReproducibleError) Error() string {
-	return fmt.Sprintf("the %s step made other bytes of the same inputs: %s", e.Step, e.What)
+	return fmt.Sprintf("the %s step is not reproducible: made again from the same inputs, its output differs: %s", e.Step, e.What)
 }
 
-// CauseID names the cause.
+// ErrorClass returns the class of the error; see package cause.
+func (*NotReproducibleError) ErrorClass() cause.Class { return cause.Verify }
+
+// CauseID returns the cause.
 func (e *NotReproducibleError) CauseID() string { return "image.not-reproducible" }
 
-// checkedSteps are the steps that a check makes again: those given with
-// --force, or all whose output is a function of their inputs.
+// checkedSteps returns the steps that a check makes again: those of --force, or all
+// whose output is a function of their inputs.
 func (o Options) checkedSteps() []string {
 	if len(o.Force) > 0 {
 		return o.Force
@@ -37,62 +41,57 @@ func (o Options) checkedSteps() []string {
 	return rebuildable
 }
 
-// check makes outputs that are there once more, in a folder of its own and
-// without the compiler cache, and compares. Neither outputs nor evidence of
-// the home change. The first difference is the error.
-func (r *run) check(ctx context.Context, keys Keys, frags []image.Fragment, first map[string]output) error {
-	scratch, err := halfMade(filepath.Join(r.Home.Data, "outputs"), "checking")
+// check makes existing outputs again, in a temporary folder and without the compiler
+// cache, and compares them. Neither outputs nor evidence of the home change. The first
+// difference is the error.
+func (s *Session) check(ctx context.Context, plan Plan, frags []family.Fragment, first map[string]outputs.Output) error {
+	scratch, err := outputs.Partial(filepath.Join(s.Home.Data, "outputs"), "checking")
 	if err != nil {
 		return fmt.Errorf("check: %w", err)
 	}
-	again := *r
-	again.scratch, again.rebuild, again.opt.Force = scratch, r.opt.checkedSteps(), nil
-	err = again.compare(ctx, keys, frags, first)
+	again, mute := *s, *s.Build
+	mute.Mute = true
+	again.Build, again.scratch, again.rebuild, again.opt.Force = &mute, scratch, s.opt.checkedSteps(), nil
+	err = compare(ctx, &again, plan, frags, first)
 	return errors.Join(err, os.RemoveAll(scratch))
 }
 
-func (r *run) compare(ctx context.Context, keys Keys, frags []image.Fragment, first map[string]output) error {
-	needRootfs := r.rebuilds(StepRootfs) || r.rebuilds(StepImage)
-	kernel, rootfs, err := r.kernelAndRootfs(ctx, keys, frags, needRootfs)
+func compare(ctx context.Context, s *Session, plan Plan, frags []family.Fragment, first map[string]outputs.Output) error {
+	again, err := s.execute(ctx, plan, frags, func(step string) bool {
+		// the export of the new disk does not belong to the existing outputs
+		return slices.Contains(rebuildable, step) && (step != StepExport || s.rebuilds(step))
+	})
 	if err != nil {
 		return err
-	}
-	img, err := r.image(ctx, keys.Image, kernel, rootfs)
-	if err != nil {
-		return err
-	}
-	if r.rebuilds(StepExport) { // an export of the new disk has no place among the outputs that stand
-		if _, err := r.export(ctx, img, kernel); err != nil {
-			return err
-		}
 	}
 	var same []string
-	for _, step := range rebuildable {
-		if !r.rebuilds(step) {
+	for _, name := range rebuildable {
+		if !s.rebuilds(name) {
 			continue
 		}
-		b, ok := map[string]output{StepKernel: kernel, StepRootfs: rootfs, StepImage: img, StepExport: r.exported}[step]
-		a, had := first[step]
-		if step == StepRootfs && !had {
-			a, had = r.Line.store("").load(StepRootfs, keys.Rootfs.Key())
+		step, _ := plan.Step(name)
+		a, had := first[name]
+		if step.OnDemand && !had {
+			a, had = s.Line.Outputs(step.Evidence).Load(name, step.Key)
 		}
+		b, ok := again[name]
 		if !ok || !had {
-			r.note(step, "made again, but there is nothing to compare it with")
+			s.Note(name, "made again, but there is no earlier output to compare it with")
 			continue
 		}
-		if err := r.sameBytes(step, a, b); err != nil {
+		if err := sameBytes(s, name, a, b); err != nil {
 			return err
 		}
-		same = append(same, step)
+		same = append(same, name)
 	}
-	r.emit(event.Event{Kind: event.Note, Step: "check", Msg: "the same bytes again: " + strings.Join(same, ", ")})
+	s.Note("check", "the same bytes again: %s", strings.Join(same, ", "))
 	return nil
 }
 
-// sameBytes compares two outputs of a step, the telling files first.
-func (r *run) sameBytes(step string, a, b output) error {
+// sameBytes compares two outputs of a step, the most informative files first.
+func sameBytes(s *Session, step string, a, b outputs.Output) error {
 	names := sortedNames(a.Files)
-	for _, telling := range []string{"config", image.TreeFile} {
+	for _, telling := range []string{"config", family.TreeFile} {
 		if i := slices.Index(names, telling); i > 0 {
 			names = slices.Insert(slices.Delete(names, i, i+1), 0, telling)
 		}
@@ -100,19 +99,19 @@ func (r *run) sameBytes(step string, a, b output) error {
 	others := sortedNames(b.Files)
 	for i, name := range names {
 		other := name
-		if step == StepExport { // named by the time of the export
+		if step == StepExport { // its file name contains the version
 			other = others[min(i, len(others)-1)]
 		}
 		if b.Files[other] == a.Files[name] {
 			continue
 		}
-		what, err := image.Compare(r.recipe, a.file(name), b.file(other))
+		what, err := s.Family.Compare(s.Recipe, a.File(name), b.File(other))
 		if err != nil {
 			return err
 		}
 		if what == "" { // the recorded digest is not that of the file
-			sum, err := fetch.Digest(a.file(name))
-			return errors.Join(fmt.Errorf("%s: file %s, record %s", a.file(name), sum, a.Files[name]), err)
+			sum, err := fetch.Digest(a.File(name))
+			return errors.Join(fmt.Errorf("%s: file %s, record %s", a.File(name), sum, a.Files[name]), err)
 		}
 		return &NotReproducibleError{step, what}
 	}
@@ -128,5 +127,5 @@ func sortedNames(files map[string]string) []string {
 	return names
 }
 
-// rebuilds tells whether this is a check that makes the step's output again.
-func (r *run) rebuilds(step string) bool { return slices.Contains(r.rebuild, step) }
+// rebuilds reports whether this is a check that makes the step's output again.
+func (s *Session) rebuilds(step string) bool { return slices.Contains(s.rebuild, step) }

@@ -8,59 +8,33 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
+	"ingot/backend/build/outputs"
+	"ingot/backend/build/record"
+	"ingot/backend/build/release"
 	"ingot/backend/cause"
 	"ingot/backend/disk"
-	"ingot/backend/event"
 	"ingot/backend/evidence"
-	"ingot/backend/image"
+	"ingot/backend/family"
+	"ingot/backend/target"
 )
 
-// artifacts is the export step's outcome: what was exported under which names.
-type artifacts struct {
-	Version string     `json:"version"` // YYYYMMDD-HHMM of the export
-	Files   []artifact `json:"files"`   // the bootable disk first
-	Kernel  image.Kernel
-	dir     string
-}
-
-type artifact struct {
-	Name   string `json:"name"`
-	Format string `json:"format"`
-	SHA256 string `json:"sha256"`
-	SHA512 string `json:"sha512"`
-	Size   int64  `json:"size"`
-}
-
-// subject is what a proof of the file is about.
-func (a artifact) subject() evidence.Subject {
-	return evidence.Subject{Name: a.Name, Digest: map[string]string{"sha256": a.SHA256}}
-}
-
-func (a artifacts) bytes() (sum uint64) {
-	for _, f := range a.Files {
-		sum += uint64(f.Size)
-	}
-	return sum
-}
-
-func (a artifacts) primary() artifact      { return a.Files[0] }
-func (a artifacts) path(f artifact) string { return filepath.Join(a.dir, f.Name) }
+// exporter runs the export step of a build.
+type exporter struct{ *Session }
 
 // export writes the artifacts in all formats of the recipe.
-func (r *run) export(ctx context.Context, img, kernel output) (artifacts, error) {
-	var k image.Kernel
-	if err := kernel.meta(&k); err != nil {
-		return artifacts{}, err
+func (s exporter) export(ctx context.Context, step Step, img, kernel outputs.Output) (outputs.Output, error) {
+	var k family.Kernel
+	if err := kernel.Decode(&k); err != nil {
+		return outputs.Output{}, err
 	}
-	in := r.exportInputs(img.Key, img.Files["disk.raw"])
-	out, err := r.step(ctx, StepExport, in, evidence.KindArtifact, exportSpace, func(ctx context.Context, _ *clock, dir string) (any, error) {
-		version := VersionOf(r.folder.ID)
-		arts := artifacts{Version: version, Kernel: k}
-		for _, format := range r.recipe.Export.Formats {
-			a, err := r.exportOne(ctx, img, dir, version, format)
+	step.Inputs = ExportInputs(s.Recipe, img.Key, img.Files["disk.raw"])
+	step.Key = step.Inputs.Key()
+	out, err := s.step(ctx, step, func(ctx context.Context, _ *clock, dir string) (any, error) {
+		arts := release.Artifacts{Version: VersionOf(s.Folder.ID), Kernel: k}
+		for _, format := range s.Recipe.Export.Formats {
+			a, err := s.exportOne(ctx, img, dir, arts.Version, format)
 			if err != nil {
 				return nil, err
 			}
@@ -71,136 +45,137 @@ func (r *run) export(ctx context.Context, img, kernel output) (artifacts, error)
 			return nil, err
 		}
 		for _, a := range arts.Files {
-			if err := r.keepArtifact(ctx, in, img, a, k, leaks); err != nil {
+			if err := s.keepArtifact(ctx, step.Inputs, img, a, k, leaks); err != nil {
 				return nil, err
 			}
 		}
 		return arts, nil
 	})
 	if err != nil {
-		return artifacts{}, err
+		return outputs.Output{}, err
 	}
-	var arts artifacts
-	err = out.meta(&arts)
-	arts.dir, r.exported = out.Dir, out
-	r.arts = arts
-	return arts, err
+	err = out.Decode(&s.arts)
+	s.arts.Dir = out.Dir
+	return out, err
 }
 
-// exportInputs are those of the export of a disk, by its step's key and digest.
-func (r *run) exportInputs(imageKey, disk string) Inputs {
-	return Inputs{"step": "export/2", "image": imageKey, "disk.raw": disk, "formats": strings.Join(r.recipe.Export.Formats, " "), "variant": r.recipe.Variant, "leak rules": leakRules()}
+// ExportInputs returns the inputs of the export of a disk, from the key of its image
+// step and its digest.
+func ExportInputs(r target.Recipe, imageKey, disk string) record.Inputs {
+	return record.Inputs{"step": "export/2", "image": imageKey, "disk.raw": disk, "formats": strings.Join(r.Export.Formats, " "), "variant": r.Variant, "leak rules": leakRules()}
 }
 
-// artifactName is the name of the file of a format.
-func (r *run) artifactName(version, format string) string {
-	return fmt.Sprintf("%s-%s-%s-%s-%s.%s", r.recipe.OS, r.recipe.Release, r.recipe.Variant, r.recipe.Arch, version, format)
+// ArtifactName returns the name of the exported file of a format.
+func ArtifactName(r target.Recipe, version, format string) string {
+	extension := format
+	if f, err := disk.FormatNamed(format); err == nil {
+		extension = f.Extension
+	}
+	return fmt.Sprintf("%s-%s-%s-%s-%s.%s", r.OS, r.Release, r.Variant, r.Arch, version, extension)
 }
 
-// artifactPath is where it lies, relative to the data folder, with slashes.
-func (r *run) artifactPath(key, name string) (string, error) {
-	rel, err := filepath.Rel(r.Home.Data, filepath.Join(r.store(evidence.KindArtifact).path(StepExport, key), name))
+// ArtifactPath returns the path of an exported file, relative to the home's data
+// folder, with slashes; key is that of the export step.
+func (l *Line) ArtifactPath(key, name string) (string, error) {
+	rel, err := filepath.Rel(l.Home.Data, filepath.Join(l.Outputs(evidence.KindArtifact).Path(StepExport, key), name))
 	return filepath.ToSlash(rel), err
 }
 
-// exportOne writes one format and takes its digests.
-func (r *run) exportOne(ctx context.Context, img output, dir, version, format string) (artifact, error) {
-	name := r.artifactName(version, format)
+// exportOne writes one format and computes its digests.
+func (s exporter) exportOne(ctx context.Context, img outputs.Output, dir, version, format string) (release.Artifact, error) {
+	name := ArtifactName(s.Recipe, version, format)
 	dst := filepath.Join(dir, name)
-	if err := Export(ctx, format, img.file("disk.raw"), img.file("root.tar"), dst, r.progress(StepExport)); err != nil {
-		return artifact{}, err
+	if err := Export(ctx, format, img.File("disk.raw"), img.File("root.tar"), dst, s.Progress(StepExport)); err != nil {
+		return release.Artifact{}, err
 	}
 	f, err := os.Open(dst)
 	if err != nil {
-		return artifact{}, err
+		return release.Artifact{}, err
 	}
 	defer f.Close()
 	sum512 := sha512.New()
 	n, err := io.Copy(sum512, f)
 	if err != nil {
-		return artifact{}, fmt.Errorf("digest of %s: %w", name, err)
+		return release.Artifact{}, fmt.Errorf("digest of %s: %w", name, err)
 	}
-	sum, err := r.Digests.Of(dst)
-	return artifact{name, format, sum, hex.EncodeToString(sum512.Sum(nil)), n}, err
+	sum, err := s.Digests.Of(dst)
+	return release.Artifact{Name: name, Format: format, SHA256: sum, SHA512: hex.EncodeToString(sum512.Sum(nil)), Size: n}, err
 }
 
-// CheckFormat refuses a format that Export does not know.
-func CheckFormat(format string) error {
-	if !slices.Contains(Formats, format) {
-		return &OptionError{fmt.Sprintf("there is no format %q; the formats are %s", format, strings.Join(Formats, ", "))}
-	}
-	return nil
-}
-
-// Formats are those that an export can be made in.
-var Formats = []string{"qcow2", "raw", "tar.zst"}
-
-// Export writes a raw disk (or, for tar.zst, a root tar) in a format.
+// Export writes a raw disk in a format, or the root tar in a format that is made from a
+// tree; *disk.FormatError for an unknown one.
 func Export(ctx context.Context, format, rawDisk, rootTar, dst string, progress func(done, total int64)) error {
-	if err := CheckFormat(format); err != nil {
+	f, err := disk.FormatNamed(format)
+	if err != nil {
 		return err
 	}
-	if format == "tar.zst" {
-		return disk.TarZst(ctx, rootTar, dst)
+	if f.WriteTree != nil {
+		return f.WriteTree(ctx, rootTar, dst)
 	}
 	src, err := disk.OpenRaw(rawDisk)
 	if err != nil {
 		return err
 	}
 	defer src.Close()
-	sinks := map[string]disk.Sink{"qcow2": disk.Qcow2{Path: dst}, "raw": disk.Raw{Path: dst}}
-	return sinks[format].Take(ctx, src, progress)
+	return f.WriteDisk(ctx, src, dst, progress)
 }
 
-func (r *run) keepArtifact(ctx context.Context, in Inputs, img output, a artifact, k image.Kernel, leaks *evidence.Leaks) error {
-	rel, err := r.artifactPath(in.Key(), a.Name)
+// BesideDisk reports whether a format's file is additional to the disk that is proved:
+// its documents have separate input keys, and the status row shows the disk.
+func BesideDisk(format string) bool {
+	f, err := disk.FormatNamed(format)
+	return err == nil && !f.Bootable
+}
+
+func (s exporter) keepArtifact(ctx context.Context, in record.Inputs, img outputs.Output, a release.Artifact, k family.Kernel, leaks *evidence.Leaks) error {
+	rel, err := s.ArtifactPath(in.Key(), a.Name)
 	if err != nil {
 		return err
 	}
-	head := r.passedFor(evidence.KindArtifact, in)
-	if a.Format == "tar.zst" { // the row shows the bootable disk; other formats have documents of their own
+	head := s.PassedFor(evidence.KindArtifact, in)
+	if BesideDisk(a.Format) {
 		head.InputKey += "/" + a.Format
 	}
-	doc := evidence.Artifact{Head: head, Name: a.Name, Format: a.Format, File: rel, Size: a.Size, VirtualSize: int64(r.recipe.Disk.Size),
+	doc := evidence.Artifact{Head: head, Name: a.Name, Format: a.Format, File: rel, Size: a.Size, VirtualSize: int64(s.Recipe.Disk.Size),
 		SHA512: a.SHA512, ImageDigest: img.Files["disk.raw"], KernelRelease: k.Release, KernelBuildID: k.BuildID, Leaks: leaks}
-	_, err = r.keep(ctx, evidence.Subject{Name: a.Name, Digest: map[string]string{"sha256": a.SHA256, "sha512": a.SHA512}}, doc.Head, doc)
+	_, err = s.Keep(ctx, evidence.Subject{Name: a.Name, Digest: map[string]string{"sha256": a.SHA256, "sha512": a.SHA512}}, doc.Head, doc)
 	return err
 }
 
-// configure checks recipe, lock and fragments and records the configuration.
-func (r *run) configure(ctx context.Context) ([]image.Fragment, error) {
-	lock, err := r.Targets.Lock(r.recipe)
+// Configure checks recipe, lock and fragments and records the configuration.
+func (s *Session) Configure(ctx context.Context) ([]family.Fragment, error) {
+	lock, err := s.Targets.Lock(s.Recipe)
 	if err == nil {
-		err = lock.Check(r.recipe)
+		err = lock.Check(s.Recipe)
 	}
-	var frags []image.Fragment
+	var frags []family.Fragment
 	if err == nil {
-		frags, err = Fragments(r.Targets, r.recipe)
+		frags, err = Fragments(s.Targets, s.Recipe)
 	}
 	symbols := 0
 	if err == nil {
-		symbols, err = image.CheckFragments(frags)
+		symbols, err = s.Family.CheckFragments(frags)
 	}
-	k := key("config/1", r.recipe.Digest(), lock.Digest(), frags)
+	k := record.Key("config/1", s.Recipe.Digest(), lock.Digest(), frags)
 	if err != nil {
-		return nil, r.stepFailed(ctx, StepConfig, k, evidence.KindConfig, err)
+		return nil, s.StepFailed(ctx, StepConfig, k, evidence.KindConfig, err)
 	}
-	r.lock = lock
-	if r.evidenced(evidence.KindConfig, k) {
-		return frags, r.restate(ctx, evidence.KindConfig)
+	s.Lock = lock
+	if s.Evidenced(evidence.KindConfig, k) {
+		return frags, s.Restate(ctx, evidence.KindConfig)
 	}
-	doc := evidence.Config{Head: r.passed(evidence.KindConfig, k), Recipe: r.recipe.Digest(), Lock: lock.Digest(), Symbols: symbols}
+	doc := evidence.Config{Head: s.Passed(evidence.KindConfig, k), Recipe: s.Recipe.Digest(), Lock: lock.Digest(), Symbols: symbols}
 	for _, s := range lock.Suites {
 		doc.Suites = append(doc.Suites, evidence.ConfigSuite{Archive: s.Archive, Suite: s.Suite, InRelease: s.InRelease})
 	}
-	_, err = r.keep(ctx, evidence.Subject{Name: r.recipe.Name, Digest: map[string]string{"sha256": r.recipe.Digest()}}, doc.Head, doc)
+	_, err = s.Keep(ctx, evidence.Subject{Name: s.Recipe.Name, Digest: map[string]string{"sha256": s.Recipe.Digest()}}, doc.Head, doc)
 	return frags, err
 }
 
 // MissingToolsError lists programs that a guest lacks.
 type MissingToolsError struct {
 	Guest string
-	Tools []image.Tool
+	Tools []family.Tool
 }
 
 func (e *MissingToolsError) Error() string {
@@ -213,12 +188,10 @@ func (e *MissingToolsError) Error() string {
 	return b.String()
 }
 
-// Unwrap gives the error its cause.
+// ErrorClass returns the class of the error; see package cause.
+func (*MissingToolsError) ErrorClass() cause.Class { return cause.Missing }
+
+// Unwrap returns an error with the cause.
 func (e *MissingToolsError) Unwrap() error {
 	return &cause.Error{ID: "guest.tool-missing", Err: fmt.Errorf("%d programs are missing", len(e.Tools))}
-}
-
-// skipped says that a step is done already, and by whom.
-func (r *run) skipped(step, msg string) {
-	r.emit(event.Event{Kind: event.StepSkipped, Step: step, Msg: msg})
 }

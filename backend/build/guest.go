@@ -5,51 +5,55 @@ import (
 	"errors"
 	"time"
 
+	"ingot/backend/build/record"
+	"ingot/backend/build/recovery"
+	"ingot/backend/cause"
 	"ingot/backend/evidence"
 	"ingot/backend/guest"
-	"ingot/backend/image"
 )
 
-// openGuest opens the guest, looks at it, and records what it is.
-func (r *run) openGuest(ctx context.Context) error {
-	g, err := r.Guest(ctx)
-	if err != nil {
-		return r.stepFailed(ctx, StepGuest, key("guest"), evidence.KindGuest, err)
+// openGuest opens the guest, reads its facts, and records them.
+func (s *Session) openGuest(ctx context.Context) error {
+	g, err := s.Guest(ctx)
+	if cause.ClassOf(err) == cause.Input { // an unknown guest name is a mistake in the command, not a failure of the guest
+		return err
 	}
-	g = guest.Swept(guest.Tracked(g, r.Children), func(err error) { r.note(StepGuest, "the work directory stays: %v", err) })
-	if err := r.reclaim(ctx, g); err != nil {
-		r.note(StepGuest, "left by a killed process: %v", err)
+	if err != nil {
+		return s.StepFailed(ctx, StepGuest, record.Key("guest"), evidence.KindGuest, err)
+	}
+	g = guest.Swept(guest.Tracked(g, s.Children), func(err error) { s.Note(StepGuest, "the work directory was not removed: %v", err) })
+	if err := recovery.Reclaim(ctx, s.Children, g); err != nil {
+		s.Note(StepGuest, "left by a killed process: %v", err)
 	}
 	facts, err := g.Facts(ctx)
 	if err == nil {
-		err = r.guestReady(ctx, g, facts)
+		err = guestReady(ctx, s, g, facts)
 	}
 	if err != nil {
-		return errors.Join(r.stepFailed(ctx, StepGuest, key("guest", g.Name()), evidence.KindGuest, err), g.Close())
+		return errors.Join(s.StepFailed(ctx, StepGuest, record.Key("guest", g.Name()), evidence.KindGuest, err), g.Close())
 	}
-	r.guest = g
+	s.guest = g
 	doc := evidence.Guest{Name: g.Name(), OS: facts.OS, Arch: facts.Arch, Kernel: facts.Kernel, Distro: facts.DistroID + " " + facts.DistroVersion, CPUs: facts.CPUs, Memory: int64(facts.MemBytes)}
-	k := key("guest/1", doc)
-	if r.evidenced(evidence.KindGuest, k) {
-		return r.restate(ctx, evidence.KindGuest)
+	k := record.Key("guest/1", doc)
+	if s.Evidenced(evidence.KindGuest, k) {
+		return s.Restate(ctx, evidence.KindGuest)
 	}
-	doc.Head = r.passed(evidence.KindGuest, k)
-	_, err = r.keep(ctx, evidence.Subject{Name: g.Name(), Digest: map[string]string{"sha256": k}}, doc.Head, doc)
+	doc.Head = s.Passed(evidence.KindGuest, k)
+	_, err = s.Keep(ctx, evidence.Subject{Name: g.Name(), Digest: map[string]string{"sha256": k}}, doc.Head, doc)
 	return err
 }
 
-// clockSlack is how far a guest's clock may be off before the journal says so.
+// clockSlack is the clock difference of a guest from which on the journal mentions it.
 const clockSlack = time.Minute
 
-// guestReady looks for the programs that the steps need. A clock that is off,
-// as a VM's is after its computer slept, is told: certificates and archives
-// that the guest asks may then seem to have run out. What is built does not
-// depend on it.
-func (r *run) guestReady(ctx context.Context, g guest.Guest, f guest.Facts) error {
+// guestReady checks for the programs that the steps need. It reports a wrong clock, as
+// in a VM after its computer slept: certificates and archives that the guest uses may
+// then appear to have expired. The outputs do not depend on it.
+func guestReady(ctx context.Context, s *Session, g guest.Guest, f guest.Facts) error {
 	if f.ClockSkew.Abs() > clockSlack {
-		r.note(StepGuest, "the clock of guest %s is %s off: restart it, or set its clock", g.Name(), f.ClockSkew)
+		s.Note(StepGuest, "the clock of guest %s differs by %s: restart the guest, or set its clock", g.Name(), f.ClockSkew)
 	}
-	missing, err := image.MissingTools(ctx, g, f, r.recipe)
+	missing, err := s.Family.MissingTools(ctx, g, f, s.Recipe)
 	if err != nil {
 		return err
 	}
@@ -59,16 +63,16 @@ func (r *run) guestReady(ctx context.Context, g guest.Guest, f guest.Facts) erro
 	return nil
 }
 
-// guestCache is the compiler cache's folder in the guest.
-func (r *run) guestCache() string {
-	if r.scratch != "" {
+// guestCache returns the compiler cache's folder in the guest.
+func (s *Session) guestCache() string {
+	if s.scratch != "" {
 		return ""
 	}
-	if r.guest.Name() == "local" {
-		return r.Home.Cache
+	if s.guest.Name() == "local" {
+		return s.Home.Cache
 	}
-	for _, g := range r.Config.Guests {
-		if r.guest.Name() == g.Kind+":"+g.Name && g.CacheDir != "" {
+	for _, g := range s.Config.Guests {
+		if s.guest.Name() == g.Kind+":"+g.Name && g.CacheDir != "" {
 			return g.CacheDir
 		}
 	}

@@ -5,97 +5,88 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
-	"time"
+	"sync"
 
-	"ingot/backend/disk"
 	"ingot/backend/evidence"
 	"ingot/backend/fetch"
 	"ingot/backend/home"
-	"ingot/backend/image"
 	"ingot/backend/target"
 )
 
-func now() time.Time { return time.Now().UTC() }
-
-func inspect(path string) (disk.Info, error) {
-	info, err := disk.Inspect(path)
-	return info, ImageError(err)
-}
-
-// fetchInputs makes sure of the locked inputs of those steps that will run. A
-// failure is that of the first of them, which cannot begin.
-func (r *run) fetchInputs(ctx context.Context, k Keys, needRootfs bool) error {
+// fetchInputs downloads the locked inputs of those steps that have something to do. A
+// failure is recorded for the first of them, which cannot start.
+func (s *Session) fetchInputs(ctx context.Context, steps []Step) error {
 	var (
-		need []target.LockedPackage
-		fail func(error) error
+		need  []target.LockedPackage
+		first *Step
 	)
-	if needRootfs && !r.done(StepRootfs, k.Rootfs.Key(), "") {
-		need = append(need, r.lock.Rootfs...)
-		fail = func(err error) error { return r.stepFailed(ctx, StepRootfs, k.Rootfs.Key(), "", err) }
-	}
-	if !r.done(StepKernel, k.Kernel.Key(), evidence.KindKernel) {
-		need = append(need, r.lock.Kernel)
-		fail = func(err error) error {
-			return r.stepFailed(ctx, StepKernel, k.Kernel.Key(), evidence.KindKernel, err)
+	for _, step := range steps {
+		if len(step.packages) == 0 || s.done(step) {
+			continue
+		}
+		need = append(need, step.packages...)
+		if first == nil {
+			first = &step
 		}
 	}
-	if err := r.fetchPackages(ctx, need); err != nil {
-		return fail(err)
+	if err := s.fetchPackages(ctx, need); err != nil {
+		return s.StepFailed(ctx, first.Name, first.Key, first.fails, err)
 	}
 	return nil
 }
 
-// fetchPackages downloads locked packages that are not in the cache yet.
-func (r *run) fetchPackages(ctx context.Context, pkgs []target.LockedPackage) error {
+// fetchPackages downloads the locked packages that are not in the cache.
+func (s *Session) fetchPackages(ctx context.Context, pkgs []target.LockedPackage) error {
 	if len(pkgs) == 0 {
 		return nil
 	}
 	var missing uint64
-	cache := fetch.Cache{Dir: filepath.Join(r.Home.Cache, "inputs")}
+	var reported sync.Once
+	cache := fetch.Cache{Dir: filepath.Join(s.Home.Cache, "inputs"), Silent: func(host string) {
+		reported.Do(func() {
+			s.Note("fetch", "the mirror %s has sent nothing for eight seconds: each try ends after a minute, and there are three. Another one can be given under mirrors in config.yaml", host)
+		})
+	}}
 	for _, p := range pkgs {
 		if !cache.Has(p.SHA256) {
 			missing += uint64(p.Size)
 		}
 	}
 	if missing > 0 {
-		if err := home.NeedSpace(r.Home.Cache, missing, "download of the locked packages"); err != nil {
+		if err := home.NeedSpace(s.Home.Cache, missing, "download of the locked packages"); err != nil {
 			return err
 		}
 	}
-	mirrors := image.FindMirrors(ctx, r.guest, r.recipe, r.Config.Mirrors)
+	mirrors := s.Family.Mirrors(ctx, s.guest, s.Recipe, s.Config.Mirrors)
 	inputs := make([]fetch.Input, len(pkgs))
 	for i, p := range pkgs {
-		inputs[i] = fetch.Input{Name: p.Name + " " + p.Version, SHA256: p.SHA256, Size: p.Size, URLs: mirrors.URLs(r.recipe, p)}
+		inputs[i] = fetch.Input{Name: p.Name + " " + p.Version, SHA256: p.SHA256, Size: p.Size, URLs: mirrors.URLs(s.Recipe, p)}
 	}
-	paths, err := cache.All(ctx, inputs, r.progress("fetch"))
+	paths, err := cache.All(ctx, inputs, s.Progress("fetch"))
 	if err != nil {
 		var gone *fetch.GoneError
 		if errors.As(err, &gone) {
-			err = &target.StaleLockError{Target: r.recipe.Name, Why: gone.Error()}
+			err = &target.StaleLockError{Target: s.Recipe.Name, Why: gone.Error()}
 		}
 		return err
 	}
-	if r.inputs == nil {
-		r.inputs = map[string]string{}
+	if s.inputs == nil {
+		s.inputs = map[string]string{}
 	}
 	for i, p := range pkgs {
-		r.inputs[p.SHA256] = paths[i]
+		s.inputs[p.SHA256] = paths[i]
 	}
 	return nil
 }
 
-// ImageDir is the finished image step's folder for the recipe and lock as they
-// are now; fs.ErrNotExist when there is none, or when its files were changed.
+// ImageDir returns the folder of the image step's output for the current recipe and
+// lock; fs.ErrNotExist if there is none, or if its files were changed.
 func (l *Line) ImageDir(_ context.Context, r target.Recipe) (string, error) {
-	lock, err := l.Targets.Lock(r)
+	k, err := l.KeysNow(r)
 	if err != nil {
 		return "", err
 	}
-	frags, err := Fragments(l.Targets, r)
-	if err != nil {
-		return "", err
-	}
-	out, ok := l.store(evidence.KindImage).load(StepImage, KeysOf(r, lock, frags).Image.Key())
+	out, ok := l.Outputs(evidence.KindImage).Load(StepImage, k.Image.Key())
 	if !ok {
 		return "", fs.ErrNotExist
 	}

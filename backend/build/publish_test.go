@@ -2,68 +2,75 @@ package build
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
-	"ingot/backend/event"
+	"ingot/backend/build/outputs"
+	"ingot/backend/build/record"
+	"ingot/backend/build/release"
+	"ingot/backend/cause"
 	"ingot/backend/evidence"
-	"ingot/backend/image"
+	"ingot/backend/family"
 	"ingot/backend/publish"
+	"ingot/backend/publish/s3"
 	"ingot/backend/secret"
 )
 
-// publishing is a run whose artifact is made, and which comes to the publish
-// step.
-func publishing(t *testing.T, l *Line, leaks *evidence.Leaks) (*run, artifacts) {
+// publishing returns a build before its publish step, with an artifact.
+func publishing(t *testing.T, l *Line, leaks *evidence.Leaks) (*Session, release.Artifacts) {
 	t.Helper()
 	recipe, err := l.Targets.Get("debian-12-arm64")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &run{Line: l, opt: Options{Target: recipe.Name, Unproven: true}, recipe: recipe, records: newRecords(nil)}
-	if r.folder, err = l.Ledger.Build(recipe.Name, NewID(time.Now())); err != nil {
+	r, err := l.Begin(t.Context(), Options{Target: recipe.Name, Unproven: true})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if r.journal, err = event.OpenJournal(r.folder.JournalPath(), recipe.Name, r.folder.ID, l.Bus); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = r.journal.Close() })
+	t.Cleanup(func() { _ = r.End(nil) })
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "disk.qcow2"), "bytes")
-	a := artifact{Name: "disk.qcow2", Format: "qcow2", SHA256: strings.Repeat("a", 64), Size: 5}
-	kernel := image.Kernel{Release: "6.1-ingot"}
-	if err := r.keepArtifact(context.Background(), Inputs{"step": "export"}, output{Files: map[string]string{"disk.raw": strings.Repeat("b", 64)}}, a, kernel, leaks); err != nil {
+	a := release.Artifact{Name: "disk.qcow2", Format: "qcow2", SHA256: fmt.Sprintf("%x", sha256.Sum256([]byte("bytes"))), Size: 5}
+	kernel := family.Kernel{Release: "6.1-ingot"}
+	if err := (exporter{r}).keepArtifact(context.Background(), record.Inputs{"step": "export"}, outputs.Output{Files: map[string]string{"disk.raw": strings.Repeat("b", 64)}}, a, kernel, leaks); err != nil {
 		t.Fatal(err)
 	}
-	return r, artifacts{Version: "20260101-0000", Kernel: kernel, dir: dir, Files: []artifact{a}}
+	return r, release.Artifacts{Version: "20260101-0000", Kernel: kernel, Dir: dir, Files: []release.Artifact{a}}
 }
 
-// An endpoint that is down, refuses the credentials or has no such bucket: the
-// failure is kept as evidence with its cause and fix, and tells no secret.
+// If an endpoint is down, refuses the credentials or has no such bucket, the failure is
+// recorded as evidence with its cause and fix, and contains no secret.
 func TestPublishFaultsAreEvidence(t *testing.T) {
 	const wrong = "wrong-password-77"
-	store, err := publish.OpenLocalStore(context.Background(), filepath.Join(t.TempDir(), "store"), 0, secret.Files{Dir: t.TempDir()})
+	store, err := s3.OpenLocalStore(context.Background(), filepath.Join(t.TempDir(), "store"), 0, secret.Files{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer store.Close()
 	note := evidence.Leaks{Findings: []evidence.Leak{{Severity: evidence.LeakNote, In: "file", Path: "/var/log/auth.log"}}}
+	unread := evidence.Leaks{Findings: []evidence.Leak{{Rule: evidence.LeakUnread, Severity: evidence.LeakBlocks, In: "file system", Path: "UFS in partition 2"}}}
+	both := evidence.Leaks{Findings: append([]evidence.Leak{{Severity: evidence.LeakBlocks, In: "file", Path: "/root/key"}}, unread.Findings...)}
 	key := evidence.Leaks{Findings: []evidence.Leak{{Severity: evidence.LeakBlocks, In: "file", Path: "/root/key"}}}
 	for name, c := range map[string]struct {
-		change func(*publish.Endpoint)
+		change func(*s3.Endpoint)
 		want   string
 		leaks  *evidence.Leaks
 	}{
-		"down":        {func(e *publish.Endpoint) { e.URL = "http://127.0.0.1:1" }, "publish.endpoint-down", &note},
-		"credentials": {func(e *publish.Endpoint) { e.Credentials = credentials.NewStaticV4("ingot", wrong, "") }, "publish.credentials", &note},
-		"bucket":      {func(e *publish.Endpoint) { e.Bucket = "no-such-bucket" }, "publish.no-bucket", &note},
-		"none":        {func(*publish.Endpoint) {}, "", &note},
-		"leak":        {func(*publish.Endpoint) {}, "image.leak", &key},
-		"not scanned": {func(*publish.Endpoint) {}, "image.leak", nil},
+		"down":                  {func(e *s3.Endpoint) { e.URL = "http://127.0.0.1:1" }, "publish.endpoint-down", &note},
+		"credentials":           {func(e *s3.Endpoint) { e.Credentials = credentials.NewStaticV4("ingot", wrong, "") }, "publish.credentials", &note},
+		"bucket":                {func(e *s3.Endpoint) { e.Bucket = "no-such-bucket" }, "publish.no-bucket", &note},
+		"none":                  {func(*s3.Endpoint) {}, "", &note},
+		"leak":                  {func(*s3.Endpoint) {}, "image.leak", &key},
+		"not scanned":           {func(*s3.Endpoint) {}, "image.leak", nil},
+		"unread":                {func(*s3.Endpoint) {}, "image.leak", &unread},
+		"unscanned":             {func(*s3.Endpoint) {}, "", &unread},
+		"unscanned, with a key": {func(*s3.Endpoint) {}, "image.leak", &both},
+		"unscanned, but read":   {func(*s3.Endpoint) {}, "", &note},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := line(t, &bare{})
@@ -72,16 +79,19 @@ func TestPublishFaultsAreEvidence(t *testing.T) {
 				t.Fatal(err)
 			}
 			e := store.Endpoint()
-			e.Prefix = name
+			e.Prefix = strings.NewReplacer(" ", "-", ",", "").Replace(name)
 			c.change(&e)
-			l.Endpoint = func(context.Context) (publish.Endpoint, func(), error) { return e, func() {}, nil }
-			l.Publish = func(ctx context.Context, e publish.Endpoint, r publish.Release, o publish.Options) (publish.Receipt, error) {
+			l.Publisher = func(context.Context, string) (publish.Publisher, func(), error) {
+				return s3.Publisher{Endpoint: e}, func() {}, nil
+			}
+			l.Publish = func(ctx context.Context, to publish.Publisher, r publish.Release, o publish.Options) (publish.Receipt, error) {
 				o.Signer = signer
-				return publish.Publish(ctx, e, r, o)
+				return to.Publish(ctx, r, o)
 			}
 			r, arts := publishing(t, l, c.leaks)
-			err = r.publish(context.Background(), arts)
-			if CauseOf(err) != c.want {
+			r.opt.Unscanned = strings.HasPrefix(name, "unscanned")
+			err = r.Publish(context.Background(), arts)
+			if cause.IDOf(err) != c.want {
 				t.Fatalf("%v, want %s", err, c.want)
 			}
 			d, ok := documents(t, l, "debian-12-arm64")[evidence.KindReceipt]
@@ -89,8 +99,12 @@ func TestPublishFaultsAreEvidence(t *testing.T) {
 			case !ok:
 				t.Fatal("no evidence was kept")
 			case c.want == "":
-				if d.Trust != evidence.Signed || d.Head.Verdict != evidence.Passed {
-					t.Errorf("recorded: %+v", d.Head)
+				var rec evidence.Receipt
+				if err := d.Decode(&rec); err != nil || d.Trust != evidence.Signed || d.Head.Verdict != evidence.Passed {
+					t.Errorf("recorded: %+v, %v", d.Head, err)
+				}
+				if marked := c.leaks == &unread; rec.Unscanned != marked || strings.HasSuffix(rec.Version, "-unscanned") != marked {
+					t.Errorf("marked as unscanned: %v, version %s", rec.Unscanned, rec.Version)
 				}
 			case d.Trust != evidence.Unsigned || d.Head.Verdict != evidence.Failed || d.Head.Cause != c.want || d.Head.Fix == "" || d.Head.Message == "":
 				t.Errorf("recorded: %+v", d.Head)

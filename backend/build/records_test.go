@@ -9,16 +9,19 @@ import (
 	"testing"
 	"time"
 
+	"ingot/backend/build/outputs"
+	"ingot/backend/build/record"
+	"ingot/backend/build/release"
 	"ingot/backend/event"
 	"ingot/backend/evidence"
+	"ingot/backend/family"
 	"ingot/backend/guest"
 	"ingot/backend/home"
-	"ingot/backend/image"
 	"ingot/backend/qemu"
 )
 
-// begun is a build of the shipped target that stands before its first step.
-func begun(t *testing.T, l *Line) *run {
+// begun returns a build of the shipped target before its first step.
+func begun(t *testing.T, l *Line) *Session {
 	t.Helper()
 	recipe, err := l.Targets.Get("debian-12-arm64")
 	if err != nil {
@@ -28,44 +31,37 @@ func begun(t *testing.T, l *Line) *run {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &run{Line: l, recipe: recipe, lock: lock, guest: &guest.Local{}}
 	before, err := l.Ledger.Builds(recipe.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	later := time.Duration(len(before)) * time.Second // ids are ordered by the second
-	if r.folder, err = l.Ledger.Build(recipe.Name, NewID(time.Now().Add(later))); err != nil {
-		t.Fatal(err)
-	}
-	known, err := l.ledger(context.Background(), recipe.Name)
+	r, err := l.Begin(t.Context(), Options{ID: record.NewID(time.Now().Add(later)), Target: recipe.Name})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.records = newRecords(known)
-	if r.journal, err = event.OpenJournal(r.folder.JournalPath(), recipe.Name, r.folder.ID, l.Bus); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = r.journal.Close() })
+	r.Lock, r.guest = lock, &guest.Local{}
+	t.Cleanup(func() { _ = r.End(nil) })
 	return r
 }
 
-// sha is a digest of the given hex digit.
+// sha returns a digest of the given hex digit.
 func sha(digit string) string { return strings.Repeat(digit, 64) }
 
-// about is the subject of a file with the digest.
+// about returns the subject of a file with the digest.
 func about(name, sha256 string) evidence.Subject {
 	return evidence.Subject{Name: name, Digest: map[string]string{"sha256": sha256}}
 }
 
-// Steps run side by side and downloads report from six goroutines: `go test
-// -race` sees whether what they share is guarded.
+// Steps run concurrently and downloads report from six goroutines: `go test -race`
+// checks that shared data is guarded.
 func TestSideBySide(t *testing.T) {
 	l := line(t, &guest.Local{})
 	l.Bus = &event.Bus{}
 	events, stop := l.Bus.Follow()
 	defer stop()
 	r := begun(t, l)
-	report := r.progress("fetch")
+	report := r.Progress("fetch")
 	var wg sync.WaitGroup
 	var done atomic.Int64
 	for range 6 {
@@ -78,11 +74,11 @@ func TestSideBySide(t *testing.T) {
 	for kind, digit := range map[evidence.Kind]string{evidence.KindKernel: "1", evidence.KindImage: "2"} {
 		wg.Go(func() {
 			for range 20 {
-				head := r.passed(kind, sha(digit))
-				if _, err := r.keep(context.Background(), about("x", sha(digit)), head, head); err != nil {
+				head := r.Passed(kind, sha(digit))
+				if _, err := r.Keep(context.Background(), about("x", sha(digit)), head, head); err != nil {
 					t.Error(err)
 				}
-				if !r.evidenced(kind, sha(digit)) {
+				if !r.Evidenced(kind, sha(digit)) {
 					t.Errorf("the %s just kept is not known", kind)
 				}
 			}
@@ -90,7 +86,7 @@ func TestSideBySide(t *testing.T) {
 	}
 	wg.Wait()
 	for kind, digit := range map[evidence.Kind]string{evidence.KindKernel: "1", evidence.KindImage: "2"} {
-		if d, ok := r.records.of(kind); !ok || d.Subject().SHA256() != sha(digit) {
+		if d, ok := r.Documents.Of(kind); !ok || d.Subject().SHA256() != sha(digit) {
 			t.Errorf("%s: %+v", kind, d.Head)
 		}
 	}
@@ -106,8 +102,8 @@ func TestSideBySide(t *testing.T) {
 	}
 }
 
-// A prove step that failed or was cancelled is recorded about the artifact, and
-// the pass of before does not make the step done.
+// A prove step that failed or was cancelled is recorded about the artifact, and an
+// earlier pass does not make the step done.
 func TestFailedProveIsAboutTheArtifact(t *testing.T) {
 	cancelled, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -126,20 +122,28 @@ func TestFailedProveIsAboutTheArtifact(t *testing.T) {
 		}
 		l := line(t, &guest.Local{})
 		r := begun(t, l)
-		r.recipe.Arch = c.arch
-		a := artifact{Name: "a.qcow2", Format: "qcow2", SHA256: sha("1")}
-		head := r.passed(evidence.KindProof, "k")
-		if _, err := r.keep(context.Background(), a.subject(), head, head); err != nil || !r.stillProven(a.SHA256, "k") {
+		r.Recipe.Arch = c.arch
+		a := release.Artifact{Name: "a.qcow2", Format: "qcow2", SHA256: sha("1")}
+		head := r.Passed(evidence.KindProof, "k")
+		if _, err := r.Keep(context.Background(), a.Subject(), head, head); err != nil || !(&prover{Session: r}).stillProven(a.SHA256, "k") {
 			t.Fatalf("%s: the pass is not known: %v", name, err)
 		}
-		if err := r.prove(c.ctx, artifacts{Files: []artifact{a}}, Keys{}); err == nil {
+		r.arts = release.Artifacts{Files: []release.Artifact{a}}
+		p := &prover{Session: r}
+		_, err := p.todo(c.ctx, nil)
+		if err == nil {
+			tools := Step{Name: stepTools, Inputs: record.Inputs{"step": "tools"}, Key: record.Inputs{"step": "tools"}.Key()}
+			_, _ = p.tools(c.ctx, tools)
+			_, err = p.run(c.ctx, nil)
+		}
+		if err == nil {
 			t.Errorf("%s: it passed", name)
 		}
-		d := documents(t, l, r.recipe.Name)[evidence.KindProof]
+		d := documents(t, l, r.Recipe.Name)[evidence.KindProof]
 		if d.Head.Verdict != c.want || d.Head.Cause != c.cause || d.Subject().SHA256() != a.SHA256 {
 			t.Errorf("%s: %s %s about %s", name, d.Head.Verdict, d.Head.Cause, d.Subject().SHA256())
 		}
-		if r.stillProven(a.SHA256, "k") || r.provenNow(a.SHA256) {
+		if (&prover{Session: r}).stillProven(a.SHA256, "k") || r.provenNow(a.SHA256) {
 			t.Errorf("%s: the step counts as done", name)
 		}
 	}
@@ -162,32 +166,32 @@ func TestStillProven(t *testing.T) {
 		"passed on another QEMU":    {[]evidence.Document{proof(evidence.Signed, evidence.Passed, "k2", "1")}, false},
 		"tampered":                  {[]evidence.Document{{Trust: evidence.Tampered, Head: evidence.Head{Kind: evidence.KindProof}}}, false},
 	} {
-		r := &run{records: newRecords(append([]evidence.Document{pass}, c.later...))}
-		if got := r.stillProven(sha("1"), "k"); got != c.want {
+		r := withDocuments(append([]evidence.Document{pass}, c.later...))
+		if got := (&prover{Session: r}).stillProven(sha("1"), "k"); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
 }
 
-// Of several formats every one has its own evidence in the release; made now,
-// or by a build before.
+// Of several formats each has its own evidence in the release, whether this build or an
+// earlier one made it.
 func TestEveryArtifactsDocumentIsReleased(t *testing.T) {
 	l := line(t, &guest.Local{})
-	img := output{Key: sha("9"), Files: map[string]string{"disk.raw": sha("9")}}
-	arts := artifacts{Version: "20260101-0000", Files: []artifact{{Name: "d.qcow2", Format: "qcow2", SHA256: sha("1")}, {Name: "d.raw", Format: "raw", SHA256: sha("2")}, {Name: "d.tar.zst", Format: "tar.zst", SHA256: sha("3")}}}
-	in := Inputs{"step": "export"}
+	img := outputs.Output{Key: sha("9"), Files: map[string]string{"disk.raw": sha("9")}}
+	arts := release.Artifacts{Version: "20260101-0000", Files: []release.Artifact{{Name: "d.qcow2", Format: "qcow2", SHA256: sha("1")}, {Name: "d.raw", Format: "raw", SHA256: sha("2")}, {Name: "d.tar.zst", Format: "tar.zst", SHA256: sha("3")}}}
+	in := record.Inputs{"step": "export"}
 	first := begun(t, l)
 	for _, a := range arts.Files {
-		if err := first.keepArtifact(context.Background(), in, img, a, image.Kernel{}, &evidence.Leaks{}); err != nil {
+		if err := (exporter{first}).keepArtifact(context.Background(), in, img, a, family.Kernel{}, &evidence.Leaks{}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	second := begun(t, l)
-	if !second.evidenced(evidence.KindArtifact, in.Key()) {
+	if !second.Evidenced(evidence.KindArtifact, in.Key()) {
 		t.Fatal("the export of before is not known")
 	}
-	for name, r := range map[string]*run{"the same build": first, "the next build": second} {
-		rel, err := r.release(arts, false)
+	for name, r := range map[string]*Session{"the same build": first, "the next build": second} {
+		rel, err := r.Releasing().Release(arts, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -209,39 +213,39 @@ func TestEveryArtifactsDocumentIsReleased(t *testing.T) {
 		}
 	}
 	arts.Files[1].SHA256 = sha("4")
-	if _, err := second.release(arts, false); err == nil || !strings.Contains(err.Error(), "d.raw") {
+	if _, err := second.Releasing().Release(arts, false); err == nil || !strings.Contains(err.Error(), "d.raw") {
 		t.Errorf("a file without evidence was released: %v", err)
 	}
 }
 
-// A step that is found done after something else was recorded says so anew: the
-// status is about the newest documents. Nothing is said twice.
+// If a step is done but a newer document exists, its pass is recorded again: the status
+// uses the newest documents. A pass is not recorded twice.
 func TestStandingPassesAreRestated(t *testing.T) {
 	l := line(t, &guest.Local{})
-	in, other := Inputs{"step": "export"}, Inputs{"step": "export", "x": "y"}
-	img := output{Files: map[string]string{"disk.raw": sha("9")}}
+	in, other := record.Inputs{"step": "export"}, record.Inputs{"step": "export", "x": "y"}
+	img := outputs.Output{Files: map[string]string{"disk.raw": sha("9")}}
 	first := begun(t, l)
-	for _, a := range []artifact{{Name: "d.qcow2", Format: "qcow2", SHA256: sha("1"), Size: 1 << 40}, {Name: "d.tar.zst", Format: "tar.zst", SHA256: sha("2")}} {
-		if err := first.keepArtifact(context.Background(), in, img, a, image.Kernel{}, &evidence.Leaks{}); err != nil {
+	for _, a := range []release.Artifact{{Name: "d.qcow2", Format: "qcow2", SHA256: sha("1"), Size: 1 << 40}, {Name: "d.tar.zst", Format: "tar.zst", SHA256: sha("2")}} {
+		if err := (exporter{first}).keepArtifact(context.Background(), in, img, a, family.Kernel{}, &evidence.Leaks{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	restated := func(what string, want int) *run {
+	restated := func(what string, want int) *Session {
 		t.Helper()
 		r := begun(t, l)
-		if !r.evidenced(evidence.KindArtifact, in.Key()) {
+		if !r.Evidenced(evidence.KindArtifact, in.Key()) {
 			t.Fatalf("%s: the pass is not known", what)
 		}
-		if err := r.restate(context.Background(), evidence.KindArtifact); err != nil {
+		if err := r.Restate(context.Background(), evidence.KindArtifact); err != nil {
 			t.Fatal(err)
 		}
-		docs, err := r.folder.Evidence(context.Background(), l.Keys)
+		docs, err := r.Folder.Evidence(context.Background(), l.Keys)
 		if err != nil || len(docs) != want {
 			t.Fatalf("%s: %d documents, want %d: %v", what, len(docs), want, err)
 		}
 		for i, d := range docs {
 			var a evidence.Artifact
-			if err := d.Decode(&a); err != nil || d.Trust != evidence.Signed || d.Head.Build != r.folder.ID || d.Head.Restates == "" || a.ImageDigest != sha("9") || d.Subject().SHA256() != sha([]string{"1", "2"}[i]) {
+			if err := d.Decode(&a); err != nil || d.Trust != evidence.Signed || d.Head.Build != r.Folder.ID || d.Head.Restates == "" || a.ImageDigest != sha("9") || d.Subject().SHA256() != sha([]string{"1", "2"}[i]) {
 				t.Errorf("%s: %+v, %v", what, d.Head, err)
 			}
 			if i == 0 && a.Size != 1<<40 {
@@ -251,10 +255,10 @@ func TestStandingPassesAreRestated(t *testing.T) {
 		return r
 	}
 	r := restated("nothing since", 0)
-	_ = r.stepFailed(context.Background(), StepExport, in.Key(), evidence.KindArtifact, errors.New("no luck"))
+	_ = r.StepFailed(context.Background(), StepExport, in.Key(), evidence.KindArtifact, errors.New("no luck"))
 	r = restated("failed since", 2)
 	restated("said already", 0)
-	if err := r.keepArtifact(context.Background(), other, img, artifact{Name: "e", SHA256: sha("3")}, image.Kernel{}, &evidence.Leaks{}); err != nil {
+	if err := (exporter{r}).keepArtifact(context.Background(), other, img, release.Artifact{Name: "e", SHA256: sha("3")}, family.Kernel{}, &evidence.Leaks{}); err != nil {
 		t.Fatal(err)
 	}
 	restated("other inputs since", 2)

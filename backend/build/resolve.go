@@ -6,17 +6,29 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
+	"ingot/backend/family"
+	"ingot/backend/family/all"
 	"ingot/backend/guest"
 	"ingot/backend/home"
-	"ingot/backend/image"
 	"ingot/backend/target"
 )
 
-// UpdateLock renews a target's lock from its archives and writes it into the
-// user's targets folder. log gets what apt says.
+// UpdateLock renews a target's lock from its archives and writes it to the user's
+// targets folder. log gets apt's output.
 func (l *Line) UpdateLock(ctx context.Context, name string, log io.Writer) (target.Lock, string, error) {
 	r, err := l.Targets.Get(name)
+	if err == nil {
+		err = r.Buildable()
+	}
+	if err == nil && r.LockName() != r.Name { // the lock of another target would be resolved for this one's packages
+		err = &target.Error{File: r.Origin(), Key: "lock", Msg: fmt.Sprintf("target %s uses the lock of %s: remove the key to give it its own lock, or renew the shared one: `ingot target update %s`", r.Name, r.LockName(), r.LockName())}
+	}
+	var f family.Family
+	if err == nil {
+		f, err = all.Of(r)
+	}
 	if err != nil {
 		return target.Lock{}, "", err
 	}
@@ -26,8 +38,8 @@ func (l *Line) UpdateLock(ctx context.Context, name string, log io.Writer) (targ
 	}
 	defer g.Close()
 	g = guest.Tracked(g, l.Children)
-	w := &image.Work{Guest: g, Recipe: r, Log: log}
-	lock, err := image.Resolve(ctx, w, image.FindMirrors(ctx, g, r, l.Config.Mirrors), now())
+	w := &family.Work{Guest: g, Recipe: r, Log: log}
+	lock, err := f.Resolve(ctx, w, f.Mirrors(ctx, g, r, l.Config.Mirrors), time.Now().UTC())
 	if err != nil {
 		return target.Lock{}, "", fmt.Errorf("renew the lock of %s: %w", name, err)
 	}

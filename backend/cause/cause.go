@@ -7,9 +7,11 @@
 package cause
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -37,21 +39,32 @@ type Rule struct {
 	Means string   `yaml:"means" json:"means"`
 	Fix   string   `yaml:"fix" json:"fix"`
 	Fatal bool     `yaml:"fatal" json:"fatal,omitempty"` // no boot goes on after it
+	Class string   `yaml:"class" json:"-"`               // of errors with this cause; "" is that of a step
+
+	// Parent is the id of a wider cause, which this one names more exactly.
+	Parent string `yaml:"parent" json:"parent,omitempty"`
+	// Stage is how far a boot has come with this cause; see stage. "" is the first word
+	// of ID.
+	Stage string `yaml:"stage" json:"-"`
 
 	// Like and Unlike are texts that the rule must and must not fit.
 	Like   []string `yaml:"like" json:"-"`
 	Unlike []string `yaml:"unlike" json:"-"`
 
-	all, none []*regexp.Regexp
-	end       *regexp.Regexp
+	all, none []pattern
+	end       pattern
+	stage     stage
 }
 
 // Finding is a cause found in a text.
 type Finding struct {
 	ID    string `json:"id"`
-	Line  string `json:"line"` // the line that told
+	Line  string `json:"line"` // the line that matched
 	Means string `json:"means"`
 	Fix   string `json:"fix"`
+
+	Parent string `json:"parent,omitempty"` // a wider cause; see Rule
+	File   string `json:"file,omitempty"`   // of a folder or an archive: the file with the line
 }
 
 // Pack is the compiled rule pack.
@@ -79,6 +92,13 @@ func Load(fsys fs.FS, name string) (*Pack, error) {
 }
 
 func (r *Rule) compile() (err error) {
+	if r.Class != "" && !slices.Contains(classNames, r.Class) {
+		return fmt.Errorf("class %q is not known; accepted: %s", r.Class, strings.Join(classNames, ", "))
+	}
+	known := true
+	if r.stage, known = stageNames[cmp.Or(r.Stage, strings.SplitN(r.ID, ".", 2)[0])]; !known && r.Stage != "" {
+		return fmt.Errorf("stage %q is not known", r.Stage)
+	}
 	if r.all, err = compileAll(r.All); err != nil {
 		return err
 	}
@@ -86,15 +106,15 @@ func (r *Rule) compile() (err error) {
 		return err
 	}
 	if r.End != "" {
-		r.end, err = regexp.Compile(r.End)
+		r.end, err = compilePattern(r.End)
 	}
 	return err
 }
 
-func compileAll(patterns []string) ([]*regexp.Regexp, error) {
-	var out []*regexp.Regexp
+func compileAll(patterns []string) ([]pattern, error) {
+	var out []pattern
 	for _, p := range patterns {
-		re, err := regexp.Compile(p)
+		re, err := compilePattern(p)
 		if err != nil {
 			return nil, err
 		}
@@ -108,21 +128,25 @@ var Shipped = sync.OnceValues(func() (*Pack, error) { return Load(resources.FS, 
 
 // Find returns the first rule that fits the text.
 func (p *Pack) Find(in Source, text string) (Finding, bool) {
-	return p.findIn(in, Lines(text), anyRule)
+	return p.findIn(in, text, anyRule)
 }
 
-// FindFatal returns the first rule after which no boot goes on that fits a
-// console's text.
+// FindFatal returns the first cause that fits a console's text if a rule fits after
+// which no boot goes on. That rule may tell of a consequence only: GRUB's prompt of
+// the disk that it could not read.
 func (p *Pack) FindFatal(text string) (Finding, bool) {
-	return p.findIn(Serial, Lines(text), func(r *Rule) bool { return r.Fatal })
+	if _, ok := p.findIn(Serial, text, func(r *Rule) bool { return r.Fatal }); !ok {
+		return Finding{}, false
+	}
+	return p.Find(Serial, text)
 }
 
 func anyRule(*Rule) bool { return true }
 
-func (p *Pack) findIn(in Source, lines []string, counts func(*Rule) bool) (Finding, bool) {
-	l := said{lines, lines}
+func (p *Pack) findIn(in Source, text string, counts func(*Rule) bool) (Finding, bool) {
+	l := output{lines: Lines(text)}
 	if in == Serial {
-		l = console(lines)
+		l = console(l.lines)
 	}
 	for i := range p.Rules {
 		r := &p.Rules[i]
@@ -130,40 +154,61 @@ func (p *Pack) findIn(in Source, lines []string, counts func(*Rule) bool) (Findi
 			continue
 		}
 		if line, ok := r.match(l); ok {
-			return Finding{ID: r.ID, Line: line, Means: r.Means, Fix: r.Fix}, true
+			return r.finding(line), true
 		}
 	}
 	return Finding{}, false
 }
 
-// said is a text's lines, and those of them that may tell a cause.
-type said struct{ lines, telling []string }
-
-// console is what a guest said. Only the lines after its last login prompt can
-// tell a cause: a system that came up was not kept from it by what it had said
-// before.
-func console(lines []string) said {
-	for i := len(lines) - 1; i >= 0; i-- {
-		if isPrompt(lines[i]) {
-			return said{lines, lines[i+1:]}
-		}
-	}
-	return said{lines, lines}
+func (r *Rule) finding(line string) Finding {
+	return Finding{ID: r.ID, Line: line, Means: r.Means, Fix: r.Fix, Parent: r.Parent}
 }
 
-// match returns the line that told: the first that fits the first pattern.
-func (r *Rule) match(l said) (told string, ok bool) {
+// all returns what every rule finds, in the pack's order: causes before their
+// consequences. A cause is listed once, and so is a line.
+func (p *Pack) all(in Source, l output) (found []Finding) {
+	for i := range p.Rules {
+		r := &p.Rules[i]
+		if r.In != in {
+			continue
+		}
+		line, ok := r.match(l)
+		known := func(f Finding) bool { return f.ID == r.ID || f.Line == line }
+		if ok && !slices.ContainsFunc(found, known) {
+			found = append(found, r.finding(line))
+		}
+	}
+	return found
+}
+
+// notice are words of QEMU that name no failure.
+var notice = regexp.MustCompile(`^\S+: (warning|info): `)
+
+// match returns the first line that fits the first pattern.
+func (r *Rule) match(l output) (matched string, ok bool) {
+	if r.end != nil && (len(l.lines) == 0 || !r.end.match(l.lines[len(l.lines)-1])) {
+		return "", false
+	}
+	last := -1
 	for i, re := range r.all {
-		where := l.lines
-		if i == 0 {
-			where = l.telling
+		if i > 0 {
+			if _, found := first(l.lines, re); !found {
+				return "", false
+			}
+			continue
 		}
-		line, found := first(where, re)
-		if !found {
+		for n := l.from; n < len(l.lines); n++ {
+			line := l.lines[n]
+			if !re.match(line) || r.In == Stderr && notice.MatchString(line) {
+				continue
+			}
+			if last < 0 {
+				matched = line
+			}
+			last = n
+		}
+		if last < 0 {
 			return "", false
-		}
-		if i == 0 {
-			told = line
 		}
 	}
 	for _, re := range r.none {
@@ -171,15 +216,15 @@ func (r *Rule) match(l said) (told string, ok bool) {
 			return "", false
 		}
 	}
-	if r.end != nil && (len(l.lines) == 0 || !r.end.MatchString(l.lines[len(l.lines)-1])) {
+	if len(r.all) == 0 || r.stage != anyStage && wentOn(l.lines[last+1:], r.stage) {
 		return "", false
 	}
-	return told, len(r.all) > 0
+	return matched, true
 }
 
-func first(lines []string, re *regexp.Regexp) (string, bool) {
+func first(lines []string, re pattern) (string, bool) {
 	for _, l := range lines {
-		if re.MatchString(l) {
+		if re.match(l) {
 			return l, true
 		}
 	}
@@ -191,7 +236,7 @@ func first(lines []string, re *regexp.Regexp) (string, bool) {
 func (p *Pack) Describe(id string) (Finding, bool) {
 	for i := range p.Rules {
 		if p.Rules[i].ID == id {
-			return Finding{ID: id, Means: p.Rules[i].Means, Fix: p.Rules[i].Fix}, true
+			return p.Rules[i].finding(""), true
 		}
 	}
 	return Finding{}, false
@@ -211,12 +256,15 @@ var (
 		`|\[` + isoTime + `\]\s` +
 		`|` + syslogTime +
 		`|\[?\d\d:\d\d:\d\d([.,]\d+)?\]?\s` +
-		`|packer-\S+ plugin: |Qemu std(err|out): )`)
+		`|packer-\S+ plugin: |Qemu std(err|out): |qemu\[std(err|out)\]: ` +
+		`|\d{10}\.\d+\s|[\w.-]+\s+\| |\[(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d\d:\d\d:\d\d \d{4}\]\s)`)
 	// syslogHost is syslog's time and host before a program's name; what follows a
 	// time alone, as ts(1) writes it, is the line itself
 	syslogHost = regexp.MustCompile(`^` + syslogTime + `[\w.-]+ ([\w./@-]+(?:\[\d+\])?: )`)
 	// cursor addressing starts a new line on a screen-oriented firmware console
-	position = regexp.MustCompile("\x1b\\[\\d+;\\d+H")
+	// a progress line is written over the one before: what follows is a line of its own
+	overwritten = regexp.MustCompile("\\r(?:\x1b\\[[0-9;]*[mK])+|\x1b\\[K\\r")
+	position    = regexp.MustCompile("\x1b\\[\\d+;\\d+H")
 )
 
 // CleanLine removes ANSI codes, control characters, and the times and names
@@ -244,6 +292,7 @@ func CleanLine(line string) string {
 // Lines cleans a text and returns its lines that are not empty.
 func Lines(text string) []string {
 	text = position.ReplaceAllString(text, "\n")
+	text = overwritten.ReplaceAllString(text, "\n")
 	var out []string
 	for _, l := range strings.Split(text, "\n") {
 		if l = CleanLine(l); strings.TrimSpace(l) != "" {
@@ -252,3 +301,5 @@ func Lines(text string) []string {
 	}
 	return out
 }
+
+func joinLines(lines []string) string { return strings.Join(lines, "\n") }

@@ -2,7 +2,7 @@ package cause
 
 import "errors"
 
-// Error is an error whose cause is known.
+// Error is an error with a known cause.
 type Error struct {
 	ID  string
 	Err error
@@ -11,8 +11,8 @@ type Error struct {
 func (e *Error) Error() string { return e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
-// With gives err a cause; nil stays nil, and an inner cause is kept, since it
-// is nearer to the fact.
+// With gives err a cause. nil stays nil, and an error that has a cause keeps
+// it, since the inner cause is more specific.
 func With(id string, err error) error {
 	var inner *Error
 	if err == nil || errors.As(err, &inner) {

@@ -1,10 +1,11 @@
 // Package disk reads and writes disk image formats.
 //
-// A Source is a disk's content as extents: the allocated stretches, in guest
-// order, so that holes cost nothing. A Sink takes a source in one pass and
-// makes one file: qcow2 (v3, flattened, zlib clusters, no backing file) or raw.
-// The same source always gives the same bytes. Inspect reads images made by
-// others and treats them as hostile: it follows no reference out of the file.
+// A Source is the content of a disk as extents: the allocated ranges in guest
+// order, so that holes need no work. A Sink reads a source in one pass and
+// writes one file: qcow2 (version 3, flattened, zlib clusters, no backing file)
+// or raw. The same source always gives the same bytes. Inspect checks images of
+// any origin and does not trust them: it opens no file that the image refers
+// to.
 //
 // External facts: the qcow2 format is QEMU's docs/interop/qcow2.rst; zlib
 // clusters are raw deflate streams of one cluster each.
@@ -21,10 +22,10 @@ import (
 	"ingot/backend/home"
 )
 
-// Extent is a stretch of allocated bytes.
+// Extent is a range of allocated bytes.
 type Extent = home.Extent
 
-// Source is a disk to be exported. Close is the caller's to call.
+// Source is the content of a disk. The caller closes it.
 type Source interface {
 	io.ReaderAt
 	Size() int64                       // bytes, a multiple of 512
@@ -32,13 +33,14 @@ type Source interface {
 	Close() error
 }
 
-// Sink takes a whole source and writes one file. It leaves no file behind when
-// it fails. progress, which may be nil, gets source bytes done and in all.
+// Sink writes one file from a whole source. If it fails, it removes the file.
+// progress, which may be nil, gets the number of source bytes done and in
+// total.
 type Sink interface {
 	Take(ctx context.Context, src Source, progress func(done, total int64)) error
 }
 
-// rawFile is a raw image; its holes are the file's.
+// rawFile is a raw image; its holes are those of the file.
 type rawFile struct {
 	f    *os.File
 	size int64
@@ -52,7 +54,7 @@ func OpenRaw(path string) (Source, error) {
 	}
 	info, err := f.Stat()
 	if err != nil || info.Size() == 0 || info.Size()%512 != 0 {
-		return nil, errors.Join(fmt.Errorf("open disk %s: a raw disk has a size that is a multiple of 512 bytes, and not 0", path), err, f.Close())
+		return nil, errors.Join(fmt.Errorf("open disk %s: the size of a raw disk must be a multiple of 512 bytes, and not 0", path), err, f.Close())
 	}
 	return &rawFile{f, info.Size()}, nil
 }
@@ -61,8 +63,8 @@ func (r *rawFile) ReadAt(p []byte, off int64) (int, error) { return r.f.ReadAt(p
 func (r *rawFile) Size() int64                             { return r.size }
 func (r *rawFile) Close() error                            { return r.f.Close() }
 
-// Extents asks the file system for data and holes; one that knows none answers
-// with the whole file.
+// Extents asks the file system for data and holes. On a file system without
+// holes it yields the whole file.
 func (r *rawFile) Extents() iter.Seq2[Extent, error] { return r.extentsFrom(0) }
 
 func (r *rawFile) extentsFrom(from int64) iter.Seq2[Extent, error] {
@@ -75,10 +77,10 @@ func (r *rawFile) extentsFrom(from int64) iter.Seq2[Extent, error] {
 	}
 }
 
-// artifactMode lets everybody read what is exported.
+// artifactMode makes exported files readable for all users.
 const artifactMode = 0o644
 
-// Raw is the sink of a raw image with holes.
+// Raw is the Sink of a sparse raw image.
 type Raw struct{ Path string }
 
 // Take copies the extents.
@@ -104,14 +106,14 @@ func (r Raw) Take(ctx context.Context, src Source, progress func(done, total int
 	})
 }
 
-// cluster is one 64 KiB piece of a source; the last one may be shorter.
+// cluster is a 64 KiB block of a source; the last one may be shorter.
 type cluster struct {
 	index int64
 	data  []byte
 }
 
-// clusters reads the source cluster by cluster, leaving out those that no
-// extent touches. Each yielded slice is the receiver's to keep.
+// clusters reads the clusters that an extent touches. The receiver owns each
+// slice.
 func clusters(ctx context.Context, src Source) iter.Seq2[cluster, error] {
 	return func(yield func(cluster, error) bool) {
 		next := int64(0)

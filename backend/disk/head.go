@@ -13,7 +13,7 @@ const (
 	flagZero   = 1 // of a standard cluster's entry, version 3
 )
 
-// Incompatible features that are known; each other bit is refused.
+// Known incompatible features. An image with any other bit is refused.
 const (
 	featureDirty    = 1 << 0 // refcounts may be wrong; reading does not need them
 	featureCorrupt  = 1 << 1
@@ -21,27 +21,27 @@ const (
 	featurePackType = 1 << 3 // the header names the compression
 )
 
-// maxBackingName is the format's own limit.
+// maxBackingName is the format's limit for the length of a backing file's name.
 const maxBackingName = 1023
 
-// qcow2Head is a qcow2 file's header, after the checks that need no table.
+// qcow2Head is the header of a qcow2 file, after the checks that need no table.
 type qcow2Head struct {
 	version     uint32
 	bits        uint // of the cluster size
 	size        int64
 	l1Off, l1n  int64
-	backing     string // as the file names it; "" for none
-	backingType string // raw, qcow2, …; "" where the file does not say
-	zstd        bool   // how clusters are compressed; else deflate
+	backing     string // name of the backing file as in the header; "" if there is none
+	backingType string // raw, qcow2, …; "" if the header does not have it
+	zstd        bool   // compression of clusters is zstd; false is deflate
 }
 
 func (h qcow2Head) cluster() int64 { return 1 << h.bits }
 
-// perTable is how many clusters one L2 table maps.
+// perTable returns the number of clusters that one L2 table maps.
 func (h qcow2Head) perTable() int64 { return h.cluster() / 8 }
 
-// readHead reads the header and refuses what is absurd before any table is
-// read. A backing file's name is returned and not followed.
+// readHead reads the header and refuses invalid values before any table is
+// read. It returns the name of a backing file and does not open it.
 func readHead(f io.ReaderAt, fileSize int64) (qcow2Head, error) {
 	b := make([]byte, 512)
 	if n, err := f.ReadAt(b, 0); n < 104 {
@@ -67,15 +67,15 @@ func readHead(f io.ReaderAt, fileSize int64) (qcow2Head, error) {
 	return h, h.readBacking(f, int64(be.Uint64(b[8:])), int64(be.Uint32(b[16:])), int64(be.Uint32(b[100:])))
 }
 
-// features judges the incompatible feature bits of version 3.
+// features checks the incompatible feature bits of version 3.
 func (h *qcow2Head) features(bits uint64, packType byte, length uint32) error {
 	switch {
 	case bits&featureDataFile != 0:
 		return fmt.Errorf("%w: an external data file", ErrHostile)
 	case bits&featureCorrupt != 0:
-		return fmt.Errorf("%w: QEMU marked it corrupt: `qemu-img check -r all` on a copy may mend it", ErrUnreadable)
+		return fmt.Errorf("%w: QEMU marked it corrupt: `qemu-img check -r all` on a copy may repair it", ErrUnreadable)
 	case bits&^(featureDirty|featurePackType) != 0:
-		return fmt.Errorf("%w: incompatible features %#x, which are not read here (`qemu-img convert` rewrites the image without them)", ErrUnreadable, bits)
+		return fmt.Errorf("%w: incompatible features %#x are not supported (`qemu-img convert` rewrites the image without them)", ErrUnreadable, bits)
 	}
 	if bits&featurePackType != 0 && length > 104 {
 		if packType > 1 {
@@ -132,9 +132,9 @@ func ignoreEOF(err error) error {
 	return err
 }
 
-// audit reads every table and makes sure that what it names lies inside the
-// file, and that the file does not promise more data than it can hold: one
-// host cluster serves one guest cluster.
+// audit reads every table. It checks that every cluster lies inside the file,
+// and that the tables do not map more data than the file can have, since one
+// host cluster can serve only one guest cluster.
 func (h qcow2Head) audit(f io.ReaderAt, fileSize int64) error {
 	l1, err := readTable(f, h.l1Off, h.l1n, fileSize)
 	if err != nil {
@@ -147,7 +147,7 @@ func (h qcow2Head) audit(f io.ReaderAt, fileSize int64) error {
 			continue
 		}
 		if tables++; tables > fileSize/h.cluster() {
-			return fmt.Errorf("%w: more tables than the file can hold", ErrHostile)
+			return fmt.Errorf("%w: more tables than the file can have", ErrHostile)
 		}
 		l2, err := readTable(f, off, h.perTable(), fileSize)
 		if err != nil {
@@ -170,8 +170,9 @@ func (h qcow2Head) audit(f io.ReaderAt, fileSize int64) error {
 	return nil
 }
 
-// leastPacked is the fewest bytes that a compressed cluster takes: deflate
-// packs 1032 bytes into one at best, zstd a block into a few bytes.
+// leastPacked returns the smallest number of bytes of a compressed cluster:
+// deflate compresses at most 1032 bytes into one, zstd compresses a block into
+// a few bytes.
 func (h qcow2Head) leastPacked() int64 {
 	if h.zstd {
 		return 8
@@ -179,7 +180,8 @@ func (h qcow2Head) leastPacked() int64 {
 	return max(1, h.cluster()/1032)
 }
 
-// clusterStart is where an L2 entry's bytes start in the file; 0 for none.
+// clusterStart returns the offset in the file of an L2 entry's data; 0 if there
+// is none.
 func (h qcow2Head) clusterStart(entry uint64) int64 {
 	if entry&flagPacked != 0 {
 		return int64(entry & (1<<(62-(h.bits-8)) - 1))

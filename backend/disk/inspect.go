@@ -7,9 +7,11 @@ import (
 	"io"
 	"os"
 	"syscall"
+
+	"ingot/backend/cause"
 )
 
-// Info is what Inspect found.
+// Info is the result of Inspect.
 type Info struct {
 	Format      string // qcow2 or raw
 	VirtualSize int64
@@ -18,21 +20,21 @@ type Info struct {
 
 // Errors of Inspect; each wraps one of these.
 var (
-	ErrUnreadable = errors.New("no disk image that can be read")
-	ErrTruncated  = errors.New("the image is shorter than its tables say")
-	ErrHostile    = errors.New("the image refers to something outside itself")
+	ErrUnreadable error = &cause.Sentinel{Msg: "the disk image cannot be read", Class: cause.Unproven}
+	ErrTruncated  error = &cause.Sentinel{Msg: "the image is shorter than its tables say", Class: cause.Unproven}
+	ErrHostile    error = &cause.Sentinel{Msg: "the image refers to something outside itself", Class: cause.Unproven}
 )
 
-// Limits of what is taken for a sane image.
+// Limits for a valid image.
 const (
 	maxVirtual = 64 << 40
 	maxL1      = 32 << 20 / 8
 )
 
-// Inspect reads an image's head and tables without following anything out of
-// the file, and says what it is or why it is refused.
+// Inspect reads an image's header and tables without opening any file that the
+// image refers to. It returns what the image is, or why it is refused.
 func Inspect(path string) (Info, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a fifo in its place is not waited for
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // does not block on a FIFO
 	if err != nil {
 		return Info{}, fmt.Errorf("inspect: %w", err)
 	}
@@ -42,7 +44,10 @@ func Inspect(path string) (Info, error) {
 		return Info{}, fmt.Errorf("inspect: %w", err)
 	}
 	if !st.Mode().IsRegular() {
-		return Info{}, fmt.Errorf("%s: %w: it is no regular file", path, ErrUnreadable)
+		return Info{}, fmt.Errorf("%s: %w: it is not a regular file", path, ErrUnreadable)
+	}
+	if err := notContainer(f, st.Size()); err != nil {
+		return Info{}, fmt.Errorf("%s: %w", path, err)
 	}
 	head := make([]byte, 512)
 	if _, err := io.ReadFull(f, head); err != nil {
@@ -70,4 +75,28 @@ func inspectQcow2(f io.ReaderAt, fileSize int64) (Info, error) {
 		return Info{}, fmt.Errorf("%w: a backing file", ErrHostile)
 	}
 	return Info{Format: "qcow2", VirtualSize: h.size, FileSize: fileSize}, h.audit(f, fileSize)
+}
+
+// WithCause gives an error of Inspect or Open its cause.
+func WithCause(err error) error {
+	var c *ContainerError
+	switch {
+	case errors.As(err, &c):
+		return cause.With(c.CauseID(), err)
+	case errors.Is(err, ErrInUse):
+		return cause.With("image.in-use", err)
+	case errors.Is(err, ErrNoBacking):
+		return cause.With("image.no-backing", err)
+	case errors.Is(err, ErrChanged):
+		return cause.With("image.changed", err)
+	case errors.Is(err, ErrTruncated):
+		return cause.With("image.truncated", err)
+	case errors.Is(err, ErrHostile):
+		return cause.With("image.hostile", err)
+	case errors.Is(err, os.ErrNotExist):
+		return cause.With("image.missing", err)
+	case errors.Is(err, ErrUnreadable):
+		return cause.With("image.unreadable", err)
+	}
+	return err
 }

@@ -11,17 +11,17 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// kind is what a layer has at an offset.
+// kind is the kind of data that a layer has at an offset.
 type kind int
 
 const (
-	absent kind = iota // the layer below decides; without one, zeros
+	absent kind = iota // the layer below has the data; zeros if there is none
 	zeros
 	stored // as it is, in the file
 	compressed
 )
 
-// stretch is one answer of a layer: what is there, and for how many bytes.
+// stretch is a range of a layer with data of one kind.
 type stretch struct {
 	kind   kind
 	length int64
@@ -29,17 +29,17 @@ type stretch struct {
 	entry  uint64
 }
 
-// layer is one file of a chain.
+// layer is one file of a chain of backing files.
 type layer interface {
 	size() int64
-	// at says what is at off, which is below size.
+	// at describes the data at off, which must be less than size.
 	at(off int64) (stretch, error)
-	// read fills p from a stored or packed stretch that at gave for off.
+	// read fills p from a stored or packed range that at returned for off.
 	read(p []byte, off int64, s stretch) error
 	file() *os.File
 }
 
-// rawLayer is a raw file at the bottom of a chain.
+// rawLayer is a raw file, which is always the last of a chain.
 type rawLayer struct{ rawFile }
 
 func (r *rawLayer) size() int64    { return r.rawFile.size }
@@ -60,21 +60,22 @@ func (r *rawLayer) at(off int64) (stretch, error) {
 
 func (r *rawLayer) read(p []byte, off int64, _ stretch) error { return readPadded(r.f, p, off) }
 
-// readPadded reads; what lies past the end of the file is zeros, as QEMU reads
-// the last cluster of a file that ends inside it.
+// readPadded reads p at off; bytes after the end of the file are zeros, as in
+// QEMU, which reads the last cluster of a file that ends inside it.
 func readPadded(f io.ReaderAt, p []byte, off int64) error {
 	n, err := f.ReadAt(p, off)
 	clear(p[n:])
 	return ignoreEOF(err)
 }
 
-// tablesKept is how many L2 tables a layer keeps in memory, at most 2 MiB each.
+// tablesKept is the number of L2 tables that a layer caches, of at most 2 MiB
+// each.
 const tablesKept = 32
 
-// qcow2Layer is a qcow2 file of a chain. Safe for several goroutines.
+// qcow2Layer is a qcow2 file of a chain. It is safe for concurrent use.
 type qcow2Layer struct {
 	f     *os.File
-	bytes int64 // of the file
+	bytes int64 // size of the file
 	head  qcow2Head
 	l1    []uint64
 
@@ -133,7 +134,7 @@ func (l *qcow2Layer) clip(s stretch, off int64) stretch {
 	return s
 }
 
-// describe reads one L2 entry; host is where the cluster starts.
+// describe decodes one L2 entry; host is the offset of the cluster.
 func (l *qcow2Layer) describe(entry uint64) stretch {
 	switch {
 	case entry&flagPacked != 0:
@@ -181,8 +182,8 @@ func (l *qcow2Layer) read(p []byte, off int64, s stretch) error {
 	return nil
 }
 
-// unpack fills plain with one cluster. Its size in the file is counted in
-// sectors of 512 bytes, so that bytes of its neighbour may follow it.
+// unpack decompresses one cluster into plain. The entry has the compressed size
+// in sectors of 512 bytes, so bytes of the next cluster may follow.
 func (l *qcow2Layer) unpack(entry uint64) error {
 	shift := 62 - (l.head.bits - 8)
 	start := int64(entry & (1<<shift - 1))

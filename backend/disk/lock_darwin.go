@@ -2,7 +2,7 @@ package disk
 
 import "os"
 
-// lockedForWriting cannot be answered here: QEMU takes no lock where the system
-// has no OFD locks (block/file-posix.c, raw_open_common), and Apple's
-// Virtualization framework takes none that is documented.
+// lockedForWriting always returns false on macOS: QEMU takes no lock on systems
+// without OFD locks (block/file-posix.c, raw_open_common), and Apple's
+// Virtualization framework documents none.
 func lockedForWriting(*os.File) (bool, error) { return false, nil }

@@ -11,7 +11,8 @@ import (
 // may write holds a lock on byte 100+1, one that may resize on 100+3.
 var writerBytes = []int64{101, 103}
 
-// lockedForWriting asks for QEMU's locks without taking any.
+// lockedForWriting reports whether QEMU has the image open for writing, without
+// taking a lock.
 func lockedForWriting(f *os.File) (bool, error) {
 	for _, b := range writerBytes {
 		lk := unix.Flock_t{Type: unix.F_WRLCK, Whence: 0, Start: b, Len: 1}

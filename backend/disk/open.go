@@ -17,42 +17,43 @@ import (
 var (
 	// ErrInUse: a QEMU has the image open for writing.
 	ErrInUse = errors.New("the image is in use")
-	// ErrNoBacking: a file that the image stands on is not there.
+	// ErrNoBacking: a backing file of the image is not there.
 	ErrNoBacking = errors.New("the backing file is missing")
 	// ErrChanged: a file of the chain was written to while it was read.
 	ErrChanged = errors.New("the image was changed while it was read")
 )
 
-// maxDepth is the longest chain that is read; Lima makes chains of two.
+// maxDepth is the length of the longest chain that is read; Lima makes chains
+// of two.
 const maxDepth = 8
 
-// asifMagic starts Apple's sparse image format (macOS 26), as
-// github.com/lima-vm/go-qcow2reader image/asif knows it.
+// asifMagic is the magic number of Apple's sparse image format (macOS 26),
+// according to github.com/lima-vm/go-qcow2reader image/asif.
 const asifMagic = "shdw"
 
-// Layer tells of one file of a chain, for the record.
+// Layer describes one file of a chain, for the record.
 type Layer struct {
 	File   string `json:"file"`   // base name
 	Format string `json:"format"` // qcow2 or raw
-	Bytes  int64  `json:"bytes"`  // allocated in the file system or not
+	Bytes  int64  `json:"bytes"`  // size of the file
 }
 
-// Image is a disk image with all that it stands on, opened read-only. It is a
-// Source; ReadAt may be called from several goroutines.
+// Image is a disk image with its backing files, opened read-only. It is a
+// Source; ReadAt is safe for concurrent use.
 type Image struct {
 	layers []layer // the newest first
 	names  []string
 	was    []os.FileInfo
 }
 
-// Open opens a qcow2 chain or a raw image, told apart by what they start with
-// and never by name. A backing file is followed only when it, with all symbolic
-// links resolved, is one of allowed or lies in one of them: the chain's own
-// files, named by who knows the layout. A chain that QEMU has open for writing
-// is refused with ErrInUse.
+// Open opens a raw image or a qcow2 chain; the format is detected from the
+// content, never from the name. A backing file is opened only if, with all
+// symbolic links resolved, it is one of allowed or lies in one of them. The
+// caller names there the files that belong to the chain. A chain that QEMU has
+// open for writing is refused with ErrInUse.
 //
-// QEMU locks images with OFD locks, which macOS has not: there a running
-// machine is known by its process alone, and the caller has to ask.
+// QEMU locks images with OFD locks, which macOS does not have. There the caller
+// has to check whether a machine is running.
 func Open(path string, allowed ...string) (*Image, error) {
 	im := &Image{}
 	if err := im.openChain(path, allowed); err != nil {
@@ -62,7 +63,7 @@ func Open(path string, allowed ...string) (*Image, error) {
 }
 
 func (im *Image) openChain(path string, allowed []string) error {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a fifo must not hold us
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // does not block on a FIFO
 	if err != nil {
 		return err
 	}
@@ -85,14 +86,14 @@ func (im *Image) openChain(path string, allowed []string) error {
 	}
 }
 
-// add takes over f as the next layer down.
+// add adds f as the lowest layer. It closes f if it fails.
 func (im *Image) add(f *os.File, path, format string) (qcow2Head, error) {
 	info, err := f.Stat()
 	if err == nil {
 		err = usable(f, info)
 	}
 	if err == nil && format == "" {
-		format, err = formatOf(f)
+		format, err = formatOf(f, info.Size())
 	}
 	if err != nil {
 		return qcow2Head{}, errors.Join(err, f.Close())
@@ -102,7 +103,7 @@ func (im *Image) add(f *os.File, path, format string) (qcow2Head, error) {
 	case "raw":
 		size := info.Size() / 512 * 512
 		if len(im.layers) == 0 && (size == 0 || size != info.Size()) {
-			return qcow2Head{}, errors.Join(fmt.Errorf("%w: a raw disk has a size that is a multiple of 512 bytes, and not 0", ErrUnreadable), f.Close())
+			return qcow2Head{}, errors.Join(fmt.Errorf("%w: the size of a raw disk must be a multiple of 512 bytes, and not 0", ErrUnreadable), f.Close())
 		}
 		im.layers = append(im.layers, &rawLayer{rawFile{f, size}})
 		return qcow2Head{}, nil
@@ -117,10 +118,10 @@ func (im *Image) add(f *os.File, path, format string) (qcow2Head, error) {
 	return qcow2Head{}, errors.Join(fmt.Errorf("%w: a backing file of format %q", ErrUnreadable, format), f.Close())
 }
 
-// usable refuses what is no regular file, and one that is being written to.
+// usable refuses a file that is not regular, and one that is open for writing.
 func usable(f *os.File, info os.FileInfo) error {
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%w: %s is no regular file", ErrUnreadable, f.Name())
+		return fmt.Errorf("%w: %s is not a regular file", ErrUnreadable, f.Name())
 	}
 	busy, err := lockedForWriting(f)
 	if err == nil && busy {
@@ -129,26 +130,31 @@ func usable(f *os.File, info os.FileInfo) error {
 	return err
 }
 
-func formatOf(f io.ReaderAt) (string, error) {
+// formatOf is qcow2 or raw, by the file's content; other containers are a
+// *ContainerError.
+func formatOf(f io.ReaderAt, size int64) (string, error) {
 	b := make([]byte, 4)
 	if _, err := f.ReadAt(b, 0); ignoreEOF(err) != nil {
 		return "", err
 	}
-	switch {
-	case binary.BigEndian.Uint32(b) == qcow2Magic:
+	if binary.BigEndian.Uint32(b) == qcow2Magic {
 		return "qcow2", nil
-	case string(b) == asifMagic:
-		return "", fmt.Errorf("%w: it is in Apple's sparse format (ASIF), which only macOS reads: `diskutil image create from --format RAW` makes a raw copy of it", ErrUnreadable)
 	}
-	return "raw", nil
+	return "raw", notContainer(f, size)
 }
 
-// backingPath is the path of a backing file as QEMU finds it: beside the file
-// that names it. A name with a colon before its first slash is a protocol.
+// flatten is the advice for an image whose backing file is not opened. qemu-img
+// opens any file that the header names, so it must only be used on an image
+// that the user trusts.
+const flatten = "if you trust the image, flatten it where it was made: qemu-img convert -O qcow2 IMAGE flat.qcow2"
+
+// backingPath returns the path of a backing file as QEMU resolves it: relative
+// to the file that names it. A name with a colon before its first slash is a
+// protocol.
 func backingPath(overlay, name string) (string, error) {
 	colon, slash := strings.IndexByte(name, ':'), strings.IndexByte(name, '/')
 	if strings.ContainsRune(name, 0) || colon >= 0 && (slash < 0 || colon < slash) {
-		return "", fmt.Errorf("%w: it stands on %q, which is no plain file name", ErrHostile, name)
+		return "", fmt.Errorf("%w: its backing file %q is an address, not a path: %s", ErrHostile, name, flatten)
 	}
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(filepath.Dir(overlay), name)
@@ -156,10 +162,10 @@ func backingPath(overlay, name string) (string, error) {
 	return name, nil
 }
 
-// openInside opens path if it is one of allowed or lies in one of them. The
-// open itself cannot leave the folder: os.Root holds it there.
+// openInside opens path if it is one of allowed or lies in one of them. os.Root
+// prevents that the open leaves the folder.
 func openInside(path string, allowed []string) (*os.File, error) {
-	hostile := fmt.Errorf("%w: it stands on %s", ErrHostile, path)
+	hostile := fmt.Errorf("%w: its backing file %s is outside its folder: %s", ErrHostile, path, flatten)
 	within := func(real string) bool {
 		for _, a := range allowed {
 			if rel, err := filepath.Rel(resolved(a), real); err == nil && filepath.IsLocal(rel) {
@@ -170,7 +176,7 @@ func openInside(path string, allowed []string) (*os.File, error) {
 	}
 	real, err := filepath.EvalSymlinks(path)
 	if errors.Is(err, os.ErrNotExist) {
-		// tell of a missing file only where we may look
+		// only report a missing file inside the allowed folders
 		if within(resolved(path)) {
 			return nil, fmt.Errorf("%w: %s", ErrNoBacking, path)
 		}
@@ -194,8 +200,8 @@ func openInside(path string, allowed []string) (*os.File, error) {
 	return f, nil
 }
 
-// resolved is a path with links followed; of a file that is not there, those of
-// its folder.
+// resolved returns a path with symbolic links resolved; for a missing file,
+// those of its folder.
 func resolved(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		return real
@@ -206,10 +212,11 @@ func resolved(path string) string {
 	return path
 }
 
-// Size is the virtual size, rounded up to whole sectors.
+// Size returns the virtual size in bytes, rounded up to whole sectors of 512
+// bytes.
 func (im *Image) Size() int64 { return ceil(im.layers[0].size(), 512) * 512 }
 
-// Layers tells of the chain's files, the newest first.
+// Layers describes the chain's files, the newest first.
 func (im *Image) Layers() []Layer {
 	var out []Layer
 	for i, l := range im.layers {
@@ -231,8 +238,9 @@ func (im *Image) Close() error {
 	return errors.Join(errs...)
 }
 
-// Unchanged tells whether all files are as they were opened and still not open
-// for writing: what was read in between is one state of the disk.
+// Unchanged returns an error if a file of the chain was modified since it was
+// opened, or is open for writing now. Otherwise everything read in between is
+// one state of the disk.
 func (im *Image) Unchanged() error {
 	for i, l := range im.layers {
 		now, err := l.file().Stat()
@@ -249,12 +257,12 @@ func (im *Image) Unchanged() error {
 	return nil
 }
 
-// find asks the layers from the top who has the byte at off.
+// find returns the uppermost layer that has the byte at off.
 func (im *Image) find(off int64) (layer, stretch, error) {
 	n := im.Size() - off
 	for _, l := range im.layers {
 		if off >= l.size() {
-			break // what the layer below has here was cut off
+			break // the layer below is shorter
 		}
 		s, err := l.at(off)
 		if err != nil {
@@ -268,7 +276,7 @@ func (im *Image) find(off int64) (layer, stretch, error) {
 	return nil, stretch{kind: zeros, length: n}, nil
 }
 
-// ReadAt reads the disk as the machine sees it.
+// ReadAt reads the disk as the guest does.
 func (im *Image) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, errors.New("disk: negative offset")
@@ -293,7 +301,7 @@ func (im *Image) ReadAt(p []byte, off int64) (int, error) {
 	return done, nil
 }
 
-// Extents are the stretches that some layer holds data for.
+// Extents yields the ranges for which a layer has data.
 func (im *Image) Extents() iter.Seq2[Extent, error] {
 	return func(yield func(Extent, error) bool) {
 		var e Extent
@@ -321,8 +329,8 @@ func (im *Image) Extents() iter.Seq2[Extent, error] {
 	}
 }
 
-// Look tells of one file what it is by its first bytes, also of one that is in
-// use.
+// Look returns the format of one file, detected from its content, also of a
+// file in use.
 func Look(file string) (Layer, error) {
 	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -333,6 +341,6 @@ func Look(file string) (Layer, error) {
 	if err != nil {
 		return Layer{}, err
 	}
-	format, err := formatOf(f)
+	format, err := formatOf(f, info.Size())
 	return Layer{filepath.Base(file), format, info.Size()}, err
 }

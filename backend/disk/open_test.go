@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -201,6 +202,9 @@ func TestOpenRefuses(t *testing.T) {
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
+		if errors.Is(c.want, ErrHostile) && !strings.Contains(err.Error(), flatten) {
+			t.Errorf("%s: %v does not say how to flatten the image", name, err)
+		}
 		if err == nil {
 			im.Close()
 		}
@@ -283,9 +287,9 @@ func FuzzChain(f *testing.F) {
 	binary.BigEndian.PutUint64(head[512:], 1024)
 	binary.BigEndian.PutUint64(head[1024:], 1536)
 	binary.BigEndian.PutUint64(head[1032:], 1<<62|1536)
-	f.Add(head[:4096])
+	f.Add(head[:2048])
+	p := filepath.Join(f.TempDir(), "x")
 	f.Fuzz(func(t *testing.T, data []byte) {
-		p := filepath.Join(t.TempDir(), "x")
 		if err := os.WriteFile(p, data, 0o600); err != nil {
 			t.Fatal(err)
 		}

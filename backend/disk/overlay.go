@@ -5,9 +5,9 @@ import (
 	"os"
 )
 
-// CreateOverlay makes an empty qcow2 of the given virtual size at path: a place
-// for a machine's writes over an image that stays as it is. The file names no
-// backing file; the machine's command line joins the two.
+// CreateOverlay creates an empty qcow2 file of the given virtual size, in
+// bytes, for a machine's writes over an image that must not change. The file
+// does not name a backing file: the machine's command line does.
 func CreateOverlay(path string, size int64) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {

@@ -27,10 +27,11 @@ const (
 	headerLength = 112
 )
 
-// Qcow2 is the sink of a compressed qcow2: version 3, zlib, no backing file.
-// The file is head (header, L1, L2 tables, refcounts), then clusters in guest
-// order, compressed ones byte-packed. Output depends on the source alone, not
-// on timing: workers compress in parallel and one writer keeps the order.
+// Qcow2 is the Sink of a compressed qcow2: version 3, zlib, no backing file.
+// The file has the head (header, L1, L2 tables, refcounts) and then the
+// clusters in guest order, compressed ones packed at byte offsets. The output
+// depends only on the source, not on timing: clusters are compressed in
+// parallel, and one writer keeps the order.
 type Qcow2 struct{ Path string }
 
 // Take writes the image.
@@ -47,7 +48,7 @@ func (q Qcow2) Take(ctx context.Context, src Source, progress func(done, total i
 	})
 }
 
-// qcow2Writer holds the tables of one image in memory: 8 bytes a cluster.
+// qcow2Writer has the tables of one image in memory: 8 bytes per cluster.
 type qcow2Writer struct {
 	f      *os.File
 	size   int64
@@ -58,7 +59,7 @@ type qcow2Writer struct {
 	refBlk int64
 	blocks int64 // refcount blocks reserved
 	refs   []uint16
-	next   int64 // where the next byte goes
+	next   int64 // offset of the next byte to write
 }
 
 func newQcow2Writer(f *os.File, size int64) *qcow2Writer {
@@ -82,19 +83,19 @@ func newQcow2Writer(f *os.File, size int64) *qcow2Writer {
 	return w
 }
 
-// packed is one cluster on its way through the pipeline.
+// packed is one cluster in the pipeline.
 type packed struct {
 	cluster
 	deflated []byte // nil: store as it is
 	zero     bool
 }
 
-// copyClusters runs reader, compressors and the writer.
+// copyClusters runs the reader, the compressors and the writer.
 func (w *qcow2Writer) copyClusters(ctx context.Context, src Source, progress func(done, total int64)) error {
 	workers := runtime.GOMAXPROCS(0)
 	g, ctx := errgroup.WithContext(ctx)
 	jobs := make(chan func(*flate.Writer, *bytes.Buffer), workers*4)
-	order := make(chan chan packed, workers*8) // the order of reading is the order of writing
+	order := make(chan chan packed, workers*8) // clusters are written in the order in which they were read
 	g.Go(func() error {
 		defer close(order)
 		defer close(jobs)
@@ -146,7 +147,7 @@ func (w *qcow2Writer) copyClusters(ctx context.Context, src Source, progress fun
 	return g.Wait()
 }
 
-// drain writes results in order.
+// drain writes the results in order.
 func (w *qcow2Writer) drain(ctx context.Context, order <-chan chan packed, progress func(done, total int64)) error {
 	for result := range order {
 		select {
@@ -184,7 +185,7 @@ func compress(z *flate.Writer, buf *bytes.Buffer, c cluster) packed {
 	return packed{cluster: c, deflated: bytes.Clone(buf.Bytes())}
 }
 
-// place appends one cluster and enters it into the tables.
+// place appends one cluster and adds it to the tables.
 func (w *qcow2Writer) place(p packed) error {
 	switch {
 	case p.zero:
@@ -246,7 +247,7 @@ func (w *qcow2Writer) finish() error {
 	return nil
 }
 
-// header is the version 3 header; compression type 0 is zlib.
+// header returns the version 3 header; compression type 0 is zlib.
 func (w *qcow2Writer) header(tables int64) []byte {
 	h := make([]byte, headerLength)
 	be := binary.BigEndian

@@ -11,8 +11,9 @@ import (
 	"ingot/backend/home"
 )
 
-// TarZst compresses a root file system's tar, for OrbStack, WSL and chroots.
-// One encoder goroutine keeps the bytes independent of the number of cores.
+// TarZst compresses the tar of a root file system, for OrbStack, WSL and
+// chroots. It uses one encoder goroutine, so that the bytes do not depend on
+// the number of cores.
 func TarZst(ctx context.Context, src, dst string) error {
 	in, err := os.Open(src)
 	if err != nil {
@@ -31,7 +32,7 @@ func TarZst(ctx context.Context, src, dst string) error {
 	})
 }
 
-// ctxReader ends a copy when its context does.
+// ctxReader returns an error when its context is done.
 type ctxReader struct {
 	ctx context.Context
 	r   io.Reader

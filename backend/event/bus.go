@@ -2,7 +2,8 @@ package event
 
 import "sync"
 
-// Bus hands events to followers. The zero value is ready; a nil *Bus drops all.
+// Bus distributes events to followers. The zero value is ready to use; a nil
+// *Bus drops all events.
 type Bus struct {
 	mu        sync.Mutex
 	followers map[*follower]struct{}
@@ -10,12 +11,12 @@ type Bus struct {
 
 type follower struct{ ch chan Event }
 
-// followerBuffer is how far a follower may fall behind before it is dropped.
+// followerBuffer is the number of unread events at which a follower is dropped.
 const followerBuffer = 1024
 
-// Follow returns a channel of events from now on, and a stop function that may
-// be called once or more. The channel is closed by stop, or when the follower
-// fell behind; work is never blocked by a slow follower.
+// Follow returns a channel of all events published from now on, and a stop
+// function, which may be called more than once. The channel is closed by stop,
+// or when the follower has followerBuffer unread events.
 func (b *Bus) Follow() (<-chan Event, func()) {
 	f := &follower{ch: make(chan Event, followerBuffer)}
 	b.mu.Lock()
@@ -38,7 +39,7 @@ func (b *Bus) drop(f *follower) {
 	}
 }
 
-// Publish hands e to all followers without waiting for any.
+// Publish sends e to all followers. It does not block.
 func (b *Bus) Publish(e Event) {
 	if b == nil {
 		return

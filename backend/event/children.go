@@ -8,19 +8,21 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"ingot/backend/limit"
 )
 
-// Children is a folder with one file for each thing that a process of Ingot
-// started and has to end: a machine, a work directory in a guest. A process
-// that was killed leaves its files; the next one ends what they name. Methods
-// may be called from several goroutines and processes.
+// Children records, one file each, what a process of Ingot started and has to
+// end: a virtual machine, or a work directory in a guest. The files of a
+// process that was killed remain, and the next process ends what they name.
+// Methods are safe for concurrent use, also by several processes.
 type Children struct{ Dir string }
 
-// Child is one such thing. PID and Start name a process that leads a process
-// group on this computer; Guest and Folder a folder in a guest, or with Guest
-// "" on this computer.
+// Child is one such record. PID and Start identify the leader of a process
+// group on this computer. Guest and Folder name a folder in a guest, or on this
+// computer if Guest is "".
 type Child struct {
-	Owner      int    `json:"owner"` // the process of Ingot
+	Owner      int    `json:"owner"` // process id of the Ingot process
 	OwnerStart string `json:"ownerStart"`
 	PID        int    `json:"pid,omitempty"`
 	Start      string `json:"start,omitempty"`
@@ -30,11 +32,12 @@ type Child struct {
 	file string
 }
 
-// Add records a child of this process; the child's Forget takes it out again.
+// Add records a child of this process. The returned child's Forget removes the
+// record.
 func (c Children) Add(child Child) (Child, error) {
 	child.Owner, child.OwnerStart = Self()
 	if child.PID != 0 {
-		child.Start, _ = startOf(child.PID) // gone already: nothing will have to be ended
+		child.Start, _ = startOf(child.PID) // the process has ended already
 	}
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return child, fmt.Errorf("children: %w", err)
@@ -54,7 +57,8 @@ func (c Children) Add(child Child) (Child, error) {
 	return child, nil
 }
 
-// Forget takes the record out: the child has ended, or its folder is gone.
+// Forget removes the record, after the child has ended or its folder was
+// removed.
 func (c Child) Forget() error {
 	if c.file == "" { // never recorded
 		return nil
@@ -65,11 +69,11 @@ func (c Child) Forget() error {
 	return nil
 }
 
-// Orphans are the children whose owner has gone. A file that cannot be read is
-// a record that was never whole, and is removed.
+// Orphans returns the children whose owner process has ended. A file that
+// cannot be read is an incomplete record, and is removed.
 func (c Children) Orphans() ([]Child, error) {
 	if c.Dir == "" {
-		return nil, errors.New("children: no folder is given")
+		return nil, errors.New("children: the folder is not set")
 	}
 	files, err := filepath.Glob(filepath.Join(c.Dir, "*.json"))
 	if err != nil {
@@ -77,7 +81,7 @@ func (c Children) Orphans() ([]Child, error) {
 	}
 	var out []Child
 	for _, f := range files {
-		data, err := os.ReadFile(f)
+		data, err := limit.ReadFile(f, limit.Settings)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -93,8 +97,8 @@ func (c Children) Orphans() ([]Child, error) {
 	return out, nil
 }
 
-// End kills the child's process group, if it is still the one that was
-// recorded. It returns whether there was something to end.
+// End kills the child's process group if the process is still the recorded one.
+// It reports whether there was a process to kill.
 func (c Child) End() bool {
 	return Alive(c.PID, c.Start) && syscall.Kill(-c.PID, syscall.SIGKILL) == nil
 }

@@ -1,10 +1,11 @@
-// Package event carries what happens during a build.
+// Package event defines the events of a build, the journal that stores them and
+// the bus that distributes them.
 //
-// An Event is one line of a build's journal. A Journal is that file: NDJSON,
-// increasing ids, written whole lines at a time, never rewritten. A Bus hands
-// events to followers; a follower that falls behind is dropped and can come
-// back by reading the journal from its last id. Events say what happened;
-// whether something is proved is evidence's matter, not theirs.
+// An Event is one line of a build's journal. A Journal is the file: NDJSON with
+// increasing ids, to which whole lines are appended. A Bus sends events to
+// followers; a follower that reads too slowly is dropped, and can catch up by
+// reading the journal from its last id. Events report what happened. They prove
+// nothing: that is the purpose of package evidence.
 package event
 
 import (
@@ -18,9 +19,11 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"ingot/backend/limit"
 )
 
-// Kind says what an event reports.
+// Kind is the kind of an event.
 type Kind string
 
 // Kinds of events. Progress and queued builds go to followers only, not to the
@@ -47,7 +50,7 @@ const (
 	Cancelled Outcome = "cancelled"
 )
 
-// Event is one thing that happened. Times are UTC.
+// Event is one line of a journal. Times are in UTC.
 type Event struct {
 	ID       int64     `json:"id"`
 	At       time.Time `json:"at"`
@@ -58,21 +61,22 @@ type Event struct {
 	Msg      string    `json:"msg,omitempty"`
 	Outcome  Outcome   `json:"outcome,omitempty"`
 	Cause    string    `json:"cause,omitempty"`
-	Class    string    `json:"class,omitempty"` // of a build's failure; see backend.Class
+	Class    string    `json:"class,omitempty"` // of a build's failure; see package cause
 	Fix      string    `json:"fix,omitempty"`
 	Evidence string    `json:"evidence,omitempty"`
-	Done     int64     `json:"done,omitempty"`  // progress: units done
-	Total    int64     `json:"total,omitempty"` // progress: units in all, 0 when unknown
+	Done     int64     `json:"done,omitempty"`  // progress: units completed
+	Total    int64     `json:"total,omitempty"` // progress: all units, 0 if unknown
 	ETA      int64     `json:"etaSeconds,omitempty"`
-	WallMS   int64     `json:"wallMs,omitempty"`  // of a finished step
-	ChildMS  int64     `json:"childMs,omitempty"` // of that, while a child process ran
+	WallMS   int64     `json:"wallMs,omitempty"`  // duration of a finished step, ms
+	ChildMS  int64     `json:"childMs,omitempty"` // part of WallMS during which a child process ran, ms
+	CPUMS    int64     `json:"cpuMs,omitempty"`   // processor time of those children, ms; 0 if the guest does not report it
 	PID      int       `json:"pid,omitempty"`
 	PIDStart string    `json:"pidStart,omitempty"`
-	Origin   uint64    `json:"origin,omitempty"` // of an event of another computer: its number in the team's stream
+	Origin   uint64    `json:"origin,omitempty"` // for an event of a worker: its sequence number in the team's stream
 }
 
-// Journal appends events of one build to a file. Its methods may be called
-// from several goroutines.
+// Journal appends events of one build to a file. Its methods are safe for
+// concurrent use.
 type Journal struct {
 	mu   sync.Mutex
 	f    *os.File
@@ -81,8 +85,8 @@ type Journal struct {
 	bus  *Bus
 }
 
-// OpenJournal continues or creates the journal at path. Events also go to bus,
-// which may be nil. The caller closes it.
+// OpenJournal opens or creates the journal at path. Events also go to bus,
+// which may be nil. The caller closes the journal.
 func OpenJournal(path, target, build string, bus *Bus) (*Journal, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
@@ -105,9 +109,9 @@ func OpenJournal(path, target, build string, bus *Bus) (*Journal, error) {
 	return &Journal{f: f, next: last + 1, base: Event{Target: target, Build: build}, bus: bus}, nil
 }
 
-// cutTail takes away a last line that a crash cut short.
+// cutTail removes an incomplete last line that a crash left.
 func cutTail(f *os.File, path string) error {
-	data, err := os.ReadFile(path)
+	data, err := limit.ReadFile(path, limit.Journal)
 	if err != nil {
 		return err
 	}
@@ -117,8 +121,8 @@ func cutTail(f *os.File, path string) error {
 	return nil
 }
 
-// Add writes e with the next id and the current time; an event with an origin
-// keeps its time. Progress is not written.
+// Add writes e with the next id and the current time; an event with an Origin
+// keeps its time. Progress goes to the bus only.
 func (j *Journal) Add(e Event) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -149,15 +153,15 @@ func (j *Journal) Add(e Event) error {
 // Close flushes and closes the file.
 func (j *Journal) Close() error { return errors.Join(j.f.Sync(), j.f.Close()) }
 
-// Read returns a journal's events. A last line cut short by a crash is left out.
+// Read returns a journal's events. An incomplete last line, which a crash
+// leaves, is ignored.
 func Read(path string) ([]Event, error) {
-	f, err := os.Open(path)
+	data, err := limit.ReadFile(path, limit.Journal)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
 	var events []Event
-	r := bufio.NewReader(f)
+	r := bufio.NewReader(bytes.NewReader(data))
 	for n := 1; ; n++ {
 		line, err := r.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {

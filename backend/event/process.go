@@ -2,21 +2,21 @@ package event
 
 import "os"
 
-// Self is this process's id and start time, which together name it for ever:
-// ids are used again, start times are not.
+// Self returns this process's id and start time. Together they identify the
+// process, since process ids are reused.
 func Self() (pid int, start string) {
 	pid = os.Getpid()
-	start, _ = startOf(pid) // without it a journal's process counts as gone, which is safe
+	start, _ = startOf(pid) // without a start time the process is regarded as ended, which is safe
 	return pid, start
 }
 
-// Ended tells whether the events are those of a build that has ended.
+// Ended reports whether the events include the end of the build.
 func Ended(events []Event) bool {
 	return len(events) > 0 && events[len(events)-1].Kind == BuildFinished
 }
 
-// Live tells whether the process that runs the build still does. A build that
-// went on after a crash was begun by several; the last one counts.
+// Live reports whether the process that runs the build is running. If several
+// processes have run the build, the last one counts.
 func Live(events []Event) bool {
 	if Ended(events) {
 		return false
@@ -29,7 +29,7 @@ func Live(events []Event) bool {
 	return false
 }
 
-// Alive tells whether the process with that id and start time still runs.
+// Alive reports whether the process with that id and start time is running.
 func Alive(pid int, start string) bool {
 	if pid <= 0 || start == "" {
 		return false

@@ -16,7 +16,7 @@ func startOf(pid int) (string, error) {
 	_, rest, ok := strings.Cut(string(b[strings.LastIndexByte(string(b), ')')+1:]), " ")
 	fields := strings.Fields(rest)
 	if ok && len(fields) > 0 && (fields[0] == "Z" || fields[0] == "X") {
-		return "", fmt.Errorf("process %d has ended", pid) // nobody has waited for it yet
+		return "", fmt.Errorf("process %d has ended", pid) // a zombie
 	}
 	if !ok || len(fields) < 20 {
 		return "", fmt.Errorf("/proc/%d/stat has an unknown form", pid)

@@ -2,15 +2,15 @@ package event
 
 import "time"
 
-// Rate estimates when counted work will end. It weighs recent speed over old
-// by an exponential average, so that a slow start does not spoil the figure.
+// Rate estimates when counted work will end. It uses an exponential moving
+// average of the speed, so that a slow start has little effect later.
 type Rate struct {
 	start, last time.Time
 	done        int64
 	perSecond   float64
 }
 
-// smoothing is the weight of a sample one second long.
+// smoothing is the weight of a sample of one second.
 const smoothing = 0.02
 
 // Observe records that done units were finished by now.
@@ -33,7 +33,7 @@ func (r *Rate) Observe(done int64, now time.Time) {
 	r.last, r.done = now, done
 }
 
-// ETA is the time left for total units; false while it cannot be known.
+// ETA returns the time left for total units; false if it is not known yet.
 func (r *Rate) ETA(total int64) (time.Duration, bool) {
 	if r.perSecond <= 0 || total <= r.done {
 		return 0, false

@@ -11,12 +11,12 @@ import (
 
 	"ingot/backend/fetch"
 	"ingot/backend/home"
+	"ingot/backend/limit"
 )
 
-// Digests knows the SHA-256 of files without reading them again while their
-// identity (inode, size, change time) stays. The change time is the kernel's:
-// no write to the file leaves it as it was. Methods may be called from several
-// goroutines.
+// Digests caches the SHA-256 of files by their identity (inode, size, change
+// time). The kernel sets the change time on every write, so a changed file is
+// read again. Methods are safe for concurrent use.
 type Digests struct {
 	mu    sync.Mutex
 	path  string
@@ -24,7 +24,7 @@ type Digests struct {
 	dirty bool
 }
 
-// stamp is a file's identity with the digest that its bytes had then.
+// stamp is a file's identity and the digest of its content at that time.
 type stamp struct {
 	Ino    uint64 `json:"ino"`
 	Size   int64  `json:"size"`
@@ -32,11 +32,12 @@ type stamp struct {
 	SHA256 string `json:"sha256"`
 }
 
-// OpenDigests reads the cache file at path; an unreadable one counts as empty.
+// OpenDigests reads the cache file at path. A file that cannot be read gives an
+// empty cache.
 func OpenDigests(path string) *Digests {
 	d := &Digests{path: path, known: map[string]stamp{}}
-	if b, err := os.ReadFile(path); err == nil {
-		_ = json.Unmarshal(b, &d.known) // a broken cache costs one reading of the files
+	if b, err := limit.ReadFile(path, limit.Journal); err == nil {
+		_ = json.Unmarshal(b, &d.known) // with a broken cache all files are read again
 	}
 	if d.known == nil {
 		d.known = map[string]stamp{}
@@ -44,7 +45,8 @@ func OpenDigests(path string) *Digests {
 	return d
 }
 
-// Of returns the file's digest. A missing file is an fs.ErrNotExist.
+// Of returns the file's digest in lower-case hex. A missing file gives
+// fs.ErrNotExist.
 func (d *Digests) Of(path string) (string, error) {
 	var st unix.Stat_t
 	if err := unix.Stat(path, &st); err != nil {
@@ -69,8 +71,8 @@ func (d *Digests) Of(path string) (string, error) {
 	return sum, nil
 }
 
-// Moved says that the files of folder from are now those of folder to: what is
-// known of them stays known.
+// Moved tells the cache that the folder from was renamed to to, so that the
+// digests of its files stay valid.
 func (d *Digests) Moved(from, to string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -83,7 +85,7 @@ func (d *Digests) Moved(from, to string) {
 	}
 }
 
-// Save writes the cache file if anything was learnt.
+// Save writes the cache file if it has changed.
 func (d *Digests) Save() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

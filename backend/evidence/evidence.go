@@ -1,21 +1,24 @@
-// Package evidence is the ledger: what was seen, when, about which bytes.
+// Package evidence is the ledger of observations: what was observed, when, and
+// of which bytes.
 //
-// An evidence document is an in-toto Statement v1 whose subject is a digest
-// and whose predicate is one of seven kinds: Config, Guest, Kernel, Image,
-// Artifact, Proof, Receipt. It is kept in a DSSE envelope. A document that
-// records a pass is signed with the home's Ed25519 key; a document that
-// records a failure is kept unsigned, so that no signature of ours ever stands
-// under a failure that somebody edited into a pass.
+// An evidence document is an in-toto Statement v1. Its subject is a digest, and
+// its predicate is one of seven kinds: Config, Guest, Kernel, Image, Artifact,
+// Proof, Receipt. It is stored in a DSSE envelope. A document that records a
+// pass is signed with the home's Ed25519 key. A document that records a failure
+// is stored unsigned, so that a failure that was edited into a pass has no valid
+// signature.
 //
-// The ledger is a folder, builds/<target>/<build>/evidence, of files written
-// once and named by kind and digest. The package judges whether a document is
-// intact and signed; what it means for a target is package reality's matter.
+// The ledger is a folder, builds/<target>/<build>/evidence, of files that are
+// written once and named by kind and digest. The package checks whether a
+// document is intact and signed; package reality derives what it means for a
+// target.
 //
 // External facts: in-toto Statement v1 (in-toto/attestation spec/v1), DSSE v1
 // (secure-systems-lab/dsse protocol.md).
 package evidence
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ed25519"
@@ -24,13 +27,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 )
 
-// Kind names what a document records.
+// Kind is the kind of a document.
 type Kind string
 
 // The seven kinds, in the order of a build.
@@ -54,7 +59,7 @@ const (
 	predicateBase = "urn:ingot:evidence:v1:"
 )
 
-// Verdict is how a check ended. The zero value is no verdict at all.
+// Verdict is the result of a check. The zero value is not a verdict.
 type Verdict string
 
 // Verdicts.
@@ -64,33 +69,34 @@ const (
 	Cancelled Verdict = "cancelled"
 )
 
-// Subject names the bytes that a document is about.
+// Subject identifies the bytes that a document is about.
 type Subject struct {
 	Name   string            `json:"name"`
-	Digest map[string]string `json:"digest"` // "sha256" always, "sha512" where known
+	Digest map[string]string `json:"digest"` // lower-case hex; "sha256" always, "sha512" where known
 }
 
-// SHA256 is the subject's identity.
+// SHA256 returns the subject's SHA-256 in lower-case hex.
 func (s Subject) SHA256() string { return s.Digest["sha256"] }
 
-// Head is what every predicate has.
+// Head has the fields that every predicate starts with.
 type Head struct {
 	APIVersion string            `json:"apiVersion"`
 	Kind       Kind              `json:"kind"`
 	Target     string            `json:"target"`
 	Build      string            `json:"build"`
+	Number     int               `json:"number,omitempty"` // of the document in its target's ledger, from 1; 0 for those of earlier versions
 	At         time.Time         `json:"at"`
 	Verdict    Verdict           `json:"verdict"`
 	Cause      string            `json:"cause,omitempty"` // cause id when failed
 	Message    string            `json:"message,omitempty"`
 	Fix        string            `json:"fix,omitempty"`
 	InputKey   string            `json:"inputKey,omitempty"`
-	Inputs     map[string]string `json:"inputs,omitempty"`   // what InputKey is the digest of
+	Inputs     map[string]string `json:"inputs,omitempty"`   // the values that InputKey is the digest of
 	Tool       string            `json:"tool"`               // "ingot <version>"
-	Restates   string            `json:"restates,omitempty"` // id of the pass that was found to stand still
+	Restates   string            `json:"restates,omitempty"` // id of the earlier pass that this document repeats
 }
 
-// Statement is an in-toto Statement v1 with a predicate kept as raw JSON.
+// Statement is an in-toto Statement v1 whose predicate is raw JSON.
 type Statement struct {
 	Type          string          `json:"_type"`
 	Subject       []Subject       `json:"subject"`
@@ -98,26 +104,26 @@ type Statement struct {
 	Predicate     json.RawMessage `json:"predicate"`
 }
 
-// Signer makes raw Ed25519 signatures. secret.Signer is one.
+// Signer makes Ed25519 signatures; secret.Signer implements it.
 type Signer interface {
 	Sign(data []byte) []byte
 	KeyID() string
 	Public() ed25519.PublicKey
 }
 
-// Document is one evidence document with what is known of its integrity.
+// Document is an evidence document and the result of its integrity check.
 type Document struct {
 	ID        string // "proof-1a2b3c4d5e6f": kind and digest of the payload
 	Head      Head
 	Statement Statement
-	Envelope  []byte // the file's bytes
-	Path      string // where it lies, if on disk
+	Envelope  []byte // content of the file
+	Path      string // path of the file, "" if there is none
 	Trust     Trust
 	KeyID     string // of the accepted key that signed; "" unless Trust is Signed
 	Problem   string // why Trust is Tampered or Foreign
 }
 
-// Trust says how far a document may be believed.
+// Trust is the result of a document's integrity check.
 type Trust int
 
 // Trust levels. Only Signed can make a cell Passed.
@@ -125,19 +131,21 @@ const (
 	Unsigned Trust = iota // intact, no signature: a recorded failure
 	Signed                // intact and signed by an accepted key
 	Foreign               // signed, but by a key that is not accepted here
-	Tampered              // unreadable, or digest or signature does not fit
+	Tampered              // unreadable, or digest or signature invalid
 )
 
-// Cause ids of documents that cannot be believed.
+// Cause ids of documents that cannot be trusted.
 const (
 	CauseUnreadable = "evidence.unreadable"
 	CauseChanged    = "evidence.changed"
 	CauseSignature  = "evidence.signature-invalid"
 	CauseForeign    = "evidence.foreign-key"
+	CauseMisplaced  = "evidence.misplaced" // it lies in the folder of another target or build
 )
 
-// Seal makes a document of predicate, which must marshal to an object that
-// starts with a Head. A passed document is signed; others are not.
+// Seal makes a document from a predicate, which must marshal to a JSON object
+// that starts with a Head. A document with the verdict Passed is signed; others
+// are not.
 func Seal(ctx context.Context, signer Signer, subject Subject, head Head, predicate any) (Document, error) {
 	if subject.SHA256() == "" {
 		return Document{}, fmt.Errorf("evidence %s of %s: the subject has no sha256", head.Kind, head.Target)
@@ -146,12 +154,15 @@ func Seal(ctx context.Context, signer Signer, subject Subject, head Head, predic
 	if err != nil {
 		return Document{}, fmt.Errorf("evidence %s: %w", head.Kind, err)
 	}
+	if raw, err = numbered(raw, head.Number); err != nil {
+		return Document{}, fmt.Errorf("evidence %s: %w", head.Kind, err)
+	}
 	st := Statement{Type: statementType, Subject: []Subject{subject}, PredicateType: predicateBase + string(head.Kind), Predicate: raw}
 	payload, err := json.Marshal(st)
 	if err != nil {
 		return Document{}, fmt.Errorf("evidence %s: %w", head.Kind, err)
 	}
-	env, err := envelope(ctx, signer, payload, head.Verdict == Passed)
+	env, err := envelope(ctx, signer, payloadType, payload, head.Verdict == Passed)
 	if err != nil {
 		return Document{}, fmt.Errorf("evidence %s: sign: %w", head.Kind, err)
 	}
@@ -162,7 +173,21 @@ func Seal(ctx context.Context, signer Signer, subject Subject, head Head, predic
 	return d, nil
 }
 
-func envelope(ctx context.Context, signer Signer, payload []byte, sign bool) ([]byte, error) {
+// numbered puts the number first in the JSON object of a predicate, which was made
+// from a head without it.
+func numbered(predicate json.RawMessage, n int) (json.RawMessage, error) {
+	var had struct{ Number int }
+	if err := json.Unmarshal(predicate, &had); err != nil || had.Number == n {
+		return predicate, err
+	}
+	if had.Number != 0 {
+		return nil, fmt.Errorf("the predicate has number %d, its head has %d", had.Number, n)
+	}
+	rest := bytes.TrimPrefix(bytes.TrimSpace(predicate), []byte("{"))
+	return slices.Concat([]byte(`{"number":`+strconv.Itoa(n)+`,`), rest), nil
+}
+
+func envelope(ctx context.Context, signer Signer, payloadType string, payload []byte, sign bool) ([]byte, error) {
 	env := &dsse.Envelope{PayloadType: payloadType, Payload: encodeBase64(payload), Signatures: []dsse.Signature{}}
 	if sign {
 		es, err := dsse.NewEnvelopeSigner(dsseKey{signer: signer})
@@ -204,7 +229,7 @@ func (k dsseKey) Public() crypto.PublicKey { return k.public }
 
 func (k dsseKey) Verify(_ context.Context, data, sig []byte) error {
 	if !ed25519.Verify(k.public, data, sig) {
-		return errors.New("signature does not fit")
+		return errors.New("signature does not match")
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func signer(t *testing.T) *secret.Signer {
 
 func sealed(t *testing.T, s Signer, v Verdict) Document {
 	t.Helper()
-	p := Proof{Head: Head{APIVersion: "ingot/v1", Kind: KindProof, Target: "t", Build: "b", At: time.Unix(1, 0).UTC(), Verdict: v, Cause: "kernel.panic"}, Artifact: "x.qcow2"}
+	p := Proof{Head: Head{APIVersion: "ingot/v1", Kind: KindProof, Target: "debian-12-arm64", Build: "20261124-000000-aaaa", At: time.Unix(1, 0).UTC(), Verdict: v, Cause: "kernel.panic"}, Artifact: "x.qcow2"}
 	d, err := Seal(context.Background(), s, Subject{Name: "x.qcow2", Digest: map[string]string{"sha256": strings.Repeat("ab", 32)}}, p.Head, p)
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func TestLedger(t *testing.T) {
 	}
 	d := sealed(t, s, Passed)
 	for range 2 { // adding again changes nothing
-		if d, err = b.Add(d); err != nil {
+		if d, err = b.Include(t.Context(), author(s), d); err != nil {
 			t.Fatal(err)
 		}
 	}

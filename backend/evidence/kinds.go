@@ -1,17 +1,17 @@
 package evidence
 
 // Predicates of the seven kinds. All times are UTC, sizes bytes, digests
-// lower-case hex SHA-256 unless said otherwise. No field may hold a secret or
+// lower-case hex SHA-256 unless noted otherwise. No field may hold a secret or
 // the name of a private host.
 
-// Config records that recipe and lock were read, fit each other, and which
-// kernel configuration came out of them.
+// Config records that recipe and lock were read and match each other, and the
+// kernel configuration that results from them.
 type Config struct {
 	Head
 	Recipe  string        `json:"recipe"` // digest
 	Lock    string        `json:"lock"`   // digest
 	Suites  []ConfigSuite `json:"suites"`
-	Symbols int           `json:"kernelSymbols"` // checked configuration symbols
+	Symbols int           `json:"kernelSymbols"` // number of kernel configuration symbols that were checked
 }
 
 // ConfigSuite is one suite of the lock.
@@ -21,7 +21,7 @@ type ConfigSuite struct {
 	InRelease string `json:"inRelease"`
 }
 
-// Guest records where the kernel and image steps run.
+// Guest records the place where the kernel and image steps ran.
 type Guest struct {
 	Head
 	Name   string `json:"name"`
@@ -67,8 +67,8 @@ type Artifact struct {
 	ImageDigest   string `json:"imageDigest"`
 	KernelRelease string `json:"kernelRelease"`
 	KernelBuildID string `json:"kernelBuildId"`
-	VM            *Taken `json:"vm,omitempty"`    // where it came out of, unless a build made it
-	Leaks         *Leaks `json:"leaks,omitempty"` // what the scan found; nil: it was not scanned
+	VM            *Taken `json:"vm,omitempty"`    // the VM that the disk was copied from; nil for a build's disk
+	Leaks         *Leaks `json:"leaks,omitempty"` // result of the leak scan; nil if the file was not scanned
 }
 
 // Proof records the boots of one artifact; the subject is its digest.
@@ -78,37 +78,49 @@ type Proof struct {
 	Proven        string `json:"proven"`   // what the guest had to show: login, kernel identity
 	KernelRelease string `json:"kernelRelease,omitempty"`
 	KernelBuildID string `json:"kernelBuildId,omitempty"`
-	WantRelease   string `json:"wantRelease,omitempty"` // empty: any kernel (a foreign image)
+	WantRelease   string `json:"wantRelease,omitempty"` // "" accepts any kernel (an image that Ingot did not build)
 	WantBuildID   string `json:"wantBuildId,omitempty"`
 	DigestAfter   string `json:"digestAfter"` // the artifact's digest after the boots
 	Boots         []Boot `json:"boots"`
 }
 
-// Boot is one run of the artifact in a virtual machine.
+// Boot is one start of the artifact in a virtual machine.
 type Boot struct {
 	Name        string       `json:"name"` // "seeded" or "unseeded"
 	Verdict     Verdict      `json:"verdict"`
 	Cause       string       `json:"cause,omitempty"`
-	Line        string       `json:"line,omitempty"` // the log line that told the cause
+	Line        string       `json:"line,omitempty"` // the log line that matched the cause's rule
 	Argv        []string     `json:"argv"`
 	QEMU        string       `json:"qemu"`
 	Firmware    string       `json:"firmware"` // digest of the code file
 	Accelerator string       `json:"accelerator"`
-	Tried       []string     `json:"acceleratorsTried,omitempty"` // those that did not work, and why
+	Tried       []string     `json:"acceleratorsTried,omitempty"` // accelerators that did not work, and why
 	Phases      []Phase      `json:"phases"`
 	Checks      []CheckEnded `json:"checks,omitempty"`
+	Challenge   *Challenge   `json:"challenge,omitempty"` // of a boot in which a command answered
 	Serial      File         `json:"serial"`
 	Screenshot  *File        `json:"screenshot,omitempty"`
 }
 
-// Phase is a point that the guest reached, in seconds after QEMU started.
+// Challenge is what a running guest answered to a nonce that was made after the disk's
+// digest was taken: Answer is the SHA-256, in hexadecimal, of nonce, space, boot id,
+// space, and what the kernel said of itself, which the serial log has between I< and
+// >I with its line ends as single newlines.
+type Challenge struct {
+	Nonce  string `json:"nonce"`
+	BootID string `json:"bootId"`
+	Answer string `json:"answer"`
+}
+
+// Phase is a point of the boot that the guest reached, in seconds after QEMU
+// started.
 type Phase struct {
 	Name    string  `json:"name"`
 	Seconds float64 `json:"seconds"`
 	Line    string  `json:"line,omitempty"`
 }
 
-// CheckEnded is one smoke check's result.
+// CheckEnded is the result of one smoke check.
 type CheckEnded struct {
 	Name    string  `json:"name"`
 	Verdict Verdict `json:"verdict"`
@@ -116,7 +128,7 @@ type CheckEnded struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// File names a file kept beside the evidence. Name is relative to the build's
+// File names a file stored beside the evidence. Name is relative to the build's
 // folder in the ledger.
 type File struct {
 	Name   string `json:"name"`
@@ -124,28 +136,29 @@ type File struct {
 	Size   int64  `json:"size"`
 }
 
-// Receipt records what was read back from the public address of a publish;
-// the subject is the digest of the disk as read back.
+// Receipt records what was downloaded again from the public address of a
+// publish. The subject is the digest of the downloaded disk.
 type Receipt struct {
 	Head
 	URL       string `json:"url"`  // of the release folder
 	Disk      string `json:"disk"` // of the disk file
 	Version   string `json:"version"`
 	Size      int64  `json:"size"`
-	Anonymous bool   `json:"anonymous"` // read back without credentials
-	Local     bool   `json:"local"`     // served by the local store only
+	Anonymous bool   `json:"anonymous"` // downloaded without credentials
+	Local     bool   `json:"local"`     // served only by the local store
 	Proven    bool   `json:"proven"`
-	Proof     string `json:"proof,omitempty"` // evidence id of the proof
+	Unscanned bool   `json:"unscanned,omitempty"` // published with a file system that the leak scan could not read
+	Proof     string `json:"proof,omitempty"`     // evidence id of the proof
 	Files     []File `json:"files"`
 }
 
-// Taken tells how a disk was taken out of a virtual machine.
+// Taken records how a disk was copied from a virtual machine.
 type Taken struct {
 	Name   string       `json:"name"`
 	Driver string       `json:"driver"` // qemu, vz, …
 	Method string       `json:"method"` // direct, drive-backup frozen, drive-backup crash-consistent, stop-export-start
 	Why    string       `json:"why,omitempty"`
-	Layers []TakenLayer `json:"layers"` // the files that the disk was made of, the newest first
+	Layers []TakenLayer `json:"layers"` // the files that the disk consisted of, the newest first
 }
 
 // TakenLayer is one file of a virtual machine's disk.

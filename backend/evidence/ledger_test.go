@@ -44,7 +44,7 @@ func TestNewest(t *testing.T) {
 				head := Head{APIVersion: "ingot/v1", Kind: k.kind, Target: "t", Build: b.ID, At: time.Unix(int64(10*i+n), 0).UTC(), Verdict: k.verdict, InputKey: k.key}
 				d, err := Seal(context.Background(), s, Subject{Name: "x", Digest: map[string]string{"sha256": sha(k.about)}}, head, Artifact{Head: head, ImageDigest: sha(image)})
 				if err == nil {
-					_, err = b.Add(d)
+					_, err = b.Include(t.Context(), author(s), d)
 				}
 				if err != nil {
 					t.Fatal(err)

@@ -1,8 +1,9 @@
-// Package fetch downloads inputs that a lock pins.
+// Package fetch downloads the inputs that a lock pins.
 //
-// An input is named by its SHA-256; where it comes from is of no account. The
-// cache is a folder of files named by digest, so an input is downloaded once
-// for all targets, and a file whose bytes do not fit its name is never used.
+// An input is identified by its SHA-256, independent of where it was downloaded
+// from. The cache is a folder of files named by digest, so an input is
+// downloaded once for all targets. A file whose content does not match its name
+// is never used.
 package fetch
 
 import (
@@ -24,7 +25,7 @@ import (
 	"ingot/backend/home"
 )
 
-// Input is one file to have. Size is in bytes; URLs are tried in order.
+// Input is one file to download. Size is in bytes; URLs are tried in order.
 type Input struct {
 	Name   string
 	SHA256 string
@@ -32,21 +33,28 @@ type Input struct {
 	URLs   []string
 }
 
-// GoneError says that every mirror answered and none has the file any more.
+// GoneError reports that every mirror answered and none has the file.
 type GoneError struct{ Name string }
 
 func (e *GoneError) Error() string {
 	return fmt.Sprintf("%s is no longer on any mirror", e.Name)
 }
 
-// DigestError says that a download has other bytes than the lock pins.
+// CauseID names the cause.
+func (*GoneError) CauseID() string { return "fetch.gone" }
+
+// DigestError reports that a downloaded file does not have the digest in the
+// lock.
 type DigestError struct{ Name, Want, Got string }
 
 func (e *DigestError) Error() string {
-	return fmt.Sprintf("%s has SHA-256 %s, the lock says %s: the download was thrown away", e.Name, e.Got, e.Want)
+	return fmt.Sprintf("%s has SHA-256 %s, the lock has %s: the download was discarded", e.Name, e.Got, e.Want)
 }
 
-// UnreachableError says that no mirror could be asked.
+// CauseID names the cause.
+func (*DigestError) CauseID() string { return "fetch.digest" }
+
+// UnreachableError reports that no mirror could be reached.
 type UnreachableError struct {
 	Name string
 	Err  error
@@ -56,27 +64,36 @@ func (e *UnreachableError) Error() string {
 	return fmt.Sprintf("%s cannot be downloaded: %v", e.Name, e.Err)
 }
 
+// CauseID names the cause.
+func (*UnreachableError) CauseID() string { return "fetch.unreachable" }
+
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
-// Cache is the folder of verified inputs. Its methods may be called from
-// several goroutines and processes.
+// Cache is the folder of verified inputs. Its methods are safe for concurrent
+// use, also by several processes.
 type Cache struct {
 	Dir    string
 	Client *http.Client // nil: a client that honours HTTP(S)_PROXY
+	// Silent is called when a mirror has sent nothing for eight seconds, long before
+	// the download is aborted. Several goroutines may call it. It may be nil.
+	Silent func(host string)
 }
 
-// parallel is the number of downloads at once; more does not help one mirror.
+// parallel is the number of concurrent downloads; more is no faster from a
+// single mirror.
 const parallel = 6
 
-// retryDelay grows with each try; a mirror that is restarting needs seconds.
+// retryDelay is the delay before the first retry; it grows with each one, to
+// give a restarting mirror some seconds.
 var retryDelay = time.Second
 
-// attempts per mirror for causes that can pass (a reset connection, a 5xx).
+// attempts is the number of tries per mirror for temporary failures (a reset
+// connection, a 5xx).
 const attempts = 3
 
-// All makes sure that every input is in the cache and returns their paths in
-// the order given. progress, if not nil, is called with bytes done and total,
-// from several goroutines.
+// All downloads the inputs that are not in the cache and returns the paths of
+// all, in the order given. progress, if not nil, is called from several
+// goroutines with the number of bytes done and in total.
 func (c Cache) All(ctx context.Context, inputs []Input, progress func(done, total int64)) ([]string, error) {
 	var total, done atomic.Int64
 	for _, in := range inputs {
@@ -101,18 +118,18 @@ func (c Cache) All(ctx context.Context, inputs []Input, progress func(done, tota
 	return paths, g.Wait()
 }
 
-// Has tells whether a file of that digest's name is in the cache; Get looks at
-// its bytes.
+// Has reports whether the cache has a file named by the digest. Get verifies
+// its content.
 func (c Cache) Has(sha256 string) bool {
 	_, err := os.Stat(filepath.Join(c.Dir, sha256))
 	return err == nil
 }
 
-// Get returns the path of one input, downloading it if need be. The bytes are
-// verified at every call.
+// Get returns the path of one input, and downloads it if necessary. It verifies
+// the content on every call.
 func (c Cache) Get(ctx context.Context, in Input) (string, error) {
 	if len(in.SHA256) != 64 || strings.Trim(in.SHA256, "0123456789abcdef") != "" {
-		return "", fmt.Errorf("input %s: %q is no SHA-256", in.Name, in.SHA256)
+		return "", fmt.Errorf("input %s: %q is not a SHA-256 digest", in.Name, in.SHA256)
 	}
 	path := filepath.Join(c.Dir, in.SHA256)
 	if got, err := Digest(path); err == nil && got == in.SHA256 {
@@ -129,7 +146,7 @@ func (c Cache) download(ctx context.Context, in Input, path string) error {
 	var last error
 	for _, url := range in.URLs {
 		for try := range attempts {
-			err := c.once(ctx, in, url, path)
+			err := c.downloadFrom(ctx, in, url, path)
 			var dig *DigestError
 			switch {
 			case err == nil:
@@ -160,25 +177,31 @@ func (c Cache) download(ctx context.Context, in Input, path string) error {
 
 var errNotFound = errors.New("not found (404)")
 
-// stallLimit is how long a mirror may send nothing. Without it one that takes
-// the connection and never answers holds a build for ever.
+// stallLimit is the time after which a download that receives no data is
+// aborted. Otherwise a mirror that accepts the connection and sends nothing
+// would block a build indefinitely.
 var stallLimit = time.Minute
 
-var errStalled = errors.New("the mirror sends nothing any more")
+// silentAfter is the time without data after which Silent is called.
+var silentAfter = 8 * time.Second
 
-// awake puts the end off with every byte that comes.
-type awake struct {
-	body io.Reader
-	end  *time.Timer
+var errStalled = errors.New("the mirror has stopped sending")
+
+// stallReader resets the timers with every byte that is read.
+type stallReader struct {
+	body        io.Reader
+	end, notice *time.Timer
 }
 
-func (a awake) Read(p []byte) (int, error) {
+func (a stallReader) Read(p []byte) (int, error) {
 	n, err := a.body.Read(p)
 	a.end.Reset(stallLimit)
+	a.notice.Reset(silentAfter)
 	return n, err
 }
 
-func (c Cache) once(ctx context.Context, in Input, url, path string) (err error) {
+// downloadFrom downloads the input from one URL, in one attempt.
+func (c Cache) downloadFrom(ctx context.Context, in Input, url, path string) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	end := time.AfterFunc(stallLimit, func() { cancel(errStalled) })
@@ -192,6 +215,12 @@ func (c Cache) once(ctx context.Context, in Input, url, path string) (err error)
 	if err != nil {
 		return err
 	}
+	notice := time.AfterFunc(silentAfter, func() {
+		if c.Silent != nil {
+			c.Silent(req.URL.Host)
+		}
+	})
+	defer notice.Stop()
 	client := c.Client
 	if client == nil {
 		client = http.DefaultClient
@@ -207,14 +236,15 @@ func (c Cache) once(ctx context.Context, in Input, url, path string) (err error)
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("the mirror answered %s", resp.Status)
 	}
-	return keep(in, awake{resp.Body, end}, path)
+	return store(in, stallReader{resp.Body, end, notice}, path)
 }
 
-// keep writes the body and puts it in place if it is what was locked.
-func keep(in Input, body io.Reader, path string) error {
+// store writes the body to a temporary file and renames it to path if its
+// digest matches the lock.
+func store(in Input, body io.Reader, path string) error {
 	return home.CreateAtomic(path, 0o644, func(f *os.File) error {
 		sum := sha256.New()
-		// one byte over the size is enough to know that it is another file
+		// one byte more than the size is enough to detect a wrong file
 		if _, err := io.Copy(io.MultiWriter(f, sum), io.LimitReader(body, in.Size+1)); err != nil {
 			return err
 		}
@@ -225,22 +255,44 @@ func keep(in Input, body io.Reader, path string) error {
 	})
 }
 
-// Digest is the SHA-256 of a file, in lower-case hex. Holes are not read, which
-// would take longer than to compute: they count as the zeros that they read as.
-func Digest(path string) (string, error) {
+// Digest returns the SHA-256 of a file in lower-case hex. Holes are not read
+// but hashed as zeros, which is faster.
+func Digest(path string) (string, error) { return DigestOf(context.Background(), path, nil) }
+
+// DigestOf is Digest that ends within a block when ctx does, with its cause. progress,
+// which may be nil, gets the bytes that were hashed and the size of the file, in the
+// caller's goroutine.
+func DigestOf(ctx context.Context, path string, progress func(done, total int64)) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
-	sum := sha256.New()
-	if err := copySparse(sum, f); err != nil {
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	sum, done := sha256.New(), int64(0)
+	w := writerFunc(func(p []byte) (int, error) {
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
+		}
+		if done += int64(len(p)); progress != nil {
+			progress(done, info.Size())
+		}
+		return sum.Write(p)
+	})
+	if err := copySparse(w, f); err != nil {
 		return "", fmt.Errorf("digest of %s: %w", path, err)
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
-// copySparse writes all that reading the file gives.
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// copySparse writes the file's content to w, with zeros for holes.
 func copySparse(w io.Writer, f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
@@ -257,7 +309,7 @@ func copySparse(w io.Writer, f *os.File) error {
 				return err
 			}
 			if done = e.Offset + n; n < e.Length {
-				return nil // it was cut meanwhile
+				return nil // the file was truncated meanwhile
 			}
 		}
 		if err := writeZeros(w, info.Size()-done); err != nil {
@@ -267,7 +319,7 @@ func copySparse(w io.Writer, f *os.File) error {
 			return err
 		}
 	}
-	_, err = io.Copy(w, f) // what was added meanwhile, and what is no regular file
+	_, err = io.Copy(w, f) // data appended meanwhile, or not a regular file
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -107,6 +108,40 @@ func TestStalled(t *testing.T) {
 	}
 }
 
+// A silent mirror is reported long before the download is aborted, one that sends is not.
+func TestSilent(t *testing.T) {
+	defer func(l, a, d time.Duration) { stallLimit, silentAfter, retryDelay = l, a, d }(stallLimit, silentAfter, retryDelay)
+	stallLimit, silentAfter, retryDelay = 10*time.Second, 500*time.Millisecond, time.Millisecond
+	over := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/silent" {
+			<-over
+			return
+		}
+		for _, c := range "body" { // slow, and not silent
+			_, _ = w.Write([]byte(string(c)))
+			w.(http.Flusher).Flush()
+			time.Sleep(20 * time.Millisecond)
+		}
+	}))
+	defer srv.Close()
+	defer close(over)
+	var reports atomic.Int32
+	c := Cache{Dir: t.TempDir(), Silent: func(host string) {
+		if strings.HasPrefix(host, "127.0.0.1:") {
+			reports.Add(1)
+		}
+	}}
+	if _, err := c.Get(t.Context(), input("body", srv.URL+"/good")); err != nil || reports.Load() != 0 {
+		t.Errorf("slow: %v, %d reports", err, reports.Load())
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if _, err := c.Get(ctx, input("else", srv.URL+"/silent")); err == nil || reports.Load() == 0 {
+		t.Errorf("silent: %v, %d reports", err, reports.Load())
+	}
+}
+
 // Whatever a file's holes are, its digest is that of the bytes that it reads as.
 func TestDigestOfHoles(t *testing.T) {
 	type piece struct {
@@ -157,5 +192,23 @@ func TestDigestOfHoles(t *testing.T) {
 		if got, err := Digest("/dev/null"); err != nil || got != "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" {
 			t.Errorf("/dev/null: %s, %v", got, err)
 		}
+	}
+}
+
+// A digest of a large sparse file can be cancelled, and reports how far it came.
+func TestDigestIsCancelled(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "sparse")
+	if err := errors.Join(os.WriteFile(file, nil, 0o600), os.Truncate(file, 1<<40)); err != nil {
+		t.Skipf("no sparse file of 1 TiB here: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	began, seen := time.Now(), int64(0)
+	_, err := DigestOf(ctx, file, func(done, total int64) {
+		if seen = done; total != 1<<40 || done > 1<<20 {
+			cancel()
+		}
+	})
+	if !errors.Is(err, context.Canceled) || seen == 0 || time.Since(began) > 10*time.Second {
+		t.Errorf("%v after %s, %d bytes", err, time.Since(began), seen)
 	}
 }

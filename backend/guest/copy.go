@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 )
 
-// copyFile copies through a temporary file beside dst. Blocks of zeros become
-// holes, so a sparse disk stays sparse on any file system.
+// copyFile copies through a temporary file beside dst. Blocks of zeros become holes, so
+// that a sparse disk stays sparse on any file system.
 func copyFile(ctx context.Context, src, dst string, mode os.FileMode) error {
 	in, err := os.Open(src)
 	if err != nil {
@@ -48,8 +48,8 @@ func receive(ctx context.Context, r io.Reader, dst string, mode os.FileMode) (er
 
 const copyBlock = 64 << 10
 
-// copySparse seeks over blocks of zeros instead of writing them. A source that
-// is a sparse file is still read whole: reading a hole costs memory speed.
+// copySparse seeks over blocks of zeros instead of writing them. It reads a sparse
+// source completely: reading a hole is as fast as memory.
 func copySparse(ctx context.Context, w *os.File, r io.Reader) error {
 	buf := make([]byte, copyBlock)
 	size := int64(0)

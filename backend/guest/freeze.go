@@ -11,11 +11,10 @@ import (
 	"time"
 )
 
-// freezeScript freezes the file systems that a disk holds, the root last, says
-// so, and thaws them when its stdin ends – as it does with the connection –, or
-// after $1 seconds whatever happens: the watchdog is in a session of its own
-// and outlives all others. Nothing is started between freeze and thaw that
-// would have to be written about.
+// freezeScript freezes the file systems of a disk, the root last, reports it, and thaws
+// them when its stdin ends – as it does when the connection ends – or after $1 seconds:
+// the watchdog runs in a session of its own and continues after the others have ended.
+// Between freeze and thaw it starts no program that would write to the file systems.
 const freezeScript = `set -f
 run() {
 	command -v fsfreeze >/dev/null || { echo "fsfreeze (util-linux) is missing" >&2; exit 70; }
@@ -33,71 +32,70 @@ run() {
 }
 run "$@"`
 
-// ErrCannotFreeze: the guest's file systems could not be frozen; they are as
-// they were.
+// ErrCannotFreeze reports that the guest's file systems could not be frozen; they are
+// unchanged.
 var ErrCannotFreeze = errors.New("the guest's file systems cannot be frozen")
 
-// freezeWait is how long a freeze may take: data has to be written first.
+// freezeWait bounds the time of a freeze, which first writes out cached data.
 const freezeWait = 30 * time.Second
 
-// Freeze brings the file systems of a Linux guest to rest: everything is
-// written, and whoever writes waits until thaw is called. They thaw by
-// themselves after limit, and when the connection ends. thaw, which may be
-// called more than once, waits until it is done; its error says that it is not
-// known whether the file systems rested until then. Root's rights are needed,
-// by `sudo -n`.
+// Freeze freezes the file systems of a Linux guest: all data is written, and writers
+// block until thaw is called. The file systems thaw by themselves after limit, and when
+// the connection ends. thaw, which may be called more than once, waits until they have
+// thawed; an error means that they may have thawed earlier. Freeze needs root, by `sudo
+// -n`.
 func Freeze(ctx context.Context, g Guest, limit time.Duration) (thaw func() error, err error) {
 	in, hold := io.Pipe()
-	said := &heard{frozen: make(chan struct{}), ended: make(chan struct{})}
+	output := &freezeOutput{frozen: make(chan struct{}), ended: make(chan struct{})}
 	done := make(chan error, 1)
 	began := time.Now()
 	freeze := AsRoot("sh", "-c", freezeScript, "freeze", strconv.Itoa(int(limit.Seconds())))
 	go func() {
-		// never cut short: it thaws when its stdin ends
-		done <- g.Run(context.WithoutCancel(ctx), Cmd{Argv: append([]string{"sh", "-c", sayEnd, "freeze"}, freeze...), Stdin: in, Stdout: said})
+		// not cancelled: it thaws when its stdin ends
+		done <- g.Run(context.WithoutCancel(ctx), Cmd{Argv: append([]string{"sh", "-c", sayEnd, "freeze"}, freeze...), Stdin: in, Stdout: output})
 	}()
 	thaw = sync.OnceValue(func() error {
 		held := time.Since(began)
-		_ = hold.Close() // of a pipe: always nil
+		_ = hold.Close() // a pipe's Close returns nil
 		switch err := <-done; {
 		case err != nil:
 			return fmt.Errorf("thaw guest %s: %w", g.Name(), err)
 		case held > limit:
-			return fmt.Errorf("guest %s: its file systems rested for %s, and were to for %s", g.Name(), limit, held.Round(time.Second))
+			return fmt.Errorf("guest %s: its file systems were frozen for only %s instead of %s", g.Name(), limit, held.Round(time.Second))
 		}
 		return nil
 	})
 	timeout := time.NewTimer(freezeWait)
 	defer timeout.Stop()
 	select {
-	case <-said.frozen:
+	case <-output.frozen:
 		return thaw, nil
-	case <-said.ended:
+	case <-output.ended:
 		return nil, fmt.Errorf("%w: %w", ErrCannotFreeze, thaw())
 	case <-timeout.C:
 		err = fmt.Errorf("%w: not within %s", ErrCannotFreeze, freezeWait)
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}
-	_ = thaw() // why it is not frozen says more
+	_ = thaw() // the reason for the failed freeze is more useful
 	return nil, err
 }
 
-// sayEnd runs a command and says when it has ended: Run itself would wait for
-// the end of stdin.
+// sayEnd runs a command and reports its end: Run itself would wait for the end of
+// stdin.
 const sayEnd = `"$@"
 code=$?
 echo ended
 exit $code`
 
-// heard listens to what the script says.
-type heard struct {
+// freezeOutput waits for the script's reports.
+type freezeOutput struct {
 	mu            sync.Mutex
 	text          []byte
 	frozen, ended chan struct{}
 }
 
-func (h *heard) Write(p []byte) (int, error) {
+func (h *freezeOutput) Write(p []byte) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.text = append(h.text, p...)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// staged is the local guest with programs of the test's own before all others.
+// staged is the local guest with the test's programs first in PATH.
 type staged struct {
 	*Local
 	bin string
@@ -21,7 +21,7 @@ func (s staged) Run(ctx context.Context, c Cmd) error {
 	return s.Local.Run(ctx, c)
 }
 
-// stage writes the programs; what they are called with is in the file log.
+// stage writes the programs; their arguments are written to the file log.
 func stage(t *testing.T, programs map[string]string) (staged, func() string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -40,7 +40,7 @@ func stage(t *testing.T, programs map[string]string) (staged, func() string) {
 
 const (
 	root    = `echo 0`
-	mounts  = `echo /data; echo /` // in awk's place
+	mounts  = `echo /data; echo /` // instead of awk
 	freezes = `echo "$@" >> $LOG`
 )
 
@@ -61,7 +61,7 @@ func TestFreeze(t *testing.T) {
 	}
 }
 
-// A thaw that comes after the limit says so, and the watchdog was there first.
+// A thaw after the limit returns an error, and the watchdog has thawed before.
 func TestFreezeLimit(t *testing.T) {
 	g, log := stage(t, map[string]string{"id": root, "cut": "echo /", "awk": ":", "sync": ":", "sleep": ":", "fsfreeze": freezes})
 	thaw, err := Freeze(context.Background(), g, time.Nanosecond)
@@ -69,7 +69,7 @@ func TestFreezeLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	for !strings.Contains(log(), "-u /") {
-		time.Sleep(time.Millisecond) // it is a process of its own, and tells nobody
+		time.Sleep(time.Millisecond) // another process, which does not notify the test
 	}
 	if err := thaw(); err == nil {
 		t.Error("it says that they rested all the time")

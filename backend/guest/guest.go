@@ -1,9 +1,8 @@
-// Package guest runs commands where a build happens.
+// Package guest runs the commands of builds.
 //
-// A guest is a place with a POSIX shell: the local Linux host, a machine over
-// ssh, a Lima instance (package lima). Every command and file of the kernel and
-// image steps goes through the Guest interface, and one conformance suite
-// (guesttest) runs on each kind.
+// A guest has a POSIX shell: the local Linux host, a machine over ssh, a Lima instance
+// (package lima). All commands and files of the kernel and image steps go through the
+// Guest interface; one conformance suite (guesttest) tests every kind.
 package guest
 
 import (
@@ -11,59 +10,62 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"ingot/backend/home"
 )
 
-// Guest is a place where commands run. Its methods may be called from several
-// goroutines at once.
+// Guest is a system in which commands run. Its methods are safe for concurrent use.
 type Guest interface {
-	// Name is "local", "ssh:NAME" or "lima:NAME".
+	// Name returns "local", "ssh:NAME" or "lima:NAME".
 	Name() string
-	// Facts looks at the guest afresh.
+	// Facts reads the current facts of the guest.
 	Facts(ctx context.Context) (Facts, error)
-	// Run runs a command and streams its output; nil means exit status 0, a
-	// command that failed is an *ExitError. When ctx ends, the command's whole
-	// process group ends before Run returns ctx's error.
+	// Run runs a command and streams its output; nil means exit status 0, a command
+	// that failed is an *ExitError. When ctx is done, Run ends the command's whole
+	// process group and then returns ctx's error.
 	Run(ctx context.Context, cmd Cmd) error
-	// Put copies a file of this computer to an absolute path in the guest,
-	// making parents; the file appears whole or not at all.
+	// Put copies a file of this computer to an absolute path in the guest and creates
+	// parent directories. The file appears complete or not at all.
 	Put(ctx context.Context, src, dst string, mode os.FileMode) error
-	// Get copies a file of the guest to this computer, likewise; stretches of
-	// zeros become holes.
+	// Get copies a file of the guest to this computer in the same way; blocks of zeros
+	// become holes.
 	Get(ctx context.Context, src, dst string) error
-	// Take is Get of a file that the guest need not keep: it is moved where that
-	// is cheaper, as it is then, holes and all.
+	// Take is Get for a file that the guest does not need any more: it may be moved,
+	// which keeps its holes.
 	Take(ctx context.Context, src, dst string) error
-	// TempDir makes a private work directory in the guest.
+	// TempDir creates a private work directory in the guest.
 	TempDir(ctx context.Context, label string) (string, error)
-	// Remove deletes a directory that TempDir made, with all that is in it.
+	// Remove deletes a directory that TempDir created, with its content.
 	Remove(ctx context.Context, dir string) error
-	// Close frees what the guest holds; it stops no command.
+	// Close frees the resources of the guest; it ends no command.
 	Close() error
 }
 
-// Cmd is a command. Env adds KEY=VALUE pairs; no secret may stand in Argv or
-// Env, which others on the guest can read.
+// Cmd is a command. Env adds KEY=VALUE pairs. Argv and Env must not contain a secret,
+// since other users of the guest can read them.
 type Cmd struct {
 	Argv           []string
 	Dir            string
 	Env            []string
 	Stdin          io.Reader
-	Stdout, Stderr io.Writer // nil throws away
+	Stdout, Stderr io.Writer // nil discards the output
+	// CPU, which may be nil, is called with the processor time, user and system, of the
+	// command and of the children that it waited for. Only the local guest calls it.
+	CPU func(time.Duration)
 }
 
-// AsRoot is a command that runs argv as root: as it is where the guest's user is
-// root, else by a sudo that asks for no password.
+// AsRoot returns a command that runs argv as root: directly if the guest's user is
+// root, else by sudo without a password prompt.
 func AsRoot(argv ...string) []string {
 	return append([]string{"sh", "-c", `if [ "$(id -u)" = 0 ]; then exec "$@"; fi; exec sudo -n "$@"`, "root"}, argv...)
 }
 
-// Facts is what a guest is. Sizes are bytes; Arch is Go's name.
+// Facts describe a guest. Sizes are in bytes; Arch is Go's name.
 type Facts struct {
 	OS, Arch, Kernel        string
 	DistroID, DistroVersion string
@@ -71,14 +73,14 @@ type Facts struct {
 	MemBytes, WorkFreeBytes uint64
 	User                    string
 	Root                    bool
-	ClockSkew               time.Duration // guest's clock minus ours
+	ClockSkew               time.Duration // guest's clock minus this computer's
 }
 
-// ExitError says that a command ran and failed.
+// ExitError reports that a command failed.
 type ExitError struct {
 	Argv []string
-	Code int    // -1 when a signal ended it
-	Tail string // the last lines of its stderr, or of its stdout where stderr is empty
+	Code int    // -1 if a signal ended it
+	Tail string // the last lines of its stderr, or of its stdout if stderr is empty
 }
 
 func (e *ExitError) Error() string {
@@ -89,7 +91,7 @@ func (e *ExitError) Error() string {
 	return fmt.Sprintf("%s: exit status %d: %s", name, e.Code, strings.TrimSpace(e.Tail))
 }
 
-// LostError says that the connection to the guest broke.
+// LostError reports that the connection to the guest broke.
 type LostError struct {
 	Guest string
 	Err   error
@@ -100,24 +102,24 @@ func (e *LostError) Error() string {
 }
 func (e *LostError) Unwrap() error { return e.Err }
 
-// CauseID names the cause.
+// CauseID returns the cause.
 func (e *LostError) CauseID() string { return "guest.lost" }
 
-// tail passes bytes through and keeps the last few KiB. A writer that fails, as
-// a log on a full disk does, does not end the command at once: a closed pipe
-// would, and the command's own words on what is wrong were lost.
+// tail passes bytes on and keeps the last few KiB. If the writer fails, as a log on a
+// full disk does, the command is not ended at once: otherwise a closed pipe would end
+// it, and its own error message would be lost.
 type tail struct {
 	mu      sync.Mutex
 	w       io.Writer
 	kept    []byte
 	err     error  // of w
-	dropped int    // bytes since
-	give    func() // called once they are more than dropMost; nil fails the writing, which closes a pipe
+	dropped int    // bytes since err
+	give    func() // called once dropped exceeds dropMost; nil makes Write fail, which closes a pipe
 }
 
 const (
 	tailBytes = 4 << 10
-	dropMost  = 1 << 20 // of output that nobody takes; then the command is ended
+	dropMost  = 1 << 20 // bytes of output to discard before the command is ended
 )
 
 func (t *tail) Write(p []byte) (int, error) {
@@ -141,14 +143,14 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// failed is why the command's output was not taken, or nil.
+// failed returns why the command's output could not be written, or nil.
 func (t *tail) failed() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.err
 }
 
-// lines returns the last 20 whole lines.
+// lines returns the last 20 complete lines.
 func (t *tail) lines() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -156,7 +158,7 @@ func (t *tail) lines() string {
 	return string(bytes.Join(all[max(0, len(all)-20):], []byte("\n")))
 }
 
-// outputs wraps a command's writers; report gives the tail for an ExitError.
+// outputs wraps a command's writers; report returns the tail for an ExitError.
 func outputs(c Cmd) (stdout, stderr *tail, report func() string) {
 	stdout, stderr = &tail{w: c.Stdout}, &tail{w: c.Stderr}
 	return stdout, stderr, func() string {
@@ -167,29 +169,21 @@ func outputs(c Cmd) (stdout, stderr *tail, report func() string) {
 	}
 }
 
-// ProxyEnv picks this process's proxy settings for a command in a guest that
-// asks the network. A proxy whose address holds a password is left out: others
-// on the guest could read it.
+// ProxyEnv returns this process's proxy settings for a command in a guest that uses the
+// network. A proxy whose address contains a password is left out, since other users of
+// the guest could read it.
 func ProxyEnv(environ []string) []string {
 	var out []string
 	for _, kv := range environ {
 		name, value, _ := strings.Cut(kv, "=")
 		switch strings.ToLower(name) {
 		case "http_proxy", "https_proxy", "all_proxy", "no_proxy":
-			if value != "" && plainProxy(value) {
+			if value != "" && home.PlainProxy(value) {
 				out = append(out, kv)
 			}
 		}
 	}
 	return out
-}
-
-// plainProxy tells whether a proxy's address holds neither user nor password.
-// What is no address is a list of hosts, or is judged by its text: curl and apt
-// take "user:password@host" without a scheme.
-func plainProxy(value string) bool {
-	u, err := url.Parse(value)
-	return (err != nil || u.User == nil) && !strings.Contains(value, "@")
 }
 
 // factsScript prints KEY=VALUE lines on any POSIX system.
@@ -203,7 +197,7 @@ echo "freekb=$(df -Pk "$d" 2>/dev/null | awk 'NR==2 {print $4}')"
 true
 `
 
-// readFacts runs the script through run, which must be the guest's.
+// readFacts runs factsScript in the guest.
 func readFacts(ctx context.Context, g Guest, workDir string) (Facts, error) {
 	var out bytes.Buffer
 	before := time.Now()
@@ -216,7 +210,7 @@ func readFacts(ctx context.Context, g Guest, workDir string) (Facts, error) {
 			v[key] = strings.Trim(strings.TrimSpace(val), `"`)
 		}
 	}
-	num := func(k string) uint64 { n, _ := strconv.ParseUint(v[k], 10, 64); return n } // absent counts as 0: not known
+	num := func(k string) uint64 { n, _ := strconv.ParseUint(v[k], 10, 64); return n } // absent means 0: not known
 	f := Facts{OS: strings.ToLower(v["os"]), Arch: goArch(v["machine"]), Kernel: v["kernel"], DistroID: v["distro"], DistroVersion: v["version"],
 		CPUs: int(num("cpus")), MemBytes: num("memkb") << 10, WorkFreeBytes: num("freekb") << 10, User: v["user"], Root: v["uid"] == "0"}
 	if now := num("now"); now > 0 {
@@ -232,7 +226,7 @@ func goArch(machine string) string {
 	return machine
 }
 
-// made remembers the directories that TempDir gave out.
+// made records the directories that TempDir returned.
 type made struct {
 	mu   sync.Mutex
 	dirs map[string]bool
@@ -247,7 +241,7 @@ func (m *made) add(dir string) {
 	m.dirs[dir] = true
 }
 
-// check refuses a path that TempDir did not make: Remove deletes trees.
+// check refuses a path that TempDir did not return: Remove deletes trees.
 func (m *made) check(dir string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -256,5 +250,5 @@ func (m *made) check(dir string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("remove %s: it is no work directory of this guest", dir)
+	return fmt.Errorf("remove %s: it is not a work directory of this guest", dir)
 }

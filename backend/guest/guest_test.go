@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ingot/backend/guest"
+	"ingot/backend/guest/all"
 	"ingot/backend/guest/guesttest"
 	"ingot/backend/home"
 )
@@ -23,7 +24,7 @@ func TestLocal(t *testing.T) {
 	})
 }
 
-// A build command must not see the user's credentials.
+// A build command must not get the user's credentials.
 func TestLocalKeepsSecretsOut(t *testing.T) {
 	for _, name := range []string{"AWS_SECRET_ACCESS_KEY", "MINIO_ROOT_PASSWORD", "GITHUB_TOKEN", "MY_API_KEY"} {
 		t.Setenv(name, "sesame-open")
@@ -38,8 +39,8 @@ func TestLocalKeepsSecretsOut(t *testing.T) {
 	}
 }
 
-// What steers make, compilers and archivers is outside the steps' input keys: a
-// build command must not see it, unless the step sets it.
+// Variables that affect make, compilers and archivers are not part of the steps' input
+// keys: a build command must not get them, unless the step sets them.
 func TestLocalKeepsSteeringOut(t *testing.T) {
 	for _, name := range []string{"KCFLAGS", "KAFLAGS", "MAKEFLAGS", "GNUMAKEFLAGS", "MFLAGS", "CFLAGS", "CPPFLAGS", "LDFLAGS", "HOSTCFLAGS", "KBUILD_BUILD_USER", "KBUILD_EXTRA_SYMBOLS",
 		"KCONFIG_CONFIG", "CCACHE_SLOPPINESS", "LOCALVERSION", "ARCH", "CROSS_COMPILE", "LLVM", "CC", "CPATH", "TAR_OPTIONS", "XZ_OPT", "MKE2FS_CONFIG", "SOURCE_DATE_EPOCH", "INSTALL_MOD_STRIP"} {
@@ -88,7 +89,7 @@ func TestSSHRefusals(t *testing.T) {
 		"wrong key":    {func(o *guest.SSHOptions) { o.KeyFile = other }, "log in as"},
 		"unknown host": {func(o *guest.SSHOptions) { o.KnownHostsFile = empty(t) }, "SHA256:"},
 		"no host file": {func(o *guest.SSHOptions) { o.KnownHostsFile = "/no/such" }, "known_hosts"},
-		"refused":      {func(o *guest.SSHOptions) { o.Addr = "127.0.0.1:1" }, "does it run"},
+		"refused":      {func(o *guest.SSHOptions) { o.Addr = "127.0.0.1:1" }, "is it running"},
 		"no key file":  {func(o *guest.SSHOptions) { o.KeyFile = "/no/such" }, "/no/such"},
 	}
 	t.Setenv("SSH_AUTH_SOCK", "")
@@ -113,7 +114,7 @@ func TestSSHConnectionLost(t *testing.T) {
 		done <- g.Run(context.Background(), guest.Cmd{Argv: []string{"sh", "-c", "echo up; sleep 30"}, Stdout: out})
 	}()
 	<-out
-	// the session's own sshd process holds the connection
+	// the session's own sshd process has the connection
 	if err := exec.Command("pkill", "-KILL", "-P", strconv.Itoa(s.PID)).Run(); err != nil {
 		t.Fatal(err)
 	}
@@ -128,8 +129,8 @@ func TestSSHConnectionLost(t *testing.T) {
 	}
 }
 
-// Who takes the connection and says nothing, like QEMU before its guest listens,
-// must not be waited for when the caller has gone.
+// A server that accepts the connection and sends nothing, like QEMU before its guest
+// listens, must not block a caller whose context is done.
 func TestSSHSilence(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -141,7 +142,7 @@ func TestSSHSilence(t *testing.T) {
 		if c, err := l.Accept(); err == nil {
 			defer c.Close()
 			cancel()
-			_, _ = c.Read(make([]byte, 1<<10)) // our greeting; then the end
+			_, _ = c.Read(make([]byte, 1<<10)) // the client's greeting; then the end
 			_, _ = c.Read(make([]byte, 1))
 		}
 	}()
@@ -162,10 +163,10 @@ func TestSSHSilence(t *testing.T) {
 }
 
 func TestOpen(t *testing.T) {
-	if g, err := guest.Open(context.Background(), home.GuestConfig{Kind: "local"}); err != nil || g.Name() != "local" {
+	if g, err := all.Open(context.Background(), home.GuestConfig{Kind: "local"}); err != nil || g.Name() != "local" {
 		t.Error(err)
 	}
-	if _, err := guest.Open(context.Background(), home.GuestConfig{Kind: "boat"}); err == nil {
+	if _, err := all.Open(context.Background(), home.GuestConfig{Kind: "boat"}); err == nil {
 		t.Error("an unknown kind was opened")
 	}
 }

@@ -18,24 +18,24 @@ import (
 
 // Local is the Linux host itself.
 type Local struct {
-	// WorkRoot is where TempDir makes directories; "" is $INGOT_WORK or
-	// /var/tmp. It must be reachable for other users: a user namespace's root
-	// is none of the owner's to this folder.
+	// WorkRoot is the parent of TempDir's directories; "" means $INGOT_WORK or
+	// /var/tmp. Other users must be able to reach it: the root of a user namespace is
+	// not its owner.
 	WorkRoot string
 
 	made made
 }
 
-// stopGrace is how long a cancelled command may take to end by SIGTERM.
+// stopGrace is how long a cancelled command may take to end after SIGTERM.
 const stopGrace = 5 * time.Second
 
-// Name is "local".
+// Name returns "local".
 func (l *Local) Name() string { return "local" }
 
 // Close does nothing.
 func (l *Local) Close() error { return nil }
 
-// Facts looks at this host.
+// Facts reads the facts of this host.
 func (l *Local) Facts(ctx context.Context) (Facts, error) { return readFacts(ctx, l, l.workRoot()) }
 
 func (l *Local) workRoot() string {
@@ -47,7 +47,7 @@ func (l *Local) workRoot() string {
 	return "/var/tmp"
 }
 
-// Run starts the command in a process group of its own.
+// Run starts the command in a new process group.
 func (l *Local) Run(ctx context.Context, c Cmd) error {
 	if runtime.GOOS != "linux" {
 		return errors.New("the local guest needs Linux: name an ssh guest in config.yaml")
@@ -71,52 +71,49 @@ func (l *Local) Run(ctx context.Context, c Cmd) error {
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	cmd.WaitDelay = stopGrace // closes the pipes of grandchildren that stay
+	cmd.WaitDelay = stopGrace // closes the pipes of grandchildren that are still running
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("local guest: %w", err)
 	}
 	err := cmd.Wait()
+	if s := cmd.ProcessState; c.CPU != nil && s != nil {
+		c.CPU(s.UserTime() + s.SystemTime())
+	}
 	if ctx.Err() != nil {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what did not heed SIGTERM
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // ignored SIGTERM
 		return context.Cause(ctx)
 	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		return &ExitError{Argv: c.Argv, Code: exit.ExitCode(), Tail: report()}
 	}
-	if err != nil && !errors.Is(err, exec.ErrWaitDelay) { // of which it succeeded; a daemon it left held the pipe
+	if err != nil && !errors.Is(err, exec.ErrWaitDelay) { // ErrWaitDelay: the command succeeded, and a daemon that it started has the pipe
 		return err
 	}
 	return errors.Join(stdout.failed(), stderr.failed())
 }
 
-// secretNames are parts of environment names that no build command gets.
-var secretNames = []string{"AWS_", "MINIO_", "MC_HOST_", "GITHUB_TOKEN", "GH_TOKEN", "SECRET", "PASSWORD", "_KEY", "TOKEN"}
-
-// steerNames are parts of environment names by which make, the kernel's build
-// and compilers take orders.
+// steerNames are parts of the names of environment variables that change what make, the
+// kernel's build and compilers do.
 var steerNames = []string{"FLAGS", "KBUILD_", "KCONFIG_", "CCACHE_", "INSTALL_MOD_", "CROSS_COMPILE", "SOURCE_DATE_EPOCH", "LLVM"}
 
-// steering are whole names of the same sort, and of tools that archive and make
+// steering are whole names of such variables, also for tools that write archives and
 // file systems.
 var steering = []string{"ARCH", "SUBARCH", "SRCARCH", "LOCALVERSION", "KERNELRELEASE", "KERNELVERSION", "MAKEFILES", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_TERMOUT", "MAKE_TERMERR",
 	"CC", "CPP", "CXX", "LD", "AR", "AS", "NM", "OBJCOPY", "OBJDUMP", "STRIP", "HOSTCC", "HOSTCXX", "HOSTLD", "PAHOLE", "DEPMOD",
 	"CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "LIBRARY_PATH", "COMPILER_PATH", "GCC_EXEC_PREFIX", "GCC_COMPARE_DEBUG", "LD_RUN_PATH",
 	"TAR_OPTIONS", "GZIP", "BZIP2", "XZ_DEFAULTS", "XZ_OPT", "ZSTD_CLEVEL", "ZSTD_NBTHREADS", "MKE2FS_CONFIG", "MTOOLSRC", "POSIXLY_CORRECT"}
 
-// childEnv is the environment of build commands: this process's, without
-// secrets, and without what would steer the build, since a step's input key
-// does not hold it. What a step needs of it, it sets itself.
+// childEnv returns the environment of build commands: this process's, without secrets,
+// and without variables that would change the build, since they are not part of a
+// step's input key. A step sets what it needs itself.
 func childEnv(environ []string) []string {
 	var out []string
-	for _, kv := range environ {
-		name, value, _ := strings.Cut(kv, "=")
+	for _, kv := range home.WithoutSecrets(environ) {
+		name, _, _ := strings.Cut(kv, "=")
 		upper := strings.ToUpper(name)
 		within := func(part string) bool { return strings.Contains(upper, part) }
-		switch {
-		case name == "PATH", slices.ContainsFunc(secretNames, within), slices.ContainsFunc(steerNames, within), slices.Contains(steering, name):
-		case strings.HasSuffix(upper, "_PROXY") && !plainProxy(value):
-		default:
+		if name != "PATH" && !slices.ContainsFunc(steerNames, within) && !slices.Contains(steering, name) {
 			out = append(out, kv)
 		}
 	}
@@ -137,7 +134,7 @@ func (l *Local) Get(ctx context.Context, src, dst string) error {
 	return copyFile(ctx, src, dst, info.Mode().Perm())
 }
 
-// Take moves the file if it is ours and lies on the same file system.
+// Take moves the file if this user owns it and it is on the same file system.
 func (l *Local) Take(ctx context.Context, src, dst string) error {
 	var st syscall.Stat_t
 	if err := syscall.Lstat(src, &st); err != nil {
@@ -149,7 +146,7 @@ func (l *Local) Take(ctx context.Context, src, dst string) error {
 	return l.Get(ctx, src, dst)
 }
 
-// TempDir makes a directory that others may pass through but not list by name.
+// TempDir creates a directory that other users can enter but not list.
 func (l *Local) TempDir(_ context.Context, label string) (string, error) {
 	if err := os.MkdirAll(l.workRoot(), 0o755); err != nil {
 		return "", fmt.Errorf("work directory: %w", err)
@@ -162,15 +159,11 @@ func (l *Local) TempDir(_ context.Context, label string) (string, error) {
 	return dir, os.Chmod(dir, 0o755)
 }
 
-// Remove deletes a work directory. Files that a user namespace made belong to
-// other users; its own root deletes them.
+// Remove deletes a work directory. Files from a user namespace belong to other users;
+// its root deletes them.
 func (l *Local) Remove(ctx context.Context, dir string) error {
 	if err := l.made.check(dir); err != nil {
 		return err
 	}
-	err := os.RemoveAll(filepath.Clean(dir))
-	if err != nil && os.Getuid() != 0 {
-		return l.Run(ctx, Cmd{Argv: []string{"unshare", "--map-root-user", "--map-auto", "rm", "-rf", "--", dir}})
-	}
-	return err
+	return remove(ctx, l, filepath.Clean(dir))
 }

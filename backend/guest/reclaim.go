@@ -11,8 +11,8 @@ import (
 	"ingot/backend/event"
 )
 
-// Tracked is a guest whose work directories are recorded as children, so that
-// a later process can take back those that this one leaves when it is killed.
+// Tracked returns a guest whose work directories are recorded as children, so that a
+// later process can remove those of a process that was killed.
 func Tracked(g Guest, c event.Children) Guest {
 	return &tracked{Guest: g, children: c, dirs: map[string]event.Child{}}
 }
@@ -53,33 +53,52 @@ func (t *tracked) Remove(ctx context.Context, dir string) error {
 	return child.Forget()
 }
 
-// workDirName is what TempDir calls directories in every kind of guest.
+// workDirName matches the names that TempDir gives to directories in every kind of
+// guest.
 var workDirName = regexp.MustCompile(`^ingot-[a-z]+-[A-Za-z0-9]+$`)
 
-// reclaimScript ends every process that works in the directory $1, until none
-// does, and removes it. What a user namespace made belongs to other users; the
-// namespace's root removes it.
-const reclaimScript = `dir=$1; [ -d "$dir" ] || exit 0
+// killScript ends every process whose working directory or root (as in a chroot) is in
+// the directory $1, until there is none. It fails if one cannot be ended.
+const killScript = `dir=$1; [ -d "$dir" ] || exit 0
 for round in 1 2 3 4 5 6 7 8 9 10; do
 	found=
 	for p in /proc/[0-9]*; do
-		case $(readlink "$p/cwd" 2>/dev/null) in
-		"$dir"|"$dir"/*) [ "${p#/proc/}" = "$$" ] || { kill -KILL "${p#/proc/}" 2>/dev/null; found=1; } ;;
-		esac
+		for link in cwd root; do
+			case $(readlink "$p/$link" 2>/dev/null) in
+			"$dir"|"$dir"/*) [ "${p#/proc/}" = "$$" ] || { kill -KILL "${p#/proc/}" 2>/dev/null; found="$found ${p#/proc/}"; } ;;
+			esac
+		done
 	done
 	[ -n "$found" ] || break
 	sleep 0.2
 done
-rm -rf -- "$dir" 2>/dev/null || unshare --map-root-user --map-auto rm -rf -- "$dir"`
+[ -z "$found" ] || { echo "these processes cannot be ended:$found" >&2; exit 1; }
+`
 
-// Reclaim ends what still runs in a work directory that a dead process left in
-// the guest, and removes the directory. It touches nothing whose name TempDir
-// would not give.
+// removeScript unmounts what is mounted below the directory $1 and removes the
+// directory. If something cannot be unmounted it removes nothing, since the mount may
+// be the host's /dev. Names in /proc/mounts have spaces as \040 (proc(5)). Files from a
+// user namespace belong to other users; the namespace's root removes them.
+const removeScript = `dir=$1; [ -d "$dir" ] || exit 0
+mounts() { awk -v d="$(printf %s "$dir/" | sed 's/ /\\\\040/g')" 'index($2, d) == 1 {print $2}' /proc/mounts 2>/dev/null | sort -r; }
+mounts | while IFS= read -r m; do m=$(printf %b "$m"); umount "$m" 2>/dev/null || umount -l "$m" 2>/dev/null; done
+[ -z "$(mounts)" ] || { echo "mounted below $dir:" $(mounts) >&2; exit 1; }
+rm -rf --one-file-system -- "$dir" 2>/dev/null || rm -rf -- "$dir" 2>/dev/null || unshare --map-root-user --map-auto rm -rf -- "$dir"
+`
+
+// remove runs removeScript in a guest.
+func remove(ctx context.Context, g Guest, dir string) error {
+	return g.Run(ctx, Cmd{Argv: []string{"sh", "-c", removeScript, "remove", dir}, Dir: "/"})
+}
+
+// Reclaim ends the processes in a work directory that a dead process left in the guest,
+// unmounts what is mounted below it, and removes it, in this order. An error means that
+// something remains. It refuses names that TempDir does not generate.
 func Reclaim(ctx context.Context, g Guest, dir string) error {
 	if !path.IsAbs(dir) || path.Clean(dir) != dir || !workDirName.MatchString(path.Base(dir)) {
-		return fmt.Errorf("reclaim %s in guest %s: it is no work directory", dir, g.Name())
+		return fmt.Errorf("reclaim %s in guest %s: it is not a work directory", dir, g.Name())
 	}
-	if err := g.Run(ctx, Cmd{Argv: []string{"sh", "-c", reclaimScript, "reclaim", dir}, Dir: "/"}); err != nil {
+	if err := g.Run(ctx, Cmd{Argv: []string{"sh", "-c", killScript + removeScript, "reclaim", dir}, Dir: "/"}); err != nil {
 		return fmt.Errorf("reclaim %s in guest %s: %w", dir, g.Name(), err)
 	}
 	return nil

@@ -17,21 +17,21 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 )
 
-// SSHOptions say how to reach a machine.
+// SSHOptions describe a machine and how to log in to it.
 type SSHOptions struct {
 	Name           string
-	Kind           string // of the guest, before its name; "" is ssh
+	Kind           string // kind of the guest, the first part of its name; "" means ssh
 	Addr           string // host:port
 	User           string
-	KeyFile        string // "" asks the agent only
-	KnownHostsFile string // "" is ~/.ssh/known_hosts
-	WorkDir        string // "" is /var/tmp
-	// AnyHostKey takes whatever key the machine shows. It is for machines that
-	// this computer runs itself, on its loopback.
+	KeyFile        string // "" uses only the agent
+	KnownHostsFile string // "" means ~/.ssh/known_hosts
+	WorkDir        string // "" means /var/tmp
+	// AnyHostKey accepts any host key. It is for machines that this computer runs
+	// itself, on its loopback interface.
 	AnyHostKey bool
 }
 
-// SSH is a machine over ssh. It needs a POSIX shell there, no bash, no rsync.
+// SSH is a machine over ssh. It needs a POSIX shell there, but neither bash nor rsync.
 type SSH struct {
 	opt    SSHOptions
 	client *ssh.Client
@@ -56,7 +56,7 @@ func DialSSH(ctx context.Context, opt SSHOptions) (*SSH, error) {
 	}
 	conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", opt.Addr)
 	if err != nil {
-		return nil, fmt.Errorf("guest %s: %w: does it run, and is the address right?", opt.name(), err)
+		return nil, fmt.Errorf("guest %s: %w: is it running, and is the address right?", opt.name(), err)
 	}
 	cfg := &ssh.ClientConfig{User: opt.User, Auth: auth, HostKeyCallback: hostKey, Timeout: dialTimeout}
 	c, chans, reqs, err := handshake(ctx, conn, opt.Addr, cfg)
@@ -68,8 +68,8 @@ func DialSSH(ctx context.Context, opt SSHOptions) (*SSH, error) {
 	return s, nil
 }
 
-// handshake is ssh.NewClientConn with an end: QEMU takes connections to a
-// forwarded port long before the guest behind it listens, and says nothing.
+// handshake is ssh.NewClientConn with a timeout: QEMU accepts connections to a
+// forwarded port long before the guest listens, and sends nothing.
 func handshake(ctx context.Context, conn net.Conn, addr string, cfg *ssh.ClientConfig) (ssh.Conn, <-chan ssh.NewChannel, <-chan *ssh.Request, error) {
 	if err := conn.SetDeadline(time.Now().Add(dialTimeout)); err != nil {
 		return nil, nil, nil, err
@@ -85,7 +85,7 @@ func handshake(ctx context.Context, conn net.Conn, addr string, cfg *ssh.ClientC
 	return c, chans, reqs, err
 }
 
-// keepAlive closes a connection whose other end no longer answers.
+// keepAlive closes a connection whose other end does not answer any more.
 func (s *SSH) keepAlive() {
 	t := time.NewTicker(keepalive)
 	defer t.Stop()
@@ -105,7 +105,7 @@ func (s *SSH) keepAlive() {
 					return
 				}
 			case <-time.After(keepalive):
-				_ = s.client.Close() // every waiting Run ends with LostError
+				_ = s.client.Close() // every waiting Run returns a LostError
 				return
 			}
 		}
@@ -121,7 +121,7 @@ func authMethods(keyFile string) ([]ssh.AuthMethod, error) {
 		}
 		signer, err := ssh.ParsePrivateKey(pem)
 		if err != nil {
-			return nil, fmt.Errorf("ssh key %s: %w: a key with a passphrase belongs into the agent", keyFile, err)
+			return nil, fmt.Errorf("ssh key %s: %w: add a key with a passphrase to the agent (ssh-add)", keyFile, err)
 		}
 		methods = append(methods, ssh.PublicKeys(signer))
 	}
@@ -133,8 +133,8 @@ func authMethods(keyFile string) ([]ssh.AuthMethod, error) {
 	return methods, nil
 }
 
-// hostKeyCheck accepts only hosts of known_hosts; an unknown one is an error
-// with the line to add.
+// hostKeyCheck accepts only hosts of known_hosts; for an unknown one the error has the
+// line to add.
 func hostKeyCheck(opt SSHOptions) (ssh.HostKeyCallback, error) {
 	if opt.AnyHostKey {
 		return ssh.InsecureIgnoreHostKey(), nil
@@ -161,7 +161,7 @@ func hostKeyCheck(opt SSHOptions) (ssh.HostKeyCallback, error) {
 	}, nil
 }
 
-// Name is "ssh:NAME", or "KIND:NAME".
+// Name returns "ssh:NAME", or "KIND:NAME".
 func (s *SSH) Name() string { return s.opt.name() }
 
 func (o SSHOptions) name() string {
@@ -171,13 +171,13 @@ func (o SSHOptions) name() string {
 	return "ssh:" + o.Name
 }
 
-// Close ends the connection.
+// Close closes the connection.
 func (s *SSH) Close() error {
 	close(s.stop)
 	return s.client.Close()
 }
 
-// Facts looks at the machine.
+// Facts reads the facts of the machine.
 func (s *SSH) Facts(ctx context.Context) (Facts, error) { return readFacts(ctx, s, s.workRoot()) }
 
 func (s *SSH) workRoot() string {
@@ -187,8 +187,8 @@ func (s *SSH) workRoot() string {
 	return "/var/tmp"
 }
 
-// Run runs the command in a session and process group of its own. The shell
-// writes its id first, so that a second session can end the whole group.
+// Run runs the command in a new session and process group. The shell first prints the
+// group's id, so that a second ssh session can kill the whole group.
 func (s *SSH) Run(ctx context.Context, c Cmd) error {
 	if len(c.Argv) == 0 {
 		return fmt.Errorf("guest %s: an empty command", s.Name())
@@ -199,7 +199,7 @@ func (s *SSH) Run(ctx context.Context, c Cmd) error {
 	}
 	defer sess.Close()
 	stdout, stderr, report := outputs(c)
-	useless, give := context.WithCancel(ctx) // a session whose output is not read on never ends
+	useless, give := context.WithCancel(ctx) // a session whose output is not read never ends
 	defer give()
 	stdout.give, stderr.give = give, give
 	group := &groupReader{w: stderr, got: make(chan int, 1)}
@@ -242,8 +242,8 @@ func (s *SSH) Run(ctx context.Context, c Cmd) error {
 // groupMark begins the line on stderr with the process group's id.
 const groupMark = "__INGOT_PGID_"
 
-// remoteCommand is the line that the remote login shell gets: a new session,
-// its id said, then the command itself in its place. stdin stays the command's.
+// remoteCommand returns the line for the remote login shell: it starts a new session,
+// prints its id, and then executes the command in its place. stdin stays the command's.
 func remoteCommand(c Cmd) string {
 	inner := "echo " + groupMark + "$$ >&2; "
 	if c.Dir != "" {
@@ -256,14 +256,14 @@ func remoteCommand(c Cmd) string {
 	for _, a := range c.Argv {
 		inner += " " + quote(a)
 	}
-	// sbin: Debian's users have none in PATH
+	// sbin: on Debian it is not in a user's PATH
 	return "PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export PATH; exec setsid -w sh -c " + quote(inner)
 }
 
-// quote makes one POSIX shell word of any string.
+// quote quotes a string as one word of a POSIX shell.
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
-// groupReader takes the first line off a stream and passes on the rest.
+// groupReader removes the first line of a stream and passes on the rest.
 type groupReader struct {
 	w    io.Writer
 	head []byte
@@ -301,15 +301,15 @@ func (s *SSH) endGroup(group <-chan int) {
 	select {
 	case id = <-group:
 	case <-time.After(stopGrace):
-		return // it never started
+		return // it was not started
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*stopGrace)
 	defer cancel()
 	script := fmt.Sprintf("kill -TERM -%[1]d 2>/dev/null; i=0; while kill -0 -%[1]d 2>/dev/null && [ $i -lt 20 ]; do sleep 0.2; i=$((i+1)); done; kill -KILL -%[1]d 2>/dev/null; true", id)
-	_ = s.Run(ctx, Cmd{Argv: []string{"sh", "-c", script}}) // a lost connection ends nothing more from here
+	_ = s.Run(ctx, Cmd{Argv: []string{"sh", "-c", script}}) // through a lost connection nothing can be ended
 }
 
-// Put streams the file through cat and renames it in place.
+// Put streams the file through cat and renames it to its name.
 func (s *SSH) Put(ctx context.Context, src, dst string, mode os.FileMode) error {
 	f, err := os.Open(src)
 	if err != nil {
@@ -345,10 +345,10 @@ func (s *SSH) Get(ctx context.Context, src, dst string) error {
 	return err
 }
 
-// Take is Get: there is no moving over a network.
+// Take is Get: a file cannot be moved over a network.
 func (s *SSH) Take(ctx context.Context, src, dst string) error { return s.Get(ctx, src, dst) }
 
-// TempDir makes a directory with mktemp.
+// TempDir creates a directory with mktemp.
 func (s *SSH) TempDir(ctx context.Context, label string) (string, error) {
 	var out strings.Builder
 	script := `mkdir -p "$1" && d=$(mktemp -d "$1/ingot-$2-XXXXXXXX") && chmod 755 "$d" && echo "$d"`
@@ -365,5 +365,5 @@ func (s *SSH) Remove(ctx context.Context, dir string) error {
 	if err := s.made.check(dir); err != nil {
 		return err
 	}
-	return s.Run(ctx, Cmd{Argv: []string{"sh", "-c", `rm -rf -- "$1" 2>/dev/null || unshare --map-root-user --map-auto rm -rf -- "$1"`, "remove", dir}})
+	return remove(ctx, s, dir)
 }

@@ -5,10 +5,10 @@ import (
 	"sync"
 )
 
-// Swept is a guest whose work directories are removed in the background: a
-// kernel's tree holds so many files that its removal takes a disk ten seconds
-// and more, which nothing has to wait for. Close waits for all of it. stays is
-// called, from other goroutines, for each directory that could not be removed.
+// Swept returns a guest whose work directories are removed in the background: a
+// kernel's tree has so many files that its removal takes ten seconds and more. Close
+// waits for all removals. stays is called, from other goroutines, for each directory
+// that could not be removed.
 func Swept(g Guest, stays func(error)) Guest { return &swept{Guest: g, stays: stays} }
 
 type swept struct {
@@ -17,8 +17,8 @@ type swept struct {
 	wg    sync.WaitGroup
 }
 
-// Remove returns at once. What ends ctx does not end the removal, its deadline
-// does.
+// Remove returns at once. The removal does not end with ctx, but after its own
+// deadline.
 func (s *swept) Remove(ctx context.Context, dir string) error {
 	bg, cancel := context.WithoutCancel(ctx), context.CancelFunc(func() {})
 	if end, ok := ctx.Deadline(); ok {

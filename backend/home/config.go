@@ -8,12 +8,14 @@ import (
 	"io/fs"
 	"maps"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
+
+	"ingot/backend/cause"
+	"ingot/backend/limit"
 )
 
 // Config is the user's config.yaml. Every field may be left out.
@@ -21,37 +23,39 @@ type Config struct {
 	Mirrors map[string]string `yaml:"mirrors"` // archive name → base address
 	Guests  []GuestConfig     `yaml:"guests"`
 	Publish PublishConfig     `yaml:"publish"`
-	Workers int               `yaml:"workers"`
+	Workers int               `yaml:"workers"` // builds that the owner runs at once; 0 means what the machine's size allows
 	Team    TeamConfig        `yaml:"team"`
 }
 
-// TeamConfig names what several computers build with: a NATS server, a bucket
-// that inputs and artifacts travel through, and the keys of the workers whose
-// evidence is believed.
+// TeamConfig configures building with several computers: the NATS server, the
+// bucket for inputs and artifacts, and the public keys of the workers whose
+// evidence is accepted.
 type TeamConfig struct {
 	NATS    string        `yaml:"nats"`   // nats:// or tls://host[:port]
 	Creds   string        `yaml:"creds"`  // credentials file
-	CAFile  string        `yaml:"caFile"` // for the server's certificate
+	CAFile  string        `yaml:"caFile"` // PEM file of the CAs that may sign the server's certificate
 	Store   PublishConfig `yaml:"store"`
 	Workers []string      `yaml:"workers"` // public keys, as `ingot evidence key` prints them: the second line
 }
 
-// GuestConfig names a place where builds may run.
+// GuestConfig configures a place where builds may run. Package guest/all lists
+// the kinds and checks what each one needs.
 type GuestConfig struct {
 	Name       string `yaml:"name"`
-	Kind       string `yaml:"kind"`     // local, ssh or lima
-	Instance   string `yaml:"instance"` // of kind lima; "" is name
+	Kind       string `yaml:"kind"`     // see package guest/all
+	Instance   string `yaml:"instance"` // for kind lima; "" means the guest's name
 	Host       string `yaml:"host"`
 	Port       int    `yaml:"port"`
 	User       string `yaml:"user"`
 	KeyFile    string `yaml:"keyFile"`
 	KnownHosts string `yaml:"knownHostsFile"`
 	WorkDir    string `yaml:"workDir"`
-	CacheDir   string `yaml:"cacheDir"` // of the compiler cache, in the guest; "" is /var/tmp/ingot-cache
+	CacheDir   string `yaml:"cacheDir"` // folder of the compiler cache in the guest; "" means /var/tmp/ingot-cache
 }
 
-// PublishConfig names an S3-compatible endpoint; without one the local store
-// is used. It holds no secret: Credentials says where those are read from.
+// PublishConfig configures an S3-compatible endpoint; without one the local
+// store is used. It holds no secret: Credentials says where those are read
+// from.
 type PublishConfig struct {
 	Endpoint    string `yaml:"endpoint"` // https://host[:port]
 	Region      string `yaml:"region"`
@@ -67,19 +71,22 @@ type PublishConfig struct {
 // CredentialKinds are the accepted values of publish.credentials.
 var CredentialKinds = []string{"", "env", "aws-profile", "minio-env", "keychain"}
 
-// ConfigError is a mistake in config.yaml.
+// ConfigError reports a mistake in config.yaml.
 type ConfigError struct{ File, Msg string }
 
 func (e *ConfigError) Error() string { return e.File + ": " + e.Msg }
 
-// ConfigFile is where the user's configuration lies.
+// ErrorClass sorts the error; see package cause.
+func (*ConfigError) ErrorClass() cause.Class { return cause.Input }
+
+// ConfigFile returns the path of the user's configuration file.
 func (h Home) ConfigFile() string { return filepath.Join(h.Config, "config.yaml") }
 
 // LoadConfig reads config.yaml; a missing file is an empty configuration.
 func (h Home) LoadConfig() (Config, error) {
 	var c Config
 	file := h.ConfigFile()
-	data, err := os.ReadFile(file)
+	data, err := limit.ReadFile(file, limit.Settings)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
 	}
@@ -105,16 +112,8 @@ func describeYAML(err error) string {
 }
 
 func (c Config) check(file string) error {
-	for i, g := range c.Guests {
-		if g.Kind != "local" && g.Kind != "ssh" && g.Kind != "lima" {
-			return &ConfigError{file, fmt.Sprintf("key guests[%d].kind: %q is not known; accepted: local, ssh, lima", i, g.Kind)}
-		}
-		if g.Kind == "lima" && g.Instance == "" && g.Name == "" {
-			return &ConfigError{file, fmt.Sprintf("key guests[%d].instance: is required for kind lima", i)}
-		}
-		if g.Kind == "ssh" && g.Host == "" {
-			return &ConfigError{file, fmt.Sprintf("key guests[%d].host: is required for kind ssh", i)}
-		}
+	if c.Workers < 0 {
+		return &ConfigError{file, fmt.Sprintf("key workers: %d is not allowed; accepted: 1 or more builds at once, or 0 to choose by the machine's size", c.Workers)}
 	}
 	if !slices.Contains(CredentialKinds, c.Publish.Credentials) {
 		return &ConfigError{file, fmt.Sprintf("key publish.credentials: %q is not known; accepted: env, aws-profile, minio-env, keychain", c.Publish.Credentials)}
@@ -123,7 +122,7 @@ func (c Config) check(file string) error {
 		return err
 	}
 	if e := c.Publish.Endpoint; e != "" && !strings.HasPrefix(e, "https://") && !strings.HasPrefix(e, "http://") {
-		return &ConfigError{file, fmt.Sprintf("key publish.endpoint: %q is no address; write it like https://s3.example.org", e)}
+		return &ConfigError{file, fmt.Sprintf("key publish.endpoint: %q is not an address; write it like https://s3.example.org", e)}
 	}
 	if c.Publish.Endpoint != "" && c.Publish.Bucket == "" {
 		return &ConfigError{file, "key publish.bucket: is required with publish.endpoint"}
@@ -131,9 +130,9 @@ func (c Config) check(file string) error {
 	return c.Team.check(file)
 }
 
-// checkAddresses refuses addresses with a user or password in them: addresses
-// stand in logs, journals, evidence and published files. The messages leave the
-// address out for the same reason.
+// checkAddresses refuses addresses that contain a user or password, because
+// addresses appear in logs, journals, evidence and published files. For the
+// same reason the messages do not quote the address.
 func (c Config) checkAddresses(file string) error {
 	addresses := []struct{ key, address, instead string }{
 		{"publish.endpoint", c.Publish.Endpoint, "publish.credentials says where they are read from"},
@@ -146,17 +145,17 @@ func (c Config) checkAddresses(file string) error {
 	}
 	for _, a := range addresses {
 		if hasUser(a.address) {
-			return &ConfigError{file, fmt.Sprintf("key %s: holds a user or password, which would stand in logs and evidence: leave it out; %s", a.key, a.instead)}
+			return &ConfigError{file, fmt.Sprintf("key %s: contains a user or password, which would appear in logs and evidence: leave it out; %s", a.key, a.instead)}
 		}
 		if _, err := url.Parse(a.address); err != nil {
-			return &ConfigError{file, fmt.Sprintf("key %s: is no address; write it like https://host.example.org/path", a.key)}
+			return &ConfigError{file, fmt.Sprintf("key %s: is not an address; write it like https://host.example.org/path", a.key)}
 		}
 	}
 	return nil
 }
 
-// hasUser tells whether an address names a user. It looks at the text: what
-// url.Parse refuses may hold a password as well.
+// hasUser reports whether an address contains a user. It searches the text,
+// since an address that url.Parse refuses may contain a password too.
 func hasUser(address string) bool {
 	_, rest, found := strings.Cut(address, "//")
 	if !found {

@@ -7,12 +7,12 @@ import (
 	"syscall"
 )
 
-// Extent is a stretch of bytes that are there.
+// Extent is a range of a file that has data, in bytes.
 type Extent struct{ Offset, Length int64 }
 
-// Extents asks the file system for the data of the file's first size bytes, from
-// an offset on; what lies between is holes, which read as zeros. A file system
-// that knows no holes answers with all of it. It moves the file's position.
+// Extents yields the ranges between from and size for which the file system
+// stores data; the ranges in between are holes, which read as zeros. On a file
+// system without holes it yields the whole range. It moves the file's offset.
 func Extents(f *os.File, from, size int64) iter.Seq[Extent] {
 	return func(yield func(Extent) bool) {
 		for off := from; off < size; {

@@ -1,10 +1,10 @@
-// Package home knows where Ingot keeps things on this computer.
+// Package home finds and prepares the folders in which Ingot keeps its data.
 //
 // A home is three folders: data (ledger, outputs, keys), config (config.yaml,
-// the user's targets) and cache (inputs, compiler cache: all can be deleted).
-// The package also holds the home's lock, its schema version with migrations,
-// the user's configuration file, and the look-up of tools and of free space.
-// It knows nothing of targets or builds.
+// the user's targets) and cache (inputs, compiler cache: all of it can be
+// deleted). The package also has the home's lock, its schema version with
+// migrations, the user's configuration file, and the search for programs and
+// free space. It does not depend on targets or builds.
 package home
 
 import (
@@ -17,14 +17,14 @@ import (
 	"time"
 )
 
-// Home is the set of folders.
+// Home holds the paths of the three folders.
 type Home struct {
 	Data, Config, Cache string
 }
 
-// Locate finds the folders without touching them. INGOT_HOME moves all three,
-// INGOT_CONFIG and INGOT_CACHE one each; otherwise the platform's convention
-// holds (XDG base directories on Linux, ~/Library on macOS).
+// Locate returns the folders without creating them. INGOT_HOME sets all three,
+// INGOT_CONFIG and INGOT_CACHE one each. Otherwise the platform's convention
+// applies (XDG base directories on Linux, ~/Library on macOS).
 func Locate(getenv func(string) string, goos, userHome string) (Home, error) {
 	h, err := locate(getenv, goos, userHome)
 	if err != nil {
@@ -41,7 +41,8 @@ func Locate(getenv func(string) string, goos, userHome string) (Home, error) {
 	return h, nil
 }
 
-// RelativeError is a setting of the environment that must be an absolute path.
+// RelativeError reports an environment variable that must be an absolute path
+// and is not.
 type RelativeError struct{ Name, Value string }
 
 func (e *RelativeError) Error() string {
@@ -74,7 +75,7 @@ func locate(getenv func(string) string, goos, userHome string) (Home, error) {
 	return Home{xdg("XDG_DATA_HOME", ".local/share"), xdg("XDG_CONFIG_HOME", ".config"), xdg("XDG_CACHE_HOME", ".cache")}, nil
 }
 
-// Open locates the home, makes its folders and brings its schema up to date.
+// Open locates the home, creates its folders and migrates its schema.
 func Open() (Home, error) {
 	user, _ := os.UserHomeDir() // empty is dealt with by Locate
 	h, err := Locate(os.Getenv, runtime.GOOS, user)
@@ -89,7 +90,7 @@ func Open() (Home, error) {
 	return h, migrate(h.Data, SchemaVersion, migrations)
 }
 
-// WriteFileAtomic writes a small file by CreateAtomic.
+// WriteFileAtomic writes a small file with CreateAtomic.
 func WriteFileAtomic(path string, data []byte, mode os.FileMode) error {
 	return CreateAtomic(path, mode, func(f *os.File) error {
 		_, err := f.Write(data)
@@ -97,9 +98,10 @@ func WriteFileAtomic(path string, data []byte, mode os.FileMode) error {
 	})
 }
 
-// CreateAtomic makes a file so that readers and crashes see the old bytes or
-// the new ones, never a part: fill writes a temporary file beside it, then come
-// fsync, rename, and fsync of the folder. When fill fails nothing is left.
+// CreateAtomic creates or replaces a file so that readers, also after a crash,
+// see either the old content or the whole new content. fill writes a temporary
+// file in the same folder; then the file is synced and renamed, and the folder
+// is synced. If fill fails, the temporary file is removed.
 func CreateAtomic(path string, mode os.FileMode, fill func(*os.File) error) (err error) {
 	dir := filepath.Dir(path)
 	tmp, err := os.CreateTemp(dir, ".tmp-*")
@@ -134,8 +136,8 @@ func CreateAtomic(path string, mode os.FileMode, fill func(*os.File) error) (err
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// Sweep removes this user's files and folders that fit the pattern
-// (filepath.Match) and were last changed before the age.
+// Sweep removes this user's files and folders that match the pattern
+// (filepath.Match) and were modified longer ago than age.
 func Sweep(pattern string, age time.Duration) error {
 	found, err := filepath.Glob(pattern)
 	if err != nil {

@@ -164,8 +164,7 @@ func TestConfig(t *testing.T) {
 		"":                                       "",
 		"mirrors: {debian: http://x/debian}":     "",
 		"nonsense: 1":                            "line 1",
-		"guests: [{name: a, kind: vm}]":          "accepted: local, ssh",
-		"guests: [{name: a, kind: ssh}]":         "guests[0].host",
+		"workers: -1":                            "key workers",
 		"publish: {endpoint: s3.org, bucket: b}": "https://",
 		"publish: {endpoint: 'https://s3.org'}":  "publish.bucket",
 		"publish: {credentials: sesame}":         "accepted: env",
@@ -186,13 +185,13 @@ func TestConfig(t *testing.T) {
 func TestConfigRefusesPasswordsInAddresses(t *testing.T) {
 	h := Home{Config: t.TempDir()}
 	cases := map[string]string{
-		"publish: {endpoint: 'https://me:sesame@s3.example.org', bucket: b}":                                           "publish.endpoint: holds",
-		"publish: {endpoint: 'me:sesame@s3.example.org', bucket: b}":                                                   "publish.endpoint: holds",
-		"publish: {endpoint: 'https://me:ses%ame@s3.example.org', bucket: b}":                                          "publish.endpoint: holds",
-		"publish: {endpoint: 'https://me:sesame/x@s3.example.org', bucket: b}":                                         "publish.endpoint: is no address",
-		"publish: {endpoint: 'https://sesame@s3.example.org', bucket: b}":                                              "publish.endpoint: holds",
-		"publish: {publicURL: 'https://me:sesame@images.example.org/x'}":                                               "publish.publicURL: holds",
-		"mirrors: {debian: 'http://me:sesame@mirror.example.org/debian'}":                                              "mirrors.debian: holds",
+		"publish: {endpoint: 'https://me:sesame@s3.example.org', bucket: b}":                                           "publish.endpoint: contains",
+		"publish: {endpoint: 'me:sesame@s3.example.org', bucket: b}":                                                   "publish.endpoint: contains",
+		"publish: {endpoint: 'https://me:ses%ame@s3.example.org', bucket: b}":                                          "publish.endpoint: contains",
+		"publish: {endpoint: 'https://me:sesame/x@s3.example.org', bucket: b}":                                         "publish.endpoint: is not an address",
+		"publish: {endpoint: 'https://sesame@s3.example.org', bucket: b}":                                              "publish.endpoint: contains",
+		"publish: {publicURL: 'https://me:sesame@images.example.org/x'}":                                               "publish.publicURL: contains",
+		"mirrors: {debian: 'http://me:sesame@mirror.example.org/debian'}":                                              "mirrors.debian: contains",
 		"mirrors: {debian: 'http://mirror.example.org/debian@2026'}":                                                   "",
 		"publish: {endpoint: 'https://s3.example.org:9000', bucket: b, publicURL: 'https://images.example.org/a@b?c'}": "",
 	}

@@ -10,9 +10,12 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ingot/backend/cause"
+	"ingot/backend/limit"
 )
 
-// Holder says who holds the lock.
+// Holder describes the process that holds the lock.
 type Holder struct {
 	PID     int       `json:"pid"`
 	Purpose string    `json:"purpose"`
@@ -26,35 +29,39 @@ func (h Holder) String() string {
 	return fmt.Sprintf("process %d (%s, since %s)", h.PID, h.Purpose, h.Since.Local().Format("15:04:05"))
 }
 
-// HeldError says that the lock is taken.
+// HeldError reports that another process holds the lock.
 type HeldError struct{ Holder Holder }
 
 func (e *HeldError) Error() string {
 	return fmt.Sprintf("Ingot's home is in use by %s: wait for it, or set INGOT_HOME to another folder", e.Holder)
 }
 
-// LockOptions say how to take the lock.
+// ErrorClass sorts the error; see package cause.
+func (*HeldError) ErrorClass() cause.Class { return cause.InUse }
+
+// LockOptions configure Home.Lock.
 type LockOptions struct {
 	Purpose string
 	Wait    bool
-	OnWait  func(Holder) // called once, when waiting begins; may be nil
+	OnWait  func(Holder) // called once if the lock is not free at once; may be nil
 }
 
-// Lock is the held lock. It ends with Unlock or with the process, however that
-// ends: it is an flock(2), not the file's existence.
+// Lock is the held lock. It is an flock(2), not the existence of the file: it
+// ends with Unlock or with the process, even if that is killed.
 type Lock struct{ f *os.File }
 
-// lockPoll is how often a waiter looks: flock cannot be waited for together
-// with a context.
+// lockPoll is the time between two attempts to take the lock: flock cannot wait
+// for a context.
 const lockPoll = 200 * time.Millisecond
 
-// Lock takes the home's lock. One process at a time may change the home.
+// Lock takes the home's lock, without which a process must not change the home.
+// Without LockOptions.Wait it returns a *HeldError if another process holds it.
 func (h Home) Lock(ctx context.Context, opt LockOptions) (*Lock, error) {
 	f, err := os.OpenFile(filepath.Join(h.Data, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
 	}
-	for told := false; ; {
+	for reported := false; ; {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
 			return &Lock{f}, writeHolder(f, opt.Purpose)
@@ -66,16 +73,36 @@ func (h Home) Lock(ctx context.Context, opt LockOptions) (*Lock, error) {
 		if !opt.Wait {
 			return nil, errors.Join(&HeldError{holder}, f.Close())
 		}
-		if !told && opt.OnWait != nil {
+		if !reported && opt.OnWait != nil {
 			opt.OnWait(holder)
 		}
-		told = true
+		reported = true
 		select {
 		case <-ctx.Done():
 			return nil, errors.Join(ctx.Err(), f.Close())
 		case <-time.After(lockPoll):
 		}
 	}
+}
+
+// LockFile takes an flock(2) of a file, which it creates with mode if there is none:
+// how is unix.LOCK_EX or unix.LOCK_SH. It waits for other holders, which must hold it
+// for a short time only: the wait does not end with a context. Closing the file
+// releases the lock.
+func LockFile(path string, mode os.FileMode, how int) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, mode)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		if err = unix.Flock(int(f.Fd()), how); !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
+	}
+	return f, nil
 }
 
 // Unlock gives the lock back.
@@ -95,10 +122,13 @@ func writeHolder(f *os.File, purpose string) error {
 	return err
 }
 
+// Holder describes the process that holds the lock, as far as that is known.
+func (h Home) Holder() Holder { return readHolder(filepath.Join(h.Data, "lock")) }
+
 func readHolder(path string) Holder {
 	var h Holder
-	if b, err := os.ReadFile(path); err == nil {
-		_ = json.Unmarshal(b, &h) // a holder that is just writing shows as "another process"
+	if b, err := limit.ReadFile(path, limit.Settings); err == nil {
+		_ = json.Unmarshal(b, &h) // a file that is being written gives "another process"
 	}
 	return h
 }

@@ -2,7 +2,7 @@ package home
 
 import "golang.org/x/sys/unix"
 
-// Memory is this computer's memory in bytes; 0 when it cannot be known.
+// Memory returns this computer's memory in bytes, or 0 if it is unknown.
 func Memory() uint64 {
 	n, err := unix.SysctlUint64("hw.memsize")
 	if err != nil {

@@ -5,17 +5,17 @@ import (
 	"strings"
 )
 
-// Battery is what is known of this computer's battery. The zero value is that
-// of a computer that needs none.
+// Battery is the state of this computer's battery. The zero value means that it
+// has none or is not discharging.
 type Battery struct {
 	Discharging bool
 	Percent     int
 }
 
-// lowBattery is the charge, in percent, below which work that can wait does.
+// lowBattery is the charge, in percent, below which batch builds are postponed.
 const lowBattery = 20
 
-// Low tells that work which can wait should.
+// Low reports whether batch builds should be postponed.
 func (b Battery) Low() bool { return b.Discharging && b.Percent < lowBattery }
 
 // parsePmset reads the output of `pmset -g batt` (pmset(1)):

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// ReadBattery asks pmset(1).
+// ReadBattery reads the battery's state from pmset(1).
 func ReadBattery() Battery {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -19,12 +19,12 @@ func ReadBattery() Battery {
 	return parsePmset(string(out))
 }
 
-// StayAwake keeps the computer from sleeping while idle, until release is
-// called or this process ends: caffeinate(8) holds the power assertion.
+// StayAwake prevents idle sleep until release is called or this process ends;
+// caffeinate(8) holds the power assertion.
 func StayAwake() (release func()) {
 	cmd := exec.Command("/usr/bin/caffeinate", "-i", "-w", strconv.Itoa(os.Getpid()))
 	if cmd.Start() != nil {
-		return func() {} // the work goes on; the computer may sleep
+		return func() {} // the computer may go to sleep
 	}
 	return func() {
 		_ = cmd.Process.Kill() // it may have ended

@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// ReadBattery looks at the first battery in /sys/class/power_supply
+// ReadBattery reads the first battery in /sys/class/power_supply
 // (Documentation/ABI/testing/sysfs-class-power).
 func ReadBattery() Battery { return readSysfs("/sys/class/power_supply") }
 
 func readSysfs(dir string) Battery {
 	read := func(path string) string {
-		text, _ := os.ReadFile(path) // what is not there is empty
+		text, _ := os.ReadFile(path) // a missing file gives an empty text
 		return strings.TrimSpace(string(text))
 	}
 	types, _ := filepath.Glob(filepath.Join(dir, "*", "type"))
@@ -28,6 +28,6 @@ func readSysfs(dir string) Battery {
 	return Battery{}
 }
 
-// StayAwake does nothing: a Linux server does not sleep, and a desktop's
-// session decides for itself.
+// StayAwake does nothing on Linux: a server does not sleep, and a desktop
+// session has its own settings.
 func StayAwake() (release func()) { return func() {} }

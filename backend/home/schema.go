@@ -9,12 +9,16 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"ingot/backend/cause"
+	"ingot/backend/limit"
 )
 
-// SchemaVersion is the form of the data folder that this program writes.
+// SchemaVersion is the version of the data folder's layout that this program
+// writes.
 const SchemaVersion = 1
 
-// Migration brings a data folder from one version to the next.
+// Migration changes a data folder from schema version From to From+1.
 type Migration struct {
 	From  int
 	Name  string
@@ -24,21 +28,24 @@ type Migration struct {
 // migrations, in order; there is none yet.
 var migrations []Migration
 
-// NewerSchemaError says that a newer Ingot has written the data folder.
+// NewerSchemaError reports that a newer Ingot has written the data folder.
 type NewerSchemaError struct {
 	Path       string
 	Have, Know int
 }
 
 func (e *NewerSchemaError) Error() string {
-	return fmt.Sprintf("%s has schema version %d, this Ingot knows up to %d: use the newer Ingot, or set INGOT_HOME to another folder; nothing was changed", e.Path, e.Have, e.Know)
+	return fmt.Sprintf("%s has schema version %d, and this Ingot supports versions up to %d: use the newer Ingot, or set INGOT_HOME to another folder; nothing was changed", e.Path, e.Have, e.Know)
 }
 
-// migrate brings the data folder to version. Before a migration everything
-// that is not a build output is copied to backup/.
+// ErrorClass sorts the error; see package cause.
+func (*NewerSchemaError) ErrorClass() cause.Class { return cause.InUse }
+
+// migrate runs the steps that bring the data folder to version. Before that it
+// copies everything except build outputs to backup/.
 func migrate(data string, version int, steps []Migration) error {
 	path := filepath.Join(data, "schema")
-	b, err := os.ReadFile(path)
+	b, err := limit.ReadFile(path, limit.Settings)
 	if errors.Is(err, fs.ErrNotExist) {
 		return WriteFileAtomic(path, []byte(strconv.Itoa(version)+"\n"), 0o644)
 	}
@@ -47,7 +54,7 @@ func migrate(data string, version int, steps []Migration) error {
 	}
 	have, err := strconv.Atoi(strings.TrimSpace(string(b)))
 	if err != nil {
-		return fmt.Errorf("schema: %s holds %q, which is no version: restore it from a backup", path, strings.TrimSpace(string(b)))
+		return fmt.Errorf("schema: %s holds %q, which is not a version number: restore it from a backup", path, strings.TrimSpace(string(b)))
 	}
 	if have > version {
 		return &NewerSchemaError{path, have, version}
@@ -78,10 +85,11 @@ func applyFrom(version int, data string, steps []Migration) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("schema: there is no way from version %d to %d", version, version+1)
+	return fmt.Errorf("schema: there is no migration from version %d to %d", version, version+1)
 }
 
-// backupLimit leaves out disk images, which migrations do not touch.
+// backupLimit is the size in bytes above which a file is not backed up: it
+// excludes disk images, which no migration changes.
 const backupLimit = 64 << 20
 
 func backup(data string, version int) error {

@@ -1,6 +1,7 @@
 package home
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -9,10 +10,12 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"ingot/backend/cause"
 )
 
-// extraDirs are searched after PATH: Finder starts programs with a bare PATH,
-// and Debian's users have no sbin in theirs.
+// extraDirs returns the folders that are searched after PATH: Finder starts
+// programs with a minimal PATH, and a Debian user's PATH has no sbin.
 func extraDirs() []string {
 	dirs := []string{"/opt/homebrew/bin", "/opt/homebrew/sbin", "/usr/local/bin", "/usr/local/sbin", "/opt/local/bin", "/opt/local/sbin"}
 	if user, err := os.UserHomeDir(); err == nil {
@@ -21,7 +24,7 @@ func extraDirs() []string {
 	return append(dirs, "/usr/bin", "/usr/sbin", "/sbin", "/bin")
 }
 
-// SearchPath is PATH with the extra folders, for child processes.
+// SearchPath returns PATH with the extra folders, for child processes.
 func SearchPath() string {
 	seen := map[string]bool{}
 	var dirs []string
@@ -34,7 +37,7 @@ func SearchPath() string {
 	return strings.Join(dirs, string(os.PathListSeparator))
 }
 
-// ToolMissingError says that a program is not installed.
+// ToolMissingError reports that a program is not installed.
 type ToolMissingError struct {
 	Name     string
 	Searched string
@@ -44,7 +47,13 @@ func (e *ToolMissingError) Error() string {
 	return fmt.Sprintf("%s is not installed (looked in %s): `ingot doctor` prints the command that installs it", e.Name, e.Searched)
 }
 
-// LookTool finds a program's absolute path.
+// CauseID names the cause.
+func (*ToolMissingError) CauseID() string { return "guest.tool-missing" }
+
+// ErrorClass sorts the error; see package cause.
+func (*ToolMissingError) ErrorClass() cause.Class { return cause.Missing }
+
+// LookTool returns a program's absolute path, or a *ToolMissingError.
 func LookTool(name string) (string, error) {
 	path := SearchPath()
 	for _, dir := range filepath.SplitList(path) {
@@ -56,20 +65,33 @@ func LookTool(name string) (string, error) {
 	return "", &ToolMissingError{name, path}
 }
 
-// NoSpaceError says that a file system has too little room. Sizes are bytes.
+// NoSpaceError reports that a file system has too little free space. Sizes are
+// in bytes.
 type NoSpaceError struct {
 	Path, What string
 	Need, Free uint64
+	Guest      bool // Path is in a guest
 }
 
 func (e *NoSpaceError) Error() string {
 	return fmt.Sprintf("%s needs %s in %s, %s is free: free some space, or set INGOT_HOME (INGOT_WORK for the work directory) to a folder on another disk", e.What, gib(e.Need), e.Path, gib(e.Free))
 }
 
+// CauseID names the cause.
+func (e *NoSpaceError) CauseID() string {
+	if e.Guest {
+		return "guest.no-space"
+	}
+	return cause.NoSpace
+}
+
+// ErrorClass sorts the error; see package cause.
+func (*NoSpaceError) ErrorClass() cause.Class { return cause.Missing }
+
 func gib(n uint64) string { return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30)) }
 
-// FreeSpace is what this user may still write below path, in bytes. A path
-// that does not exist yet is judged by its nearest parent.
+// FreeSpace returns the number of bytes that this user can still write below
+// path. If path does not exist yet, its nearest existing parent is used.
 func FreeSpace(path string) (uint64, error) {
 	for {
 		var st unix.Statfs_t
@@ -85,7 +107,46 @@ func FreeSpace(path string) (uint64, error) {
 	}
 }
 
-// NeedSpace fails with *NoSpaceError when less than need bytes are free.
+// FullError reports that a write failed because the disk is full.
+type FullError struct {
+	Path, What string // What could not be written below Path
+	Err        error
+}
+
+func (e *FullError) Error() string {
+	return fmt.Sprintf("%s cannot be written: the disk of %s is full: free some space, or set INGOT_HOME to a folder on another disk", e.What, e.Path)
+}
+
+// CauseID names the cause.
+func (*FullError) CauseID() string { return cause.NoSpace }
+
+// ErrorClass sorts the error; see package cause.
+func (*FullError) ErrorClass() cause.Class { return cause.Missing }
+
+func (e *FullError) Unwrap() error { return e.Err }
+
+// almostNone is the free space, in bytes, with which a file system counts as full:
+// what reports a failed write in words of its own may have left a little.
+const almostNone = 64 << 10
+
+// Full returns a *FullError for the error of a library that writes below path and
+// does not return the system's errors: if it contains that of a full disk or its
+// text, or if the file system is full now. It returns any other error unchanged.
+func Full(path, what string, err error) error {
+	if err == nil || errors.As(err, new(*FullError)) {
+		return err
+	}
+	text := err.Error()
+	if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) && !strings.Contains(text, unix.ENOSPC.Error()) && !strings.Contains(text, unix.EDQUOT.Error()) {
+		if free, ferr := FreeSpace(path); ferr != nil || free > almostNone {
+			return err
+		}
+	}
+	return &FullError{path, what, err}
+}
+
+// NeedSpace returns a *NoSpaceError if less than need bytes are free below
+// path. what names the operation, for the message.
 func NeedSpace(path string, need uint64, what string) error {
 	free, err := FreeSpace(path)
 	if err != nil {
@@ -97,8 +158,9 @@ func NeedSpace(path string, need uint64, what string) error {
 	return nil
 }
 
-// Usage is the space that a file or folder takes: by its files' sizes, and on
-// disk, where holes take none. What cannot be read counts as nothing.
+// Usage returns the space that a file or folder takes, in bytes: the sum of the
+// file sizes, and the space allocated on disk, in which holes are not counted.
+// Files that cannot be read are not counted.
 func Usage(path string) (apparent, allocated int64) {
 	_ = filepath.WalkDir(path, func(_ string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() {

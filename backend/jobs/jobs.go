@@ -1,21 +1,22 @@
-// Package jobs is the goroutine pool: a durable queue with leases, on NATS
-// JetStream.
+// Package jobs is a durable work queue with leases, on NATS JetStream.
 //
-// A Job is one piece of work with an id that was fixed when it was submitted.
-// A Queue keeps jobs in a work-queue stream, one subject a lane and target, one
-// consumer a lane: delivery is at least once, so a handler looks at what is
-// done before it does it again. A worker takes jobs from the lanes, the
-// interactive one first, as far as its slots reach. While it runs a job it says
-// so every third of AckWait; the job of a worker that fell silent is delivered
-// to another one. One job a target runs at a time, over all lanes and machines:
-// that is a lease, a key of a bucket with a time to live, fenced by its
-// revision. The package knows no build; what a job does is its handler's
-// matter, and so is the record of how it ended.
+// A Job is one piece of work with an id that is fixed when it is submitted. A
+// Queue keeps jobs in a work-queue stream, with one subject per lane and target
+// and one consumer per lane. Delivery is at least once, so a handler checks
+// what an earlier delivery has completed before it repeats any work. A Worker
+// takes jobs from the lanes, the interactive lane first, as long as it has free
+// slots. While it runs a job it acknowledges progress every third of AckWait;
+// if it stops doing so, the job is delivered to another worker. Only one job
+// per target runs at a time, over all lanes and machines: a worker holds a
+// lease, which is a key with a time to live in a key-value bucket, fenced by
+// the key's revision. The package knows nothing of builds: the handler does the
+// work and records its result.
 //
-// The server is embedded and listens nowhere (Embedded), or a team's (Connect);
-// the rest is the same code. A team's jobs have a class, which says what a
-// worker must be to run them: a worker looks only at the classes that it named,
-// so that a job which nobody can run waits, and is not handed around.
+// The server is either embedded and listens on no socket (Embedded), or it is a
+// team's server (Connect); the rest of the code is the same. A team's job has a
+// class, which names the properties that a worker needs to run it. A worker
+// reads only the consumers of its own classes, so a job that no worker can run
+// stays in the queue.
 //
 // External facts: work-queue streams and consumers with disjoint filters,
 // AckWait, MaxDeliver and its advisory, Nats-Msg-Id (docs.nats.io, JetStream);
@@ -33,9 +34,11 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"ingot/backend/home"
 )
 
-// Lane is a class of the queue. Interactive jobs come first.
+// Lane is a priority class of the queue. Interactive jobs are started first.
 type Lane string
 
 // Lanes in the order in which workers look at them.
@@ -48,25 +51,27 @@ var lanes = []Lane{Interactive, Batch}
 
 // Job is one piece of work.
 type Job struct {
-	ID     string          `json:"id"`     // unique; submitting it twice queues it once
-	Target string          `json:"target"` // one job a target runs at a time
+	ID     string          `json:"id"`     // unique; a second submission with the same id is ignored
+	Target string          `json:"target"` // only one job per target runs at a time
 	Lane   Lane            `json:"lane"`
-	Class  string          `json:"class,omitempty"`  // which workers can run it; "" in a queue of one machine
-	Weight int             `json:"weight,omitempty"` // slots that it takes; 0 counts as 1
+	Class  string          `json:"class,omitempty"`  // properties that a worker needs; "" in a queue of one machine
+	Weight int             `json:"weight,omitempty"` // slots that the job occupies; 0 counts as 1
 	Data   json.RawMessage `json:"data,omitempty"`
 }
 
-// Handler runs a job. Its context ends when the job is cancelled (the cause is
-// ErrCancelled), when the lease is lost (ErrLeaseLost) or when the worker stops
-// (ErrStopping). nil and any error but *RetryError and the latter two end the
-// job for good: the handler has recorded how.
+// Handler runs a job. Its context is cancelled with the cause ErrCancelled when
+// the job is cancelled, ErrLeaseLost when the lease is lost, and ErrStopping
+// when the worker stops. If the handler returns a *RetryError, or its context
+// ended with one of the latter two causes, the job is delivered again. Any
+// other result, nil or an error, removes the job from the queue: the handler
+// has recorded the outcome.
 type Handler func(ctx context.Context, j Job, attempt Attempt) error
 
-// Attempt says which delivery of the job this is.
+// Attempt describes one delivery of a job.
 type Attempt struct {
 	Number int    // 1 for the first
-	Fence  uint64 // revision of the lease: grows with every holder
-	Last   bool   // a RetryError would be the last word
+	Fence  uint64 // revision of the lease; it grows with every holder
+	Last   bool   // a RetryError would not lead to another delivery
 }
 
 // Causes of a handler's context.
@@ -76,8 +81,8 @@ var (
 	ErrStopping  error = &stopError{"the worker stops"}
 )
 
-// notRenewed is an ErrLeaseLost of a job that nobody else has taken yet: the
-// queue did not renew its lease in time.
+// notRenewed is the ErrLeaseLost of a job whose lease was not renewed in time,
+// before another worker has taken the job.
 type notRenewed struct{ err error }
 
 func (e *notRenewed) Error() string {
@@ -88,14 +93,15 @@ func (e *notRenewed) Is(target error) bool {
 	return target == ErrLeaseLost || target == context.Canceled
 }
 
-// stopError is the cause of a context that was cancelled, and counts as
+// stopError is the cause of a cancelled context. errors.Is reports it as
 // context.Canceled.
 type stopError struct{ msg string }
 
 func (e *stopError) Error() string        { return e.msg }
 func (e *stopError) Is(target error) bool { return target == context.Canceled }
 
-// RetryError asks for another delivery after a while, as its cause can pass.
+// RetryError asks for another delivery of the job after a delay, because the
+// failure may be temporary.
 type RetryError struct {
 	After time.Duration
 	Err   error
@@ -104,12 +110,12 @@ type RetryError struct {
 func (e *RetryError) Error() string { return fmt.Sprintf("%v (again in %s)", e.Err, e.After) }
 func (e *RetryError) Unwrap() error { return e.Err }
 
-// Options tune a queue. Zero values are those of production.
+// Options configure a queue. A zero value means the default.
 type Options struct {
-	AckWait    time.Duration // 30 s: how long a silent worker keeps its job and its lease
-	MaxDeliver int           // 5 deliveries
-	NoLeases   bool          // chaos tests only: shows what happens without
-	Classes    []string      // whose jobs a worker of this queue takes; none is the class ""
+	AckWait    time.Duration // default 30 s: time without acknowledgement after which a job is delivered again and its lease expires
+	MaxDeliver int           // default 5: deliveries of a job before it is given up
+	NoLeases   bool          // for chaos tests only, to show the effect of the leases
+	Classes    []string      // job classes that a worker of this queue accepts; none means the class ""
 }
 
 func (o Options) withDefaults() Options {
@@ -129,28 +135,30 @@ const (
 	stream      = "JOBS"
 	leaseBucket = "LEASES"
 	wakeSubject = "ingot.wake"
-	duplicates  = 2 * time.Minute // how long the stream remembers ids
+	duplicates  = 2 * time.Minute // how long the stream recognises a submitted id again
 )
 
-// Queue is a connection to the jobs. Its methods may be called from several
-// goroutines; Close ends all of them.
+// Queue is a connection to the stream of jobs. Its methods are safe for
+// concurrent use, except Close, after which no method may be called.
 type Queue struct {
-	opt    Options
-	conn   *nats.Conn
-	js     jetstream.JetStream
-	stream jetstream.Stream
-	leases jetstream.KeyValue
-	stop   func()    // of the embedded server
-	back   comebacks // of a server that was away
+	opt        Options
+	conn       *nats.Conn
+	js         jetstream.JetStream
+	stream     jetstream.Stream
+	leases     jetstream.KeyValue
+	stop       func()     // shuts the embedded server down
+	dir        string     // of the embedded server; "" for a team's
+	reconnects reconnects // to a team's server
 }
 
-// open makes sure of stream, consumers and bucket. own says that the server is
-// this process's: which jobs are run and by whom is then kept in memory alone,
-// since nobody else can be running one when it starts. A full disk takes no
-// lease away, and nothing has to be synced for one.
-func open(ctx context.Context, conn *nats.Conn, opt Options, own bool) (*Queue, error) {
+// open creates or updates the stream, the consumers and the lease bucket. With
+// embedded set, the server belongs to this process, so no other process can be
+// running a job: the state of deliveries and leases is kept in memory and
+// starts empty. A full disk then takes no lease away, and nothing has to be
+// synced for one.
+func open(ctx context.Context, conn *nats.Conn, opt Options, embedded bool) (*Queue, error) {
 	q := &Queue{opt: opt.withDefaults(), conn: conn, stop: func() {}}
-	conn.SetReconnectHandler(func(*nats.Conn) { q.back.tell() })
+	conn.SetReconnectHandler(func(*nats.Conn) { q.reconnects.signal() })
 	var err error
 	if q.js, err = jetstream.New(conn); err != nil {
 		return nil, err
@@ -160,7 +168,7 @@ func open(ctx context.Context, conn *nats.Conn, opt Options, own bool) (*Queue, 
 		return nil, fmt.Errorf("queue: %w", err)
 	}
 	leases := jetstream.KeyValueConfig{Bucket: leaseBucket, TTL: q.opt.AckWait, Storage: jetstream.FileStorage}
-	if own {
+	if embedded {
 		leases.Storage = jetstream.MemoryStorage
 		if err := q.js.DeleteKeyValue(ctx, leaseBucket); err != nil && !errors.Is(err, jetstream.ErrBucketNotFound) {
 			return nil, fmt.Errorf("queue: leases: %w", err)
@@ -168,7 +176,7 @@ func open(ctx context.Context, conn *nats.Conn, opt Options, own bool) (*Queue, 
 	}
 	for _, l := range lanes {
 		for _, c := range q.opt.Classes {
-			if err := q.openLane(ctx, l, c, own); err != nil {
+			if err := q.openLane(ctx, l, c, embedded); err != nil {
 				return nil, fmt.Errorf("queue: lane %s: %w", l, err)
 			}
 		}
@@ -179,18 +187,19 @@ func open(ctx context.Context, conn *nats.Conn, opt Options, own bool) (*Queue, 
 	return q, nil
 }
 
-// classUnused is when the consumer of a class that no worker asks for any more
-// goes: that of an old version. Its jobs stay.
+// classUnused is the time after which the server deletes the consumer of a
+// class that no worker has used, such as that of an old version. The jobs of
+// the class stay in the stream.
 const classUnused = 24 * time.Hour
 
-// openLane makes sure of the consumer of a lane and class.
-func (q *Queue) openLane(ctx context.Context, l Lane, class string, own bool) error {
-	cfg := jetstream.ConsumerConfig{Durable: laneName(l, class), FilterSubject: Job{Lane: l, Class: class}.under() + "*",
-		AckPolicy: jetstream.AckExplicitPolicy, AckWait: q.opt.AckWait, MaxDeliver: q.opt.MaxDeliver, MemoryStorage: own}
+// openLane creates or updates the consumer of a lane and class.
+func (q *Queue) openLane(ctx context.Context, l Lane, class string, embedded bool) error {
+	cfg := jetstream.ConsumerConfig{Durable: laneName(l, class), FilterSubject: Job{Lane: l, Class: class}.subjectPrefix() + "*",
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: q.opt.AckWait, MaxDeliver: q.opt.MaxDeliver, MemoryStorage: embedded}
 	if class != "" {
 		cfg.InactiveThreshold = classUnused
 	}
-	if own {
+	if embedded {
 		if err := q.stream.DeleteConsumer(ctx, cfg.Durable); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return err
 		}
@@ -206,15 +215,15 @@ func laneName(l Lane, class string) string {
 	return string(l) + "-" + token(class)
 }
 
-// Server is where a team's queue is.
+// Server is the address of a team's queue.
 type Server struct {
 	URL   string // nats:// or tls://host[:port]
-	Creds string // credentials file; "" for none
-	CA    string // file with the certificates that the server's is checked with; "" is the system's
+	Creds string // credentials file; "" means none
+	CA    string // PEM file of the CAs that may sign the server's certificate; "" means the system's
 }
 
-// Connect joins a team's server. While it is away calls fail at once, and the
-// connection comes back by itself.
+// Connect connects to a team's server. While the server is unreachable, calls
+// fail at once; the client reconnects in the background.
 func Connect(ctx context.Context, s Server, opt Options) (*Queue, error) {
 	o := []nats.Option{nats.Name("ingot"), nats.MaxReconnects(-1), nats.ReconnectWait(time.Second), nats.ReconnectBufSize(-1), nats.IgnoreAuthErrorAbort()}
 	if s.Creds != "" {
@@ -235,46 +244,57 @@ func Connect(ctx context.Context, s Server, opt Options) (*Queue, error) {
 	return q, nil
 }
 
-// JetStream is the connection, for what else a team keeps on its server.
+// JetStream returns the connection's JetStream context, for the team's other
+// streams and buckets.
 func (q *Queue) JetStream() jetstream.JetStream { return q.js }
 
-// Close leaves the queue; an embedded server is shut down.
+// Close closes the connection and shuts an embedded server down.
 func (q *Queue) Close() {
 	q.conn.Close()
 	q.stop()
 }
 
-var word = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9_.-]*$`)
+var validName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9_.-]*$`)
 
-// Submit queues a job. When it returns nil the job is on disk.
+// Submit queues a job. When it returns nil, the job is stored on disk.
 func (q *Queue) Submit(ctx context.Context, j Job) error {
-	if !word.MatchString(j.ID) || !word.MatchString(j.Target) || j.Lane != Interactive && j.Lane != Batch || j.Class != "" && !word.MatchString(j.Class) {
-		return fmt.Errorf("queue: %q of target %q, class %q, in lane %q is no job", j.ID, j.Target, j.Class, j.Lane)
+	if !validName.MatchString(j.ID) || !validName.MatchString(j.Target) || j.Lane != Interactive && j.Lane != Batch || j.Class != "" && !validName.MatchString(j.Class) {
+		return fmt.Errorf("queue: invalid job %q (target %q, class %q, lane %q): names have letters, digits, dots, dashes and underscores; the lanes are %s and %s", j.ID, j.Target, j.Class, j.Lane, Interactive, Batch)
 	}
 	data, err := json.Marshal(j)
 	if err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
 	if _, err := q.js.Publish(ctx, j.subject(), data, jetstream.WithMsgID(j.ID)); err != nil {
-		return fmt.Errorf("queue job %s: %w", j.ID, err)
+		return q.full(fmt.Errorf("queue job %s: %w", j.ID, err))
 	}
 	return q.conn.Publish(wakeSubject, nil)
 }
 
-func (j Job) subject() string { return j.under() + token(j.Target) }
+// full names a full disk, which JetStream reports in its own words or by other
+// errors. A team's server has a disk of its own.
+func (q *Queue) full(err error) error {
+	if q.dir == "" {
+		return err
+	}
+	return home.Full(q.dir, "the queue of builds", err)
+}
 
-// under is the subject of the job's lane and class, with a dot at its end.
-// Subjects with a class have a token more, so that no two consumers get the
-// same job.
-func (j Job) under() string {
+func (j Job) subject() string { return j.subjectPrefix() + token(j.Target) }
+
+// subjectPrefix returns the subject of the job's lane and class, with a
+// trailing dot. A subject with a class has one token more, so that no two
+// consumers receive the same job.
+func (j Job) subjectPrefix() string {
 	if j.Class == "" {
 		return "jobs." + string(j.Lane) + "."
 	}
 	return "jobs." + string(j.Lane) + "." + token(j.Class) + "."
 }
 
-// token makes a name one token of a subject: dots would split it. Names hold no
-// equals sign, so that no two become the same.
+// token turns a name into one token of a NATS subject by replacing its dots,
+// which separate tokens. Names contain no equals sign, so different names give
+// different tokens.
 func token(name string) string {
 	out := make([]byte, 0, len(name))
 	for i := range len(name) {
@@ -287,8 +307,9 @@ func token(name string) string {
 	return string(out)
 }
 
-// kept is a job in the stream: waiting, or being run.
-type kept struct {
+// queuedJob is a job in the stream, waiting or running, with its sequence
+// number.
+type queuedJob struct {
 	Job
 	seq uint64
 }
@@ -303,28 +324,29 @@ func (q *Queue) Pending(ctx context.Context) ([]Job, error) {
 	return out, err
 }
 
-// Holds tells whether the job has not ended.
+// Holds reports whether the job is in the queue: waiting or running.
 func (q *Queue) Holds(ctx context.Context, id string) (bool, error) {
 	all, err := q.pending(ctx)
-	return slices.ContainsFunc(all, func(k kept) bool { return k.ID == id }), err
+	return slices.ContainsFunc(all, func(k queuedJob) bool { return k.ID == id }), err
 }
 
-// pending walks the stream: JetStream lists no messages, and a queue is short.
-func (q *Queue) pending(ctx context.Context) ([]kept, error) {
+// pending reads the stream message by message, since JetStream has no call that
+// lists them. A queue is short.
+func (q *Queue) pending(ctx context.Context) ([]queuedJob, error) {
 	info, err := q.stream.Info(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("queue: %w", err)
+		return nil, q.full(fmt.Errorf("queue: %w", err))
 	}
-	var out []kept
+	var out []queuedJob
 	for seq := info.State.FirstSeq; info.State.Msgs > 0 && seq <= info.State.LastSeq; seq++ {
 		m, err := q.stream.GetMsg(ctx, seq)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("queue: %w", err)
+			return nil, q.full(fmt.Errorf("queue: %w", err))
 		}
-		k := kept{seq: seq}
+		k := queuedJob{seq: seq}
 		if json.Unmarshal(m.Data, &k.Job) == nil {
 			out = append(out, k)
 		}
@@ -332,11 +354,12 @@ func (q *Queue) pending(ctx context.Context) ([]kept, error) {
 	return out, nil
 }
 
-// Cancel ends a job: one that runs gets ErrCancelled, and running is true; one
-// that waits is taken out of the queue, and recording its end is the caller's
-// matter. A job that is not there gives ErrNoJob.
+// Cancel ends a job. If the job is running, its handler's context is cancelled
+// with ErrCancelled and running is true. If it is waiting, it is removed from
+// the queue, and the caller has to record its end. It returns ErrNoJob if the
+// queue does not hold the job.
 func (q *Queue) Cancel(ctx context.Context, id string) (running bool, err error) {
-	for range 5 { // between the two looks a worker may take it
+	for range 5 { // a worker may start the job between the request and the deletion
 		if _, err := q.conn.RequestWithContext(ctx, cancelSubject(id), nil); err == nil {
 			return true, nil
 		} else if !errors.Is(err, nats.ErrNoResponders) {
@@ -360,10 +383,10 @@ func (q *Queue) Cancel(ctx context.Context, id string) (running bool, err error)
 			return false, ErrNoJob
 		}
 	}
-	return false, fmt.Errorf("cancel job %s: no worker answers for it", id)
+	return false, fmt.Errorf("cancel job %s: no worker acknowledged the request: try again", id)
 }
 
-// ErrNoJob says that the queue does not hold the job.
+// ErrNoJob reports that the queue does not hold the job.
 var ErrNoJob = errors.New("there is no such job in the queue")
 
 func cancelSubject(id string) string { return "ingot.cancel." + token(id) }

@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-const patience = 20 * time.Second
+const testTimeout = 20 * time.Second
 
 // served starts a server as a team would run it and returns its address.
 func served(t *testing.T) string {
@@ -23,7 +23,7 @@ func served(t *testing.T) string {
 	}
 	s.Start()
 	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(patience) {
+	if !s.ReadyForConnections(testTimeout) {
 		t.Fatal("the server did not start")
 	}
 	return s.ClientURL()
@@ -72,8 +72,8 @@ func receive[T any](t *testing.T, c <-chan T, what string) T {
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(patience):
-		t.Fatalf("%s did not come within %s", what, patience)
+	case <-time.After(testTimeout):
+		t.Fatalf("%s did not come within %s", what, testTimeout)
 		panic("unreachable")
 	}
 }
@@ -81,7 +81,7 @@ func receive[T any](t *testing.T, c <-chan T, what string) T {
 // emptied waits until the queue holds nothing.
 func emptied(t *testing.T, q *Queue) {
 	t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(testTimeout); ; time.Sleep(10 * time.Millisecond) {
 		left, err := q.Pending(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -143,7 +143,7 @@ func TestInteractiveComesFirst(t *testing.T) {
 	}
 }
 
-// A lane that rests keeps its jobs; they are begun when it does no longer.
+// The jobs of a paused lane stay in the queue and start when it is not paused any more.
 func TestRestingLane(t *testing.T) {
 	q := connect(t, served(t), Options{})
 	var mu sync.Mutex
@@ -152,7 +152,7 @@ func TestRestingLane(t *testing.T) {
 	work(t, q, Worker{Slots: 4, Handle: func(_ context.Context, j Job, _ Attempt) error {
 		ran <- j.ID
 		return nil
-	}, Rests: func(l Lane) bool {
+	}, Paused: func(l Lane) bool {
 		mu.Lock()
 		defer mu.Unlock()
 		return l == Batch && resting
@@ -405,13 +405,13 @@ func TestStopAndStartAgain(t *testing.T) {
 	if left, err := q.Pending(t.Context()); err != nil || len(left) != 1 || left[0].ID != "j" {
 		t.Fatalf("in the queue: %v, %v", left, err)
 	}
-	begun := time.Now()
+	restarted := time.Now()
 	work(t, q, Worker{Slots: 1, Handle: func(context.Context, Job, Attempt) error {
 		started <- 0
 		return nil
 	}})
 	receive(t, started, "the second start")
-	if d := time.Since(begun); d > 25*time.Second { // AckWait is 30 s
+	if d := time.Since(restarted); d > 25*time.Second { // AckWait is 30 s
 		t.Errorf("it took %s to start again", d)
 	}
 	emptied(t, q)

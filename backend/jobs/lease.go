@@ -9,20 +9,21 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// lease is the right to run a target's job. It ends by itself AckWait after its
-// last renewal.
+// lease is the exclusive right to run a target's job. It expires AckWait after
+// the last renewal. The zero value is a lease that needs no renewal
+// (Options.NoLeases).
 type lease struct {
 	kv  jetstream.KeyValue
 	key string
 	rev uint64
 }
 
-// leasePoll is how often a waiter tries: an expiry is no event that one could
-// wait for.
+// leasePoll is the time between two attempts to acquire a lease. The server
+// sends no notification when a key expires.
 const leasePoll = 250 * time.Millisecond
 
-// acquire waits for the target's lease. contested is called when another job
-// has it; it may be called often.
+// acquire waits until the target's lease is free and takes it. While another
+// job has the lease, it calls contested before each wait.
 func (q *Queue) acquire(ctx context.Context, j Job, contested func()) (*lease, error) {
 	l := &lease{kv: q.leases, key: token(j.Target)}
 	if q.opt.NoLeases {
@@ -48,8 +49,8 @@ func (q *Queue) acquire(ctx context.Context, j Job, contested func()) (*lease, e
 	}
 }
 
-// renew keeps the lease for another AckWait. ErrLeaseLost says that another
-// holder has it, or had it since.
+// renew extends the lease by AckWait. It returns ErrLeaseLost if another worker
+// holds the lease, or held it in the meantime.
 func (l *lease) renew(ctx context.Context, id string) error {
 	if l.kv == nil {
 		return nil
@@ -63,7 +64,7 @@ func (l *lease) renew(ctx context.Context, id string) error {
 	if !errors.As(err, &api) || api.ErrorCode != jetstream.JSErrCodeStreamWrongLastSequence {
 		return err
 	}
-	// it ended while this computer slept or its clock jumped, or another has it
+	// the lease expired, for example while this computer was suspended, or another worker holds it
 	rev, err = l.kv.Create(ctx, l.key, []byte(id))
 	if errors.Is(err, jetstream.ErrKeyExists) {
 		return ErrLeaseLost
@@ -74,9 +75,9 @@ func (l *lease) renew(ctx context.Context, id string) error {
 	return err
 }
 
-// release gives the lease back, unless another holder has it.
+// release gives the lease back, unless another worker holds it.
 func (l *lease) release(ctx context.Context) {
 	if l.kv != nil {
-		_ = l.kv.Delete(ctx, l.key, jetstream.LastRevision(l.rev)) // otherwise it ends by itself
+		_ = l.kv.Delete(ctx, l.key, jetstream.LastRevision(l.rev)) // if this fails, the lease expires
 	}
 }

@@ -15,40 +15,42 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// Worker takes jobs of a queue and runs them.
+// Worker takes jobs from a queue and runs them.
 type Worker struct {
-	Slots  int // of the machine; a job takes as many as its weight, at most all
+	Slots  int // capacity of the machine; a job occupies as many slots as its weight, at most all
 	Handle Handler
-	// Dead is told of a job that was delivered MaxDeliver times without an end;
-	// it is out of the queue then. May be nil.
+	// Dead is called with a job that was delivered MaxDeliver times without an
+	// end, before the job is removed from the queue. It may be nil.
 	Dead func(ctx context.Context, j Job)
-	// Rests tells that no job of the lane is to be begun now; may be nil. It is
-	// asked before each look, so it must be quick.
-	Rests func(Lane) bool
-	// Outlives lets a job go on while the server is away, beyond the end of its
-	// lease: for handlers that can bear another run of the job elsewhere. It is
-	// stopped only when the server says that another worker has the lease.
-	Outlives bool
-	Log      *slog.Logger // may be nil
+	// Paused reports whether no job of the lane may be started now. It is
+	// called before each fetch, so it must not block. It may be nil.
+	Paused func(Lane) bool
+	// KeepOnDisconnect lets a job continue while the server is unreachable,
+	// even after its lease has expired. The handler must tolerate that another
+	// worker runs the same job meanwhile. The job is cancelled only when the
+	// server reports that another worker holds the lease.
+	KeepOnDisconnect bool
+	Log              *slog.Logger // may be nil
 }
 
-// held is how many jobs a worker may hold that wait for a lease.
-const held = 16
+// prefetch is the number of jobs that a worker may take beyond its slots; they
+// wait for a lease.
+const prefetch = 16
 
-// soon is when a worker looks at its lanes again after it was told of a job, or
-// has ended one: the server acknowledges a job a moment before its consumer
-// offers it. Each look that finds nothing doubles the wait, up to a sixth of
-// AckWait; that is how late it sees a job that comes back after a delay or from
-// a silent worker.
-const soon = 5 * time.Millisecond
+// minPoll is the wait before the next fetch after a notification or the end of
+// a job: the server acknowledges a job a moment before its consumer delivers
+// the next one. Every fetch that finds nothing doubles the wait, up to a sixth
+// of AckWait. That is also the delay with which a job is seen that was
+// delivered again after a RetryError or an expired acknowledgement.
+const minPoll = 5 * time.Millisecond
 
-// Run works until ctx ends, and returns when every handler has. Jobs that ran
-// then stay in the queue.
+// Run takes and runs jobs until ctx is done, and returns when every handler has
+// returned. Jobs that were running then stay in the queue.
 func (w Worker) Run(ctx context.Context, q *Queue) error {
 	if w.Log == nil {
 		w.Log = slog.New(slog.DiscardHandler)
 	}
-	r := &worker{Worker: w, q: q, slots: semaphore.NewWeighted(int64(max(1, w.Slots))), hold: semaphore.NewWeighted(int64(max(1, w.Slots)) + held)}
+	r := &worker{Worker: w, q: q, slots: semaphore.NewWeighted(int64(max(1, w.Slots))), prefetched: semaphore.NewWeighted(int64(max(1, w.Slots)) + prefetch)}
 	var consumers []consumer
 	for _, l := range lanes {
 		for _, class := range q.opt.Classes {
@@ -64,7 +66,7 @@ func (w Worker) Run(ctx context.Context, q *Queue) error {
 	if err != nil {
 		return fmt.Errorf("worker: %w", err)
 	}
-	defer func() { _ = subscription.Unsubscribe() }() // the connection may be gone
+	defer func() { _ = subscription.Unsubscribe() }() // the connection may be closed
 	if w.Dead != nil {
 		stop, err := r.watchDead(ctx)
 		if err != nil {
@@ -73,64 +75,64 @@ func (w Worker) Run(ctx context.Context, q *Queue) error {
 		defer stop()
 	}
 	defer r.running.Wait()
-	wait := soon
-	again := time.NewTimer(wait)
-	defer again.Stop()
+	wait := minPoll
+	nextPoll := time.NewTimer(wait)
+	defer nextPoll.Stop()
 	for {
-		freed, back := r.freed(), q.back.told() // before the look: what comes during it counts
-		if err := r.take(ctx, consumers); err != nil {
-			w.Log.Warn("worker", "err", err) // the server is away: the next look may find it
+		freed, reconnected := r.freed(), q.reconnects.wait() // before the fetch, so that no signal during it is lost
+		if err := r.startJobs(ctx, consumers); err != nil {
+			w.Log.Warn("worker", "err", err) // the server is unreachable; the next fetch may succeed
 		}
-		again.Reset(wait)
+		nextPoll.Reset(wait)
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-wake:
-			wait = soon
+			wait = minPoll
 		case <-freed:
-			wait = soon
-		case <-back:
-			wait = soon
-		case <-again.C:
+			wait = minPoll
+		case <-reconnected:
+			wait = minPoll
+		case <-nextPoll.C:
 			wait = min(2*wait, q.opt.AckWait/6)
 		}
 	}
 }
 
-// consumer is a lane's consumer.
+// consumer is the JetStream consumer of a lane.
 type consumer struct {
 	jetstream.Consumer
 	lane Lane
 }
 
-// worker is a Worker at work.
+// worker is the state of a running Worker.
 type worker struct {
 	Worker
-	q       *Queue
-	slots   *semaphore.Weighted // running
-	hold    *semaphore.Weighted // running or waiting for a lease
-	running sync.WaitGroup
-	mu      sync.Mutex
-	free    chan struct{}
-	mine    map[string]chan struct{} // jobs that this worker runs, until closed
+	q          *Queue
+	slots      *semaphore.Weighted // running
+	prefetched *semaphore.Weighted // running, or waiting for a lease
+	running    sync.WaitGroup
+	mu         sync.Mutex
+	free       chan struct{}
+	active     map[string]chan struct{} // jobs that this worker runs; closed when the delivery has ended
 }
 
-// alone waits until this worker runs no other delivery of the job: a server that
-// was away delivers again what is still being run.
-func (w *worker) alone(ctx context.Context, id string, contested func()) (leave func(), err error) {
+// exclusive waits until this worker runs no other delivery of the job. After a
+// reconnection the server may deliver a job again that is still running here.
+func (w *worker) exclusive(ctx context.Context, id string, contested func()) (release func(), err error) {
 	for {
 		w.mu.Lock()
-		busy, taken := w.mine[id]
-		if !taken {
+		finished, running := w.active[id]
+		if !running {
 			done := make(chan struct{})
-			if w.mine == nil {
-				w.mine = map[string]chan struct{}{}
+			if w.active == nil {
+				w.active = map[string]chan struct{}{}
 			}
-			w.mine[id] = done
+			w.active[id] = done
 			w.mu.Unlock()
 			return func() {
 				w.mu.Lock()
-				delete(w.mine, id)
+				delete(w.active, id)
 				w.mu.Unlock()
 				close(done)
 			}, nil
@@ -140,12 +142,12 @@ func (w *worker) alone(ctx context.Context, id string, contested func()) (leave 
 		select {
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
-		case <-busy:
+		case <-finished:
 		}
 	}
 }
 
-// freed is closed when slots were given back since the last call.
+// freed returns a channel that is closed when slots become free.
 func (w *worker) freed() <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -164,54 +166,55 @@ func (w *worker) signalFree() {
 	}
 }
 
-// take starts what the free slots allow, interactive jobs first.
-func (w *worker) take(ctx context.Context, consumers []consumer) error {
-	if w.q.back.within(w.q.opt.AckWait / 6) {
-		return nil // first come those who ran a job while the server was away: they take their leases again
+// startJobs starts as many jobs as the free slots allow, interactive jobs
+// first.
+func (w *worker) startJobs(ctx context.Context, consumers []consumer) error {
+	if w.q.reconnects.within(w.q.opt.AckWait / 6) {
+		return nil // workers that kept running their jobs during the disconnection renew their leases first
 	}
 	for ctx.Err() == nil {
 		if !w.slots.TryAcquire(1) { // all busy
 			return nil
 		}
 		w.slots.Release(1)
-		if !w.hold.TryAcquire(1) {
+		if !w.prefetched.TryAcquire(1) {
 			return nil
 		}
 		m, err := w.next(consumers)
 		if m == nil {
-			w.hold.Release(1)
+			w.prefetched.Release(1)
 			return err
 		}
-		placed := newPlaced()
+		admitted := newAdmission()
 		w.running.Add(1)
 		go func() {
 			defer w.running.Done()
 			defer w.signalFree()
-			defer w.hold.Release(1)
-			defer placed.set()
-			w.run(ctx, m, placed)
+			defer w.prefetched.Release(1)
+			defer admitted.set()
+			w.run(ctx, m, admitted)
 		}()
-		<-placed.done // the next look must know which slots are spoken for
+		<-admitted.done // the next iteration must see the slots that this job occupies
 	}
 	return nil
 }
 
-// placed is closed once when a job just taken has its slots, or waits for them
-// or for its lease.
-type placed struct {
+// admission tells startJobs when a fetched job has its slots, or waits for them
+// or for its lease: set closes done, once.
+type admission struct {
 	done chan struct{}
 	set  func()
 }
 
-func newPlaced() placed {
+func newAdmission() admission {
 	done := make(chan struct{})
-	return placed{done, sync.OnceFunc(func() { close(done) })}
+	return admission{done, sync.OnceFunc(func() { close(done) })}
 }
 
-// next fetches one message without waiting; nil when there is none.
+// next fetches one message without waiting; it returns nil if there is none.
 func (w *worker) next(consumers []consumer) (jetstream.Msg, error) {
 	for _, c := range consumers {
-		if w.Rests != nil && w.Rests(c.lane) {
+		if w.Paused != nil && w.Paused(c.lane) {
 			continue
 		}
 		batch, err := c.FetchNoWait(1)
@@ -229,46 +232,47 @@ func (w *worker) next(consumers []consumer) (jetstream.Msg, error) {
 }
 
 // run runs one delivery of a job.
-func (w *worker) run(ctx context.Context, m jetstream.Msg, p placed) {
+func (w *worker) run(ctx context.Context, m jetstream.Msg, p admission) {
 	var j Job
 	meta, err := m.Metadata()
 	if err != nil || json.Unmarshal(m.Data(), &j) != nil {
-		w.Log.Error("worker: a message is no job", "subject", m.Subject())
-		_ = m.Term() // nobody can run it
+		w.Log.Error("worker: dropped a message that is not a job: another program writes to the queue", "subject", m.Subject())
+		_ = m.Term() // no worker can run it
 		return
 	}
 	ctx, cancel := context.WithCancelCause(withStopping(ctx))
 	defer cancel(nil)
 	sub, err := w.q.conn.Subscribe(cancelSubject(j.ID), func(r *nats.Msg) {
 		cancel(ErrCancelled)
-		_ = r.Respond(nil) // the asker may be gone
+		_ = r.Respond(nil) // the requester may have disconnected
 	})
 	if err != nil {
 		return // delivered again after AckWait
 	}
 	defer func() { _ = sub.Unsubscribe() }()
 
-	beat := &heart{w: w, m: m, j: j, stop: make(chan struct{}), done: make(chan struct{})}
-	go beat.run(ctx, cancel)
-	err = w.handle(ctx, j, beat, p, Attempt{Number: int(meta.NumDelivered), Last: int(meta.NumDelivered) >= w.q.opt.MaxDeliver})
-	close(beat.stop)
-	<-beat.done
+	renewer := &renewal{w: w, m: m, j: j, stop: make(chan struct{}), done: make(chan struct{})}
+	go renewer.run(ctx, cancel)
+	err = w.handle(ctx, j, renewer, p, Attempt{Number: int(meta.NumDelivered), Last: int(meta.NumDelivered) >= w.q.opt.MaxDeliver})
+	close(renewer.stop)
+	<-renewer.done
 	w.end(ctx, m, j, err)
-	beat.release()
+	renewer.release()
 }
 
-// withStopping gives the end of ctx the cause ErrStopping.
+// withStopping returns a copy of ctx whose cause is ErrStopping when ctx is
+// done.
 func withStopping(ctx context.Context) context.Context {
 	out, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	context.AfterFunc(ctx, func() { cancel(ErrStopping) })
 	return out
 }
 
-// handle waits for lease and slots and calls the handler.
-func (w *worker) handle(ctx context.Context, j Job, beat *heart, p placed, a Attempt) error {
-	leave, err := w.alone(ctx, j.ID, p.set)
+// handle waits for the lease and the slots and calls the handler.
+func (w *worker) handle(ctx context.Context, j Job, renewer *renewal, p admission, a Attempt) error {
+	releaseID, err := w.exclusive(ctx, j.ID, p.set)
 	if err == nil {
-		defer leave()
+		defer releaseID()
 	}
 	var l *lease
 	if err == nil {
@@ -276,7 +280,7 @@ func (w *worker) handle(ctx context.Context, j Job, beat *heart, p placed, a Att
 	}
 	if err == nil {
 		a.Fence = l.rev
-		beat.hold(l) // from here on the heart's
+		renewer.setLease(l) // renewer releases it
 		weight := int64(min(max(1, j.Weight), max(1, w.Slots)))
 		if !w.slots.TryAcquire(weight) {
 			p.set()
@@ -289,37 +293,39 @@ func (w *worker) handle(ctx context.Context, j Job, beat *heart, p placed, a Att
 		}
 	}
 	if c := context.Cause(ctx); errors.Is(c, ErrCancelled) {
-		return w.Handle(ctx, j, a) // to record the end of a job that never ran
+		return w.Handle(ctx, j, a) // the handler records the end of a job that never ran
 	} else if c != nil {
 		return c
 	}
 	return &RetryError{time.Second, err}
 }
 
-// end tells the queue how the delivery ended.
+// end acknowledges the delivery, or asks for another one, depending on how it
+// ended.
 func (w *worker) end(ctx context.Context, m jetstream.Msg, j Job, err error) {
 	var retry *RetryError
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, ErrLeaseLost):
 		w.Log.Warn("worker: lost its lease", "job", j.ID)
-		return // it is another one's
+		return // another worker holds it
 	case errors.Is(cause, ErrStopping) && errors.Is(err, context.Canceled):
-		_ = m.Nak() // at once to another; otherwise after AckWait
+		_ = m.Nak() // delivered again at once; if this fails, after AckWait
 		_ = w.q.conn.Publish(wakeSubject, nil)
 		return
 	case errors.As(err, &retry):
 		_ = m.NakWithDelay(retry.After)
-		time.AfterFunc(retry.After, w.signalFree) // to look again then
+		time.AfterFunc(retry.After, w.signalFree) // fetch again then
 		return
 	}
 	done, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	if err := m.DoubleAck(done); err != nil {
-		w.Log.Warn("worker: the end of a job was not taken; it will be delivered again", "job", j.ID, "err", err)
+		w.Log.Warn("worker: the server did not accept the job's acknowledgement; the job will be delivered again", "job", j.ID, "err", err)
 	}
 }
 
-// watchDead follows the server's word on jobs that were delivered too often.
+// watchDead subscribes to the server's advisory about jobs that reached
+// MaxDeliver, and removes those jobs. stop ends the subscription.
 func (w *worker) watchDead(ctx context.Context) (stop func(), err error) {
 	sub, err := w.q.conn.Subscribe("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES."+stream+".*", func(m *nats.Msg) {
 		var advisory struct {
@@ -328,7 +334,7 @@ func (w *worker) watchDead(ctx context.Context) (stop func(), err error) {
 		if json.Unmarshal(m.Data, &advisory) != nil {
 			return
 		}
-		w.bury(ctx, advisory.Seq)
+		w.removeDead(ctx, advisory.Seq)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("worker: %w", err)
@@ -336,19 +342,20 @@ func (w *worker) watchDead(ctx context.Context) (stop func(), err error) {
 	return func() { _ = sub.Unsubscribe() }, nil
 }
 
-// bury takes a job out of the queue and tells Dead.
-func (w *worker) bury(ctx context.Context, seq uint64) {
+// removeDead calls Dead for the job with the sequence number seq and removes it
+// from the queue.
+func (w *worker) removeDead(ctx context.Context, seq uint64) {
 	all, err := w.q.pending(ctx)
 	if err != nil {
-		w.Log.Error("worker: a job that was delivered too often", "err", err)
+		w.Log.Error("worker: cannot look up a job that reached the delivery limit", "err", err)
 		return
 	}
-	i := slices.IndexFunc(all, func(k kept) bool { return k.seq == seq })
+	i := slices.IndexFunc(all, func(k queuedJob) bool { return k.seq == seq })
 	if i < 0 {
-		return // another worker was first
+		return // another worker has removed it
 	}
 	w.Dead(ctx, all[i].Job)
 	if err := w.q.stream.DeleteMsg(ctx, seq); err != nil {
-		w.Log.Error("worker: a job that was delivered too often stays in the queue", "job", all[i].ID, "err", err)
+		w.Log.Error("worker: cannot remove a job that reached the delivery limit", "job", all[i].ID, "err", err)
 	}
 }

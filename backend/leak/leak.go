@@ -1,18 +1,18 @@
-// Package leak looks for what an image must not give away: secrets, and traces
-// of the machine and the people that it was used by.
+// Package leak finds data that must not be in a published image: secrets, and
+// traces of the machine and the people that used it.
 //
-// A scan reads a disk, from its bytes alone and without mounting anything, in
-// two ways. The files of each ext4 file system are judged by path and content.
-// And all allocated bytes of the disk, whatever lies there, are searched for
-// what keys and tokens look like; a hit is then given its place: a live file, a
-// deleted one, the journal, or a byte of a file system that is not read here.
-// What is compressed or encrypted inside a file is not seen.
+// A scan reads a disk without mounting it, in two ways. The files of each ext4
+// file system are checked by path and content. And all allocated bytes of the
+// disk are searched for text that looks like keys and tokens; each hit is then
+// located: in a file, in a deleted file, in the journal, or in a file system
+// that the scan cannot read. Compressed or encrypted content is not searched.
 //
-// Rules are data, resources/leaks. A finding names a kind and a place, never
-// what lies there.
+// The rules are data, in resources/leaks. A finding has a kind and a place,
+// never the content.
 package leak
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,14 +25,23 @@ import (
 	"ingot/backend/evidence"
 )
 
-// maxFindings is how many findings a report lists.
+// maxFindings is the largest number of findings that a report lists.
 const maxFindings = 500
 
-// Scan reads the whole source. progress, which may be nil, gets bytes of the
-// disk done and in all. A disk without partitions, or with file systems that
-// are not read, is scanned by its bytes and the report says so.
+// Scan reads the whole source. progress, which may be nil, gets the number of
+// bytes of the disk done and in total. If the disk has no partitions, or file
+// systems that cannot be read, its bytes are searched and the report says so.
 func (p *Pack) Scan(ctx context.Context, src disk.Source, progress func(done, total int64)) (*evidence.Leaks, error) {
 	s := &scan{pack: p, src: src, out: &evidence.Leaks{Rules: p.Version, RulesDigest: p.digest, Findings: []evidence.Leak{}}, seen: map[string]bool{}}
+	for e, err := range src.Extents() {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("leak scan: %w", err)
+		}
+		s.extents = append(s.extents, e)
+	}
 	parts, err := partitions(src)
 	if err != nil {
 		return nil, fmt.Errorf("leak scan: %w", err)
@@ -57,23 +66,26 @@ func (p *Pack) Scan(ctx context.Context, src disk.Source, progress func(done, to
 	return s.finish(), nil
 }
 
-// scan is one scan at work.
+// scan is the state of a scan.
 type scan struct {
-	pack  *Pack
-	src   disk.Source
-	out   *evidence.Leaks
-	areas []*area
-	seen  map[string]bool // rule and place: told once
+	pack    *Pack
+	src     disk.Source
+	extents []disk.Extent // of src
+	out     *evidence.Leaks
+	areas   []*area
+	seen    map[string]bool // rule and place of the reported findings
 }
 
-// unread is what is told of a file system that a machine's own files may lie in and
-// that is not read here: nobody can say that they are not.
-var unread = &Rule{ID: "leak.unread", Severity: evidence.LeakBlocks, Title: "a file system whose files cannot be judged", Fix: "use ext4 without encryption for what is given away"}
+// unreadRule is the rule for a file system that cannot be read: its files
+// cannot be checked, and may contain private data.
+var unreadRule = &Rule{ID: evidence.LeakUnread, Severity: evidence.LeakBlocks, Title: "a file system whose files cannot be checked", Fix: "use ext4 without encryption, or publish with --unscanned, which marks the release as unscanned"}
 
-// holdsFiles are the names of sniff for file systems, and what holds some.
-var holdsFiles = map[string]bool{"ext4": true, "btrfs": true, "xfs": true, "LUKS, encrypted": true, "LVM": true, "UFS": true}
+// searched are the results of sniff for areas that have no private files, or
+// have their files uncompressed, so that the search of all bytes is sufficient.
+// All other areas block, including those of unknown type.
+var searched = map[string]bool{"vfat": true, "swap": true, "iso9660": true, "empty": true, "boot code": true}
 
-// area is a partition with the file system in it, where that is read.
+// area is a partition, with its file system if that can be read.
 type area struct {
 	evidence.LeakArea
 	part   partition
@@ -81,47 +93,77 @@ type area struct {
 	owners *ext4.Owners
 	paths  map[int64]string // of live files, by inode
 	gone   map[int64]string // of deleted ones
-	owned  map[string]bool  // files of packages; nil: there is no list
+	owned  map[string]bool  // files of packages; nil if there is no list
 }
 
-// open looks into a partition and judges its files.
+// open reads a partition and checks its files.
 func (s *scan) open(ctx context.Context, part partition) error {
 	a := &area{LeakArea: evidence.LeakArea{Name: part.name, FileSystem: "unknown"}, part: part, paths: map[int64]string{}, gone: map[int64]string{}}
 	s.areas = append(s.areas, a)
-	fs, err := ext4.Open(section{s.src, part.start}, part.length)
+	fs, err := ext4.Open(section{s.src, part.start}, part.length, s.storedIn(part)...)
 	if err != nil {
-		a.FileSystem, a.Note = sniff(s.src, part), "searched by its bytes alone"
+		name, serr := sniff(s.src, part)
+		if serr != nil {
+			return serr
+		}
+		if name == "unknown" && part.boot {
+			name = "boot code"
+		}
+		a.FileSystem, a.Note = name, "searched by its bytes alone"
 		if !errors.Is(err, ext4.ErrNotExt4) {
 			a.FileSystem, a.Note = "ext4", fmt.Sprintf("searched by its bytes alone: %v", err)
 		}
-		if holdsFiles[a.FileSystem] {
-			s.report(unread, evidence.Leak{Area: a.Name, In: "file system", Path: a.FileSystem + " in " + a.Name})
+		if !searched[a.FileSystem] {
+			s.report(unreadRule, evidence.Leak{Area: a.Name, In: "file system", Path: a.FileSystem + " in " + a.Name})
 		}
 		return nil
 	}
 	a.fs, a.FileSystem = fs, "ext4"
 	if fs.Dirty() {
-		a.Note = "its journal was not yet written back: files are seen as of before that"
+		a.Note = "its journal was not replayed: files are read as they were before"
 	}
 	if err := s.walk(ctx, a); err != nil {
 		return err
 	}
-	a.owners, err = fs.Owners()
+	if a.owners, err = fs.Owners(); errors.Is(err, ext4.ErrExcess) {
+		s.excess(a)
+		return nil
+	}
 	return err
 }
 
-// report adds a finding unless the same rule was told of the same place.
+// excess reports a file system that refers to more than its image holds. Not all
+// of its files were seen, so it blocks.
+func (s *scan) excess(a *area) {
+	a.Note = "it refers to more than its image holds: not all of its files were seen"
+	s.report(unreadRule, evidence.Leak{Area: a.Name, In: "file system", Path: a.FileSystem + " in " + a.Name})
+}
+
+// storedIn returns the ranges of a partition that the disk stores, in bytes from
+// its start.
+func (s *scan) storedIn(part partition) []ext4.Range {
+	out := []ext4.Range{}
+	end := part.start + part.length
+	i, _ := slices.BinarySearchFunc(s.extents, part.start, func(e disk.Extent, at int64) int { return cmp.Compare(e.Offset+e.Length, at+1) })
+	for ; i < len(s.extents) && s.extents[i].Offset < end; i++ {
+		start := max(s.extents[i].Offset, part.start)
+		out = append(out, ext4.Range{Start: start - part.start, Length: min(end, s.extents[i].Offset+s.extents[i].Length) - start})
+	}
+	return out
+}
+
+// report adds a finding unless the same rule was reported for the same place.
 func (s *scan) report(r *Rule, f evidence.Leak) {
 	key := strings.Join([]string{r.ID, f.Area, f.In, f.Path}, "\x00")
 	if f.Path == "" {
-		key += strconv.FormatInt(f.Offset>>20, 10) // one for each MiB is enough
+		key += strconv.FormatInt(f.Offset>>20, 10) // at most one finding per MiB
 	}
-	told := f.Area + "\x00" + f.Path // a live file that a rule blocks is told once
-	if s.seen[key] || f.In == "file" && s.seen[told] {
+	reportedKey := f.Area + "\x00" + f.Path // a file with a blocking finding is reported once
+	if s.seen[key] || f.In == "file" && s.seen[reportedKey] {
 		return
 	}
 	s.seen[key] = true
-	s.seen[told] = s.seen[told] || f.In == "file" && r.Severity == evidence.LeakBlocks
+	s.seen[reportedKey] = s.seen[reportedKey] || f.In == "file" && r.Severity == evidence.LeakBlocks
 	f.Rule, f.Title, f.Fix = r.ID, r.Title, r.Fix
 	if f.Severity == "" {
 		f.Severity = r.Severity
@@ -129,7 +171,7 @@ func (s *scan) report(r *Rule, f evidence.Leak) {
 	s.out.Findings = append(s.out.Findings, f)
 }
 
-// finish sorts: what blocks first, then by place.
+// finish sorts the findings: blocking ones first, then by place.
 func (s *scan) finish() *evidence.Leaks {
 	slices.SortStableFunc(s.out.Findings, func(a, b evidence.Leak) int {
 		if a.Severity != b.Severity {
@@ -143,7 +185,7 @@ func (s *scan) finish() *evidence.Leaks {
 	return s.out
 }
 
-// section is a partition's bytes.
+// section reads the bytes of a partition.
 type section struct {
 	src   disk.Source
 	start int64
@@ -151,7 +193,8 @@ type section struct {
 
 func (s section) ReadAt(p []byte, off int64) (int, error) { return s.src.ReadAt(p, s.start+off) }
 
-// printable makes a path fit for a terminal: names on a disk may hold anything.
+// printable makes a path safe for a terminal: names on a disk may contain any
+// bytes.
 func printable(path string) string {
 	for _, r := range path {
 		if !strconv.IsPrint(r) || r == '\uFFFD' {

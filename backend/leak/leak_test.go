@@ -94,6 +94,7 @@ func machine(t testing.TB, root string) string {
 	const first, second = 1 << 20, 3 << 20
 	b := make([]byte, second, second+len(data))
 	rand.New(rand.NewSource(1)).Read(b[first:second])
+	copy(b[first+82:], "FAT32")
 	b[510], b[511] = 0x55, 0xaa
 	entry := func(i int, kind byte, start, length int) {
 		e := b[446+16*i:]
@@ -223,22 +224,99 @@ func TestPlanted(t *testing.T) {
 	}
 }
 
-// A file system that is not read here may hold anything: that blocks. One that
-// boots a machine, and an empty stretch, hold nobody's files.
+// A file system that is not read here may hold anything: that blocks, and so does
+// one of an unknown kind. FAT, swap, an ISO and zeros do not: their bytes are searched.
 func TestUnread(t *testing.T) {
 	for magic, c := range map[string]struct {
-		at     int
-		blocks bool
-	}{"_BHRfS_M": {0x10040, true}, "XFSB": {0, true}, "LUKS\xba\xbe": {0, true}, "LVM2": {536, true}, "FAT32": {82, false}, "SWAPSPACE2": {4086, false}, "": {0, false}} {
+		at   int
+		name string // "" does not block
+	}{"_BHRfS_M": {0x10040, "btrfs"}, "XFSB": {0, "xfs"}, "LUKS\xba\xbe": {0, "LUKS, encrypted"}, "LVM2": {536, "LVM"}, "NXSB": {32, "APFS"}, "NTFS    ": {3, "NTFS"}, "hsqs": {0, "squashfs"},
+		"\x0c\xb1\xba\x00": {0x20000 + 5<<10, "ZFS"}, "\x19\x01\x54\x19": {65536 + 1372, "UFS"}, "\x54\x19\x01\x00": {8192 + 1372, "UFS"}, "\x19\x54\x01\x19": {262144 + 1372, "UFS"},
+		"an unknown kind": {77777, "unknown"}, "FAT32": {82, ""}, "SWAPSPACE2": {4086, ""}, "CD001": {0x8001, ""}, "": {0, ""}} {
 		b := make([]byte, chunkSize)
 		copy(b[c.at:], magic)
+		unread(t, b, c.name)
+	}
+}
+
+// Images as FreeBSD, NetBSD and OpenBSD have them: FFS by makefs(8), as the whole
+// disk, and in a slice behind a disklabel whose offsets count from the disk or
+// from the slice.
+func TestUnreadUFS(t *testing.T) {
+	if _, err := exec.LookPath("makefs"); err != nil {
+		t.Skip("makefs is not installed; `make test` installs it")
+	}
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "tree"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, version := range []string{"1", "2"} {
+		img := filepath.Join(dir, "ufs"+version)
+		if out, err := exec.Command("makefs", "-t", "ffs", "-o", "version="+version, "-s", "4m", img, filepath.Join(dir, "tree")).CombinedOutput(); err != nil {
+			t.Fatalf("makefs: %v: %s", err, out)
+		}
+		fs, err := os.ReadFile(img)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unread(t, fs, "UFS")
+		for _, first := range []uint32{16, 2048 + 16} { // of the labelled partition: from the slice, from the disk
+			slice := make([]byte, 16*sector+len(fs))
+			copy(slice[16*sector:], fs)
+			le := binary.LittleEndian
+			for _, at := range []int{0, 132} {
+				le.PutUint32(slice[sector+at:], 0x82564557)
+			}
+			le.PutUint16(slice[sector+138:], 1)
+			le.PutUint32(slice[sector+148:], uint32(len(fs)/sector))
+			le.PutUint32(slice[sector+152:], first)
+			whole := make([]byte, 2048*sector, 2048*sector+len(slice))
+			e := whole[446:]
+			e[4] = 0xa5
+			le.PutUint32(e[8:], 2048)
+			le.PutUint32(e[12:], uint32(len(slice)/sector))
+			whole[510], whole[511] = 0x55, 0xaa
+			unread(t, append(whole, slice...), "UFS")
+		}
+	}
+}
+
+// unread scans a disk that blocks for a file system of a name, and for nothing
+// else; "" does not block.
+func unread(t *testing.T, data []byte, name string) {
+	t.Helper()
+	p := filepath.Join(t.TempDir(), "x")
+	if err := os.WriteFile(p, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := scanFile(t, p)
+	if got := found(l, "leak.unread", "file system "+name); got != (name != "") || len(l.Blocking()) != len(l.Findings) || len(l.Findings) > 1 || l.OnlyUnread() != (name != "") {
+		t.Errorf("%q: %+v", name, l.Findings)
+	}
+}
+
+// The partition of GRUB's code on a GPT disk has no file system.
+func TestBootCode(t *testing.T) {
+	for name, c := range map[string]struct {
+		kind   string
+		blocks bool
+	}{"BIOS boot": {"Hah!IdontNeedEFI", false}, "another type": {"0123456789abcdef", true}} {
+		b := make([]byte, chunkSize)
+		le := binary.LittleEndian
+		copy(b[sector:], "EFI PART")
+		le.PutUint64(b[sector+72:], 2)
+		le.PutUint32(b[sector+80:], 1)
+		le.PutUint32(b[sector+84:], 128)
+		copy(b[2*sector:], c.kind)
+		le.PutUint64(b[2*sector+32:], 100)
+		le.PutUint64(b[2*sector+40:], 199)
+		copy(b[100*sector:], "code")
 		p := filepath.Join(t.TempDir(), "x")
 		if err := os.WriteFile(p, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		l := scanFile(t, p)
-		if got := found(l, "leak.unread", "file system "); got != c.blocks || len(l.Blocking()) != len(l.Findings) || len(l.Findings) > 1 {
-			t.Errorf("%q: %+v", magic, l.Findings)
+		if l := scanFile(t, p); (len(l.Blocking()) > 0) != c.blocks {
+			t.Errorf("%s: %+v", name, l)
 		}
 	}
 }
@@ -246,6 +324,7 @@ func TestUnread(t *testing.T) {
 // A key cut by the end of a chunk, and one at the very end of the disk.
 func TestEdges(t *testing.T) {
 	b := make([]byte, 2*chunkSize)
+	copy(b[82:], "FAT32") // what is known to be searched by its bytes
 	copy(b[chunkSize-30:], key("edge"))
 	copy(b[len(b)-len(key("end")):], key("end"))
 	p := filepath.Join(t.TempDir(), "x")

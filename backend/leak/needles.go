@@ -2,22 +2,22 @@ package leak
 
 import "bytes"
 
-// shortest is the least length of a needle. Of a text, every third pair of
-// bytes is looked at: each needle has one of its first three pairs there.
+// shortest is the minimal length of a needle. The search looks at every third
+// pair of bytes: one of a needle's first three pairs is among them.
 const (
 	shortest = 4
 	stride   = shortest - 1
 )
 
-// needles finds many short texts in one pass.
+// needles searches for many short texts in one pass.
 type needles struct {
-	pairs [1 << 16]uint8 // 1 + index into lists; 0: no needle has the pair
+	pairs [1 << 16]uint8 // 1 + index into lists; 0 if no needle has the pair
 	lists [][]needle
 }
 
 type needle struct {
 	text []byte
-	at   int // where in text the pair is
+	at   int // offset of the pair in text
 	rule *byteRule
 }
 
@@ -39,7 +39,7 @@ func newNeedles(rules []*byteRule) *needles {
 	return n
 }
 
-// find calls hit for every needle that starts in b and lies in it whole.
+// find calls hit for every needle that lies completely in b.
 func (n *needles) find(b []byte, hit func(at int, r *byteRule)) {
 	for i := 0; i+1 < len(b); i += stride {
 		list := n.pairs[int(b[i])|int(b[i+1])<<8]

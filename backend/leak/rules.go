@@ -26,7 +26,7 @@ type Pack struct {
 	index  *needles
 }
 
-// Rule is what all rules have; resources/leaks/rules.yaml tells the fields.
+// Rule has the fields of all rules; resources/leaks/rules.yaml describes them.
 type Rule struct {
 	ID       string `yaml:"id"`
 	Severity string `yaml:"severity"`
@@ -44,7 +44,7 @@ type pathRule struct {
 	path, content *regexp.Regexp
 }
 
-// fileText is a file of a rule's examples.
+// fileText is an example file of a rule.
 type fileText struct {
 	Path string `yaml:"path"`
 	Text string `yaml:"text"`
@@ -61,10 +61,10 @@ type byteRule struct {
 	pattern, unless *regexp.Regexp
 }
 
-// Shipped is the pack inside the program.
+// Shipped returns the rules that are part of the program.
 var Shipped = sync.OnceValues(func() (*Pack, error) { return Load(resources.FS, "leaks/rules.yaml") })
 
-// Load reads and compiles a pack.
+// Load reads and compiles a set of rules.
 func Load(fsys fs.FS, name string) (*Pack, error) {
 	data, err := fs.ReadFile(fsys, name)
 	if err != nil {
@@ -90,12 +90,12 @@ func Load(fsys fs.FS, name string) (*Pack, error) {
 	return &p, nil
 }
 
-// ID names the pack: its version, and what its rules' digest begins with.
+// ID identifies the rules: their version and the start of their digest.
 func (p *Pack) ID() string { return fmt.Sprintf("%d-%s", p.Version, p.digest[:12]) }
 
 func (r Rule) check() error {
 	if r.ID == "" || r.Title == "" || r.Fix == "" || r.Severity != evidence.LeakBlocks && r.Severity != evidence.LeakNote {
-		return fmt.Errorf("id %q, title %q, fix %q or severity %q will not do", r.ID, r.Title, r.Fix, r.Severity)
+		return fmt.Errorf("id %q, title %q, fix %q or severity %q is empty or invalid", r.ID, r.Title, r.Fix, r.Severity)
 	}
 	return nil
 }
@@ -120,7 +120,7 @@ func (r *byteRule) compile() (err error) {
 		}
 	}
 	if len(r.Needles) == 0 || r.Pattern == "" {
-		return errors.New("it has no needles or no pattern")
+		return errors.New("the rule has no needles or no pattern")
 	}
 	if r.pattern, err = regexp.Compile(r.Pattern); err == nil && r.Unless != "" {
 		r.unless, err = regexp.Compile(r.Unless)
@@ -128,12 +128,12 @@ func (r *byteRule) compile() (err error) {
 	return err
 }
 
-// fits tells whether a file with this start of its content is a finding.
+// fits reports whether a file whose content starts with content is a finding.
 func (r *pathRule) fits(path string, content []byte) bool {
 	return r.path.MatchString(path) && len(content) > 0 && (r.content == nil || r.content.Match(content))
 }
 
-// fits tells whether the rule's pattern covers the byte at.
+// fits reports whether a match of the rule's pattern includes the byte at.
 func (r *byteRule) fits(window []byte, at int) bool {
 	for _, m := range r.pattern.FindAllIndex(window, 64) {
 		if m[0] <= at && at < m[1] {
@@ -143,7 +143,7 @@ func (r *byteRule) fits(window []byte, at int) bool {
 	return false
 }
 
-// contains tells whether a text has what the rule looks for.
+// contains reports whether the rule finds something in a text.
 func (r *byteRule) contains(text []byte) bool {
 	for _, n := range r.Needles {
 		for from := 0; ; {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"runtime"
 	"slices"
 	"sync"
@@ -15,8 +16,8 @@ import (
 	"ingot/backend/evidence"
 )
 
-// Sizes of what is read at once: a chunk, what of the next one is read along so
-// that no needle is cut, and what is judged around a hit.
+// Sizes, in bytes: of a chunk that is read at once, of the overlap with the next
+// chunk, so that no needle is cut, and of the text around a hit that is matched.
 const (
 	chunkSize  = 4 << 20
 	overlap    = 64
@@ -25,24 +26,21 @@ const (
 	maxHits    = 100_000
 )
 
-// hit is a rule that fits at a byte of the disk.
+// hit is a match of a rule at a byte of the disk.
 type hit struct {
 	off  int64
 	rule *byteRule
 }
 
-// search reads all extents, on all cores.
+// search searches all extents, on all cores.
 func (s *scan) search(ctx context.Context, progress func(done, total int64)) ([]hit, error) {
 	var mu sync.Mutex
 	var hits []hit
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	buffers := sync.Pool{New: func() any { b := make([]byte, chunkSize+overlap); return &b }}
-	for e, err := range chunks(s.src) {
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
+	for e := range chunks(s.extents) {
+		if err := ctx.Err(); err != nil {
 			return nil, errors.Join(err, g.Wait())
 		}
 		s.out.Bytes += e.Length
@@ -53,7 +51,7 @@ func (s *scan) search(ctx context.Context, progress func(done, total int64)) ([]
 			mu.Lock()
 			defer mu.Unlock()
 			if hits = append(hits, found...); len(hits) > maxHits {
-				return fmt.Errorf("more than %d places look like secrets: this is no disk of a machine", maxHits)
+				return fmt.Errorf("more than %d places look like secrets: this is probably not the disk of a machine", maxHits)
 			}
 			if progress != nil {
 				progress(e.Offset+e.Length, s.src.Size())
@@ -68,17 +66,13 @@ func (s *scan) search(ctx context.Context, progress func(done, total int64)) ([]
 	return hits, nil
 }
 
-// chunks cuts the extents.
-func chunks(src disk.Source) func(yield func(disk.Extent, error) bool) {
-	return func(yield func(disk.Extent, error) bool) {
-		for e, err := range src.Extents() {
-			if err != nil {
-				yield(e, err)
-				return
-			}
+// chunks divides extents into chunks.
+func chunks(extents []disk.Extent) iter.Seq[disk.Extent] {
+	return func(yield func(disk.Extent) bool) {
+		for _, e := range extents {
 			for e.Length > 0 {
 				n := min(e.Length, chunkSize)
-				if !yield(disk.Extent{Offset: e.Offset, Length: n}, nil) {
+				if !yield(disk.Extent{Offset: e.Offset, Length: n}) {
 					return
 				}
 				e.Offset, e.Length = e.Offset+n, e.Length-n
@@ -96,7 +90,7 @@ func (s *scan) searchChunk(e disk.Extent, buf []byte) (out []hit, err error) {
 	err = nil
 	s.pack.index.find(b[:n], func(at int, r *byteRule) {
 		if err != nil || int64(at) >= e.Length {
-			return // the next chunk has it
+			return // found in the next chunk
 		}
 		var fits bool
 		if fits, err = s.judge(e.Offset+int64(at), r); fits {
@@ -106,7 +100,7 @@ func (s *scan) searchChunk(e disk.Extent, buf []byte) (out []hit, err error) {
 	return out, err
 }
 
-// judge reads what lies around a needle.
+// judge matches the rule's pattern with the bytes around a needle.
 func (s *scan) judge(off int64, r *byteRule) (bool, error) {
 	back := min(off, windowBack)
 	window := make([]byte, windowSize)
@@ -117,7 +111,7 @@ func (s *scan) judge(off int64, r *byteRule) (bool, error) {
 	return err == nil && r.fits(window[:n], int(back)), err
 }
 
-// place finds out whose the byte of a hit is, and reports it.
+// place determines what the byte of a hit belongs to, and reports it.
 func (s *scan) place(h hit) error {
 	for _, a := range s.areas {
 		if h.off < a.part.start || h.off >= a.part.start+a.part.length {

@@ -10,11 +10,12 @@ import (
 	"ingot/backend/evidence"
 )
 
-// headSize is how much of a file a path rule's content is looked for in.
+// headSize is the number of bytes of a file that are matched with a path rule's
+// content pattern.
 const headSize = 64 << 10
 
-// walk judges all files by their paths, and keeps the paths for what is found
-// by its bytes.
+// walk checks all files by path, and stores the paths for findings in raw
+// bytes.
 func (s *scan) walk(ctx context.Context, a *area) error {
 	var lists []ext4.Inode
 	for f, err := range a.fs.Walk() {
@@ -23,6 +24,10 @@ func (s *scan) walk(ctx context.Context, a *area) error {
 		}
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if errors.Is(err, ext4.ErrExcess) {
+			s.excess(a)
+			continue
 		}
 		if err != nil {
 			a.Note = "it is damaged: not all of its files were seen"
@@ -49,7 +54,7 @@ func (s *scan) walk(ctx context.Context, a *area) error {
 	return a.readLists(lists)
 }
 
-// judgeFile tries the path rules on a file. Only regular files hold secrets.
+// judgeFile applies the path rules to a file. Only regular files are checked.
 func (s *scan) judgeFile(a *area, f ext4.File) error {
 	if !f.Inode.IsFile() {
 		return nil
@@ -63,6 +68,8 @@ func (s *scan) judgeFile(a *area, f ext4.File) error {
 			var err error
 			if head, err = a.fs.Read(f.Inode, headSize); err != nil && !errors.Is(err, ext4.ErrCorrupt) {
 				return err
+			} else if errors.Is(err, ext4.ErrExcess) {
+				s.excess(a)
 			}
 		}
 		if r.fits(f.Path, head) {
@@ -72,10 +79,10 @@ func (s *scan) judgeFile(a *area, f ext4.File) error {
 	return nil
 }
 
-// maxList bounds one package's list of files.
+// maxList is the largest size, in bytes, of a package's list of files.
 const maxList = 16 << 20
 
-// readLists reads dpkg's lists of what packages own.
+// readLists reads dpkg's lists of the files of packages.
 func (a *area) readLists(lists []ext4.Inode) error {
 	for _, i := range lists {
 		b, err := a.fs.Read(i, maxList)
@@ -92,9 +99,9 @@ func (a *area) readLists(lists []ext4.Inode) error {
 	return nil
 }
 
-// fromPackage tells whether everybody has the file: it belongs to a package of
-// the distribution, which has keys for its own tests and examples. Lists may
-// name a file under /usr by its old place.
+// fromPackage reports whether the file belongs to a package of the distribution
+// and so is public: packages contain keys for their tests and examples. A list
+// may name a file below /usr by its path before the /usr merge.
 func (a *area) fromPackage(p string) bool {
 	if !strings.HasPrefix(p, "/usr/") || strings.HasPrefix(p, "/usr/local/") {
 		return false
@@ -102,7 +109,7 @@ func (a *area) fromPackage(p string) bool {
 	return a.owned == nil || a.owned[p] || a.owned[strings.TrimPrefix(p, "/usr")]
 }
 
-// leakAt says whose the byte of the area is.
+// leakAt describes what the byte of the area belongs to.
 func (a *area) leakAt(off int64) (evidence.Leak, error) {
 	if a.fs == nil {
 		return evidence.Leak{In: "bytes"}, nil

@@ -5,24 +5,23 @@ import (
 	"io/fs"
 	"regexp"
 	"sync"
-	"time"
 
 	"github.com/goccy/go-yaml"
 
-	"ingot/backend/target"
 	"ingot/resources"
 )
 
-// phase is one mark of the clock.
+// phase is one phase of a boot.
 type phase struct {
 	Name   string   `yaml:"name"`
 	Match  []string `yaml:"match"`
 	Banner []string `yaml:"banner"`
 
 	match, banner []*regexp.Regexp
+	own           []*regexp.Regexp // the patterns of match that the recipe adds
 }
 
-// answerPhase follows the last phase of the file: a command was answered.
+// answerPhase follows the last phase of phases.yaml: a command was answered.
 const answerPhase = "answer"
 
 var phases = sync.OnceValues(func() ([]phase, error) {
@@ -58,17 +57,8 @@ func anyMatch(res []*regexp.Regexp, line string) bool {
 	return false
 }
 
-// deadline is the time that the named phase may take after the one before.
-func deadline(d target.Deadlines, name string) time.Duration {
-	all := map[string]target.Duration{"firmware": d.Firmware, "loader": d.Loader, "kernel": d.Kernel, "init": d.Init, "login": d.Login, answerPhase: d.Answer}
-	if v := all[name]; v > 0 {
-		return time.Duration(v)
-	}
-	return 2 * time.Minute
-}
-
-// missing is the cause of a phase that did not come in time. silent tells
-// that nothing at all was said since the phase before.
+// missing returns the cause of a phase that did not come in time. silent means that
+// there was no output since the previous phase.
 func missing(name string, silent bool) string {
 	switch {
 	case name == "firmware" && silent:

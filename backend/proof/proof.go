@@ -1,18 +1,21 @@
-// Package proof boots an artifact and records what it did.
+// Package proof boots an artifact and records the result.
 //
-// A proof is two boots of the very file: one with a NoCloud seed, up to a login
-// on the console, a command's answer, the running kernel's identity and the
-// smoke checks; and one without a seed, up to the login prompt. The file is
-// opened read-only under an overlay, and its digest is taken before and after.
+// A proof consists of two boots of the same file. The first has a seed: it logs in on
+// the console, runs a command, reads the identity of the running kernel, and runs the
+// smoke checks. The second has no seed and ends at the login prompt. The file is opened
+// read-only under an overlay, and its digest is computed before and after.
 //
-// A boot is a clock of phases – firmware, loader, kernel, init, login, answer –
-// each with its own deadline. It ends early when the rule pack knows a fatal
-// line, when a banner comes a second time (a boot loop), or when the machine
-// goes away. How a machine is started is the Booter's matter; this package
-// declares what it needs of one and starts no process.
+// A Dialect describes how to log in to a system, read its kernel's identity and run
+// checks.
+//
+// A boot has phases – firmware, loader, kernel, init, login, answer – each with its own
+// deadline. It ends early if the rule pack matches a fatal line, if a banner appears a
+// second time (a boot loop), or if the machine exits. The Booter starts the machine;
+// this package declares the interface and starts no process.
 package proof
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,29 +24,32 @@ import (
 	"time"
 
 	"ingot/backend/cause"
+	"ingot/backend/dialogue"
 	"ingot/backend/evidence"
 	"ingot/backend/fetch"
+	"ingot/backend/qemu"
 	"ingot/backend/target"
 )
 
-// Booter starts a machine from an image. The machine's processors must not run
-// before its console is connected.
+// Booter starts a machine from an image. The machine's CPUs must not run before its
+// console is connected.
 type Booter interface {
 	Boot(ctx context.Context, req Request) (Machine, error)
 }
 
-// Request says what to start. Seed and Tools are read-only disks, "" for none.
+// Request describes the machine to start. Seed and Tools are read-only disks, "" for
+// none.
 type Request struct {
 	Image, Format string
 	Seed, Tools   string
 	Memory        int64 // bytes
 	CPUs          int
-	Serial        string // file that the machine itself keeps of its console; "" for none, as in a proof, which keeps its own
+	Serial        string // file to which the machine writes its console; "" for none, as in a proof, which writes its own log
 	Accel         string // "" lets the booter choose
 }
 
-// Machine is a started machine. Console may be read by one goroutine while
-// another writes. Kill ends it and frees all it held; it may be called twice.
+// Machine is a started machine. One goroutine may read Console while another writes it.
+// Kill ends the machine and frees its resources; it may be called twice.
 type Machine interface {
 	Console() Console
 	Done() <-chan struct{}
@@ -53,13 +59,13 @@ type Machine interface {
 	Record() Record
 }
 
-// Console is the machine's serial line.
+// Console is the machine's serial console.
 type Console interface {
 	Read(p []byte) (int, error)
 	Write(p []byte) (int, error)
 }
 
-// Record is how the machine was started.
+// Record describes how the machine was started.
 type Record struct {
 	Argv        []string
 	QEMU        string
@@ -68,7 +74,7 @@ type Record struct {
 	Tried       []string
 }
 
-// LaunchError is the error of a Booter whose machine never ran.
+// LaunchError is a Booter's error if the machine did not start.
 type LaunchError struct {
 	Record Record
 	Stderr string
@@ -78,29 +84,35 @@ type LaunchError struct {
 func (e *LaunchError) Error() string { return fmt.Sprintf("the machine did not start: %v", e.Err) }
 func (e *LaunchError) Unwrap() error { return e.Err }
 
-// Spec says what is to be proven of which file.
+// Spec describes a proof: the file and what is checked.
 type Spec struct {
 	Image, Format string
-	SHA256        string // the digest that the file must have; "" takes it as it is
+	SHA256        string // the digest that the file must have; "" accepts any
 	Name          string // of the artifact
-	Release       string // the kernel release that must run; "" takes any kernel
+	Release       string // the kernel release that must run; "" accepts any kernel
 	BuildID       string
 	Tools         string // smoke tools disk, "" for none
 	Recipe        target.Proof
-	Dir           string // the build's folder in the ledger; logs and screenshots go below it
+	Dir           string           // the build's evidence folder; logs and screenshots are written below it
+	Token         string           // see Kernel; "" means Release
+	Dialect       Dialect          // of the image's system; nil means Linux
+	Console       *target.Console  // the recipe's description of the console; may be nil
+	Identity      *target.Identity // how the recipe reads the kernel's identity; nil means the dialect's way
 	Booter        Booter
 	Pack          *cause.Pack
 	Notify        func(msg string) // may be nil; called from Prove's goroutine
+
+	stuckAfter time.Duration // for tests; 0 means the constant
 }
 
-// Prove boots the file and returns the record. The error is only about what
-// kept the proof from being made (no disk space, cancelled); a file that does
-// not boot gives a record with verdict failed.
+// Prove boots the file and returns the record. It returns an error only if no proof
+// could be made (no disk space, cancelled); a file that does not boot gives a record
+// with the verdict failed.
 func Prove(ctx context.Context, s Spec) (evidence.Proof, error) {
 	p := evidence.Proof{Artifact: s.Name, WantRelease: s.Release, WantBuildID: s.BuildID}
 	digest, err := fetch.Digest(s.Image)
 	if errors.Is(err, os.ErrNotExist) {
-		return p, cause.With("image.missing", fmt.Errorf("artifact %s is gone: %w", s.Image, err))
+		return p, cause.With("image.missing", fmt.Errorf("artifact %s cannot be read: %w", s.Image, err))
 	}
 	if err != nil {
 		return p, cause.With("image.unreadable", err)
@@ -122,7 +134,7 @@ func Prove(ctx context.Context, s Spec) (evidence.Proof, error) {
 	return p, nil
 }
 
-// boots runs the seeded and the unseeded boot and settles the verdict.
+// boots runs the seeded and the unseeded boot and sets the verdict.
 func (s Spec) boots(ctx context.Context, p *evidence.Proof) error {
 	for _, seeded := range []bool{true, false} {
 		b, err := s.boot(ctx, seeded, p)
@@ -136,24 +148,36 @@ func (s Spec) boots(ctx context.Context, p *evidence.Proof) error {
 		}
 	}
 	p.Verdict = evidence.Passed
-	p.Proven = "login prompt"
+	p.Proven = "printed a login prompt"
 	switch {
-	case s.BuildID != "":
-		p.Proven = "login, command answer, kernel release and build-id, smoke checks; login prompt without a seed"
+	case s.wantsKernel():
+		dialect, err := s.dialect()
+		if err != nil {
+			return err
+		}
+		p.Proven = "login, an answer to a challenge, " + dialect.Identity().Proves + ", smoke checks; login prompt without a seed"
 	case p.KernelRelease != "":
-		p.Proven = "login, command answer; login prompt without a seed"
+		p.Proven = "login, an answer to a challenge; login prompt without a seed"
 	}
 	return nil
 }
 
-// booted is a boot's record with the sentence that goes into the proof.
+// wantsKernel reports whether a particular kernel must run.
+func (s Spec) wantsKernel() bool { return s.BuildID != "" || s.Token != "" }
+
+// kernel returns the kernel that must run.
+func (s Spec) kernel() Kernel {
+	return Kernel{Release: s.Release, BuildID: s.BuildID, Token: cmp.Or(s.Token, s.Release)}
+}
+
+// booted is a boot's record with the message for the proof.
 type booted struct {
 	evidence.Boot
 	message string
 }
 
-// boot runs one boot. A boot that hangs under a hardware accelerator is tried
-// again under TCG, and the record says so.
+// boot runs one boot. If it hangs under a hardware accelerator it is repeated under
+// TCG, and the record has both.
 func (s Spec) boot(ctx context.Context, seeded bool, p *evidence.Proof) (booted, error) {
 	b, err := s.bootWith(ctx, seeded, "", p)
 	if err != nil || b.Verdict == evidence.Passed || b.Accelerator == "tcg" || b.Accelerator == "" {
@@ -183,7 +207,7 @@ func fail(p *evidence.Proof, id, message string, pack *cause.Pack) {
 	}
 }
 
-// bootWith runs one boot with the accelerator ("" leaves it to the booter).
+// bootWith runs one boot with the accelerator; "" lets the booter choose.
 func (s Spec) bootWith(ctx context.Context, seeded bool, accel string, p *evidence.Proof) (booted, error) {
 	name := "unseeded"
 	if seeded {
@@ -200,12 +224,19 @@ func (s Spec) bootWith(ctx context.Context, seeded bool, accel string, p *eviden
 	if err := os.MkdirAll(filepath.Dir(serial), 0o700); err != nil {
 		return b, fmt.Errorf("proof: %w", err)
 	}
-	account := account{}
+	dialect, err := s.dialect()
+	if err != nil {
+		return b, err
+	}
+	marks, err := s.marks()
+	if err != nil {
+		return b, err
+	}
+	account := qemu.Account{}
 	if seeded {
-		account = newAccount()
 		req.Tools = s.Tools
 		req.Seed = filepath.Join(work, "seed.iso")
-		if err := writeSeed(req.Seed, account, s.Recipe.Smoke.Checks); err != nil {
+		if account, err = dialect.Seed(req.Seed, s.Recipe.Smoke.Checks); err != nil {
 			return b, fmt.Errorf("proof seed: %w", err)
 		}
 	}
@@ -213,31 +244,31 @@ func (s Spec) bootWith(ctx context.Context, seeded bool, accel string, p *eviden
 	if err != nil {
 		return b, fmt.Errorf("serial log: %w", err)
 	}
-	defer log.Close() // a second time, where nothing failed
+	defer log.Close() // closes it again if no error occurred, which has no effect
 	m, err := s.Booter.Boot(ctx, req)
 	if err != nil {
 		return s.launchFailed(b, serial, err)
 	}
 	defer m.Kill()
-	run := &run{spec: s, machine: m, boot: &b, proof: p, started: time.Now(), account: account, script: newTranscript(log), serialFile: serial}
+	run := &run{spec: s, machine: m, boot: &b, proof: p, started: time.Now(), account: account, dialect: dialect, marks: marks, dialogue: dialogue.New(m.Console(), m.Done(), log), serialFile: serial}
 	err = run.watch(ctx, seeded)
 	if err == nil {
-		err = kept(log)
+		err = syncLog(log)
 	}
 	b.record(m.Record())
-	b.keepFiles(s.Dir, serial, run.screenshot)
+	b.recordFiles(s.Dir, serial, run.screenshot)
 	return b, err
 }
 
-// kept makes sure that a finished log outlives a power cut.
-func kept(log *os.File) error {
+// syncLog writes a finished log to stable storage, so that it survives a power failure.
+func syncLog(log *os.File) error {
 	if err := errors.Join(log.Sync(), log.Close()); err != nil {
 		return fmt.Errorf("serial log: %w", err)
 	}
 	return nil
 }
 
-// launchFailed settles a boot whose machine never ran.
+// launchFailed records a boot whose machine did not start.
 func (s Spec) launchFailed(b booted, serial string, err error) (booted, error) {
 	var launch *LaunchError
 	if !errors.As(err, &launch) {
@@ -249,7 +280,7 @@ func (s Spec) launchFailed(b booted, serial string, err error) (booted, error) {
 	if f, ok := s.Pack.Find(cause.Stderr, launch.Stderr); ok {
 		b.Cause, b.Line, b.message = f.ID, f.Line, "QEMU did not start: "+f.Line
 	}
-	b.keepFiles(s.Dir, serial, "")
+	b.recordFiles(s.Dir, serial, "")
 	return b, nil
 }
 
@@ -257,8 +288,8 @@ func (b *booted) record(r Record) {
 	b.Argv, b.QEMU, b.Firmware, b.Accelerator, b.Tried = r.Argv, r.QEMU, r.Firmware, r.Accelerator, r.Tried
 }
 
-// keepFiles names the log and the screenshot with their digests.
-func (b *booted) keepFiles(dir, serial, screenshot string) {
+// recordFiles records the log and the screenshot with their digests.
+func (b *booted) recordFiles(dir, serial, screenshot string) {
 	b.Serial = fileRecord(dir, serial)
 	if screenshot != "" {
 		f := fileRecord(dir, screenshot)
@@ -276,7 +307,7 @@ func fileRecord(dir, file string) evidence.File {
 	f := evidence.File{Name: filepath.ToSlash(rel)}
 	if info, err := os.Stat(file); err == nil {
 		f.Size = info.Size()
-		f.SHA256, _ = fetch.Digest(file) // an unreadable log has no digest, and says so by that
+		f.SHA256, _ = fetch.Digest(file) // a log that cannot be read is recorded without a digest
 	}
 	return f
 }

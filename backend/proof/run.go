@@ -5,10 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"ingot/backend/cause"
+	"ingot/backend/dialogue"
 	"ingot/backend/evidence"
+	"ingot/backend/qemu"
 )
 
 // run is one boot in progress.
@@ -17,54 +22,65 @@ type run struct {
 	machine    Machine
 	boot       *booted
 	proof      *evidence.Proof
-	account    account
+	account    qemu.Account
+	dialect    Dialect
+	marks      marks
 	started    time.Time
 	serialFile string
 	screenshot string
 
-	script    *transcript
-	consumed  int // lines of the transcript already looked at
-	next      int // index of the phase that is to come
+	dialogue  *dialogue.Dialogue
+	followed  chan struct{} // closed when the console has been read to its end
+	consumed  int           // lines of the transcript already examined
+	next      int           // index of the next phase
+	scanned   int           // lines already compared with the recipe's panics
+	restarts  int           // reboots so far that the recipe announces
 	reached   time.Time
-	linesThen int                 // lines when the last phase was reached
-	banners   map[string][]string // the lines that fitted each banner
+	linesThen int                 // number of lines when the last phase was reached
+	banners   map[string][]string // the lines that matched each banner
 }
 
-// errStopped says that the boot's verdict is settled.
-var errStopped = errors.New("the boot is settled")
+// errStopped reports that the boot's verdict is final.
+var errStopped = errors.New("the boot has its verdict")
 
-// watch follows the boot to its end and sets the verdict. A boot whose log could
-// not be written has none: others could not see what was seen here.
+// watch follows the boot to its end and sets the verdict. A boot whose log could not be
+// written has no verdict: its evidence could not be checked.
 func (r *run) watch(ctx context.Context, seeded bool) error {
 	r.reached, r.banners = r.started, map[string][]string{}
-	done := make(chan struct{})
+	r.followed = make(chan struct{})
 	go func() {
-		defer close(done)
-		r.script.follow(r.machine.Console())
+		defer close(r.followed)
+		r.dialogue.Follow()
 	}()
-	err := r.judge(ctx, seeded)
+	err := r.runPhases(ctx, seeded)
 	select {
-	case <-r.machine.Done(): // and its last words are on their way
-		select {
-		case <-done:
-		case <-time.After(lastWords):
-		}
+	case <-r.machine.Done():
+		r.drainConsole()
 	default:
 	}
-	r.machine.Kill() // ends the console, and with it the follower
-	<-done
+	r.machine.Kill() // ends the console, and with it the goroutine that follows it
+	<-r.followed
 	if err == nil {
-		err = r.script.failed()
+		err = r.dialogue.Failed()
 	}
 	return err
 }
 
-// lastWords is how long the console of a machine that has ended is read.
-const lastWords = 2 * time.Second
+// drainTimeout bounds the reading of the console of a machine that has exited.
+const drainTimeout = 2 * time.Second
 
-// judge takes the boot through its phases and sets the verdict.
-func (r *run) judge(ctx context.Context, seeded bool) error {
-	err := r.toPrompt(ctx)
+// drainConsole waits until the console of a machine that has exited is read to its end:
+// the last lines may show the cause.
+func (r *run) drainConsole() {
+	select {
+	case <-r.followed:
+	case <-time.After(drainTimeout):
+	}
+}
+
+// runPhases waits for the phases of the boot and sets the verdict.
+func (r *run) runPhases(ctx context.Context, seeded bool) error {
+	err := r.waitForPrompt(ctx)
 	if err == nil && seeded {
 		err = r.answer(ctx)
 	}
@@ -79,12 +95,9 @@ func (r *run) judge(ctx context.Context, seeded bool) error {
 	return err
 }
 
-// toPrompt waits through the phases up to the login prompt.
-func (r *run) toPrompt(ctx context.Context) error {
-	all, err := phases()
-	if err != nil {
-		return err
-	}
+// waitForPrompt waits for the phases up to the login prompt.
+func (r *run) waitForPrompt(ctx context.Context) error {
+	all := r.marks.phases
 	for r.next < len(all) {
 		if err := r.await(ctx, all[r.next].Name, func() bool { return r.advance(all) }); err != nil {
 			return err
@@ -93,57 +106,71 @@ func (r *run) toPrompt(ctx context.Context) error {
 	return nil
 }
 
-// quiet is how often rules are tried while the console speaks; they read the
-// whole text.
+// quiet is the interval between two searches of the whole text by the rules while
+// output arrives.
 const quiet = 500 * time.Millisecond
 
-// await waits until ok, called after every news of the console, is true; or
-// until the boot is settled as failed: deadline, fatal line, loop, end.
+// await waits until ok returns true; it calls ok after each output. If the boot fails
+// first (deadline, fatal line, loop, exit) it records the failure and returns
+// errStopped.
 func (r *run) await(ctx context.Context, name string, ok func() bool) error {
-	limit := time.NewTimer(time.Until(r.reached.Add(deadline(r.spec.Recipe.Deadlines, name))))
+	within := r.deadline(name)
+	limit := time.NewTimer(time.Until(r.reached.Add(within)))
 	defer limit.Stop()
 	rules := time.NewTicker(quiet)
 	defer rules.Stop()
-	news := true
+	news, newest := true, time.Now()
 	for {
-		if err := r.script.failed(); err != nil {
+		if err := r.dialogue.Failed(); err != nil {
 			return err
 		}
 		if ok() {
 			return nil
 		}
+		if line := r.panicked(); line != "" {
+			return r.failBy(r.spec.Pack.FindFatal, "kernel.panic", line, line)
+		}
 		if banner, loop := r.looping(); loop {
-			return r.settleBy(r.reasons(name, false), "boot.loop", banner, "the machine started over: "+banner)
+			return r.failBy(r.reasons(name, false), "boot.loop", banner, "the machine restarted: "+banner)
 		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-r.script.changed:
-			news = true
+		case <-r.dialogue.Changed():
+			news, newest = true, time.Now()
 		case <-rules.C:
+			if line := r.stuck(newest); line != "" {
+				return r.failBy(r.reasons(name, true), "boot.hang", line, fmt.Sprintf("no output follows %q", line))
+			}
 			if !news {
 				continue
 			}
 			news = false
-			if f, found := r.spec.Pack.FindFatal(r.script.text()); found {
-				return r.settle(f.ID, f.Line, f.Line)
+			if f, found := r.spec.Pack.FindFatal(r.dialogue.Text()); found {
+				return r.fail(f.ID, f.Line, f.Line)
 			}
 		case <-r.machine.Done():
+			r.drainConsole()
 			if ok() {
 				return nil
 			}
 			return r.ended(name)
 		case <-limit.C:
-			return r.late(name)
+			if name != "kernel" || !r.quietKernel() {
+				return r.timedOut(name, within)
+			}
+			rest := r.deadline("init") + r.deadline("login")
+			limit.Reset(rest)
+			name, within = "login", within+rest
 		}
 	}
 }
 
-// advance looks at new lines and moves the clock; true when the phase awaited,
-// or a later one, was reached.
+// advance examines new lines and updates the phases. It returns true if the awaited
+// phase, or a later one, was reached.
 func (r *run) advance(all []phase) bool {
-	lines, partial := r.script.since(r.consumed)
-	before := r.next
+	lines, partial := r.dialogue.Since(r.consumed)
+	before, restarts := r.next, r.restarts
 	for _, l := range lines {
 		r.consumed++
 		r.see(all, l)
@@ -151,7 +178,7 @@ func (r *run) advance(all []phase) bool {
 	if partial != "" {
 		r.mark(all, partial)
 	}
-	return r.next > before
+	return r.next != before || r.restarts != restarts
 }
 
 func (r *run) see(all []phase, line string) {
@@ -159,20 +186,27 @@ func (r *run) see(all []phase, line string) {
 		for _, b := range p.banner {
 			if b.MatchString(line) {
 				r.banners[b.String()] = append(r.banners[b.String()], line)
+				r.restarted(len(r.banners[b.String()])-1, line)
 			}
 		}
 	}
 	r.mark(all, line)
 }
 
-// mark records the furthest phase that the line means.
+// waitingLogin matches a login prompt without output after it.
+var waitingLogin = regexp.MustCompile(`^(\S+ )?login: ?$`)
+
+// mark records the latest phase that the line indicates.
 func (r *run) mark(all []phase, line string) {
 	for i := len(all) - 1; i >= r.next; i-- {
-		// a prompt's shape counts only once the system is up: a loader may ask for a login too
+		match := all[i].match
 		if all[i].Name == "login" && i > r.next {
-			continue
+			match = all[i].own
+			if all[r.next].Name != "init" { // no kernel output: it may be quiet
+				match = []*regexp.Regexp{waitingLogin}
+			}
 		}
-		if anyMatch(all[i].match, line) {
+		if anyMatch(match, line) {
 			now := time.Now()
 			r.boot.Phases = append(r.boot.Phases, evidence.Phase{Name: all[i].Name, Seconds: seconds(now.Sub(r.started)), Line: clip(line)})
 			r.spec.notify("%s boot: %s at %.0f s", r.boot.Name, all[i].Name, now.Sub(r.started).Seconds())
@@ -184,17 +218,17 @@ func (r *run) mark(all []phase, line string) {
 
 func (r *run) looping() (string, bool) {
 	for _, lines := range r.banners {
-		if len(lines) > 1 {
-			return clip(lines[1]), true
+		if again := r.marks.reboots + 1; len(lines) > again {
+			return clip(lines[again]), true
 		}
 	}
 	return "", false
 }
 
-// reasons are the rules that may say why the awaited phase did not come. Those
-// that are not fatal tell of something missing: they explain a phase that is
-// late, and a loop or an end before the kernel spoke (a loader with nothing to
-// load starts the machine over), but not what went wrong in a running system.
+// reasons returns the rules that may explain why the awaited phase did not come. Rules
+// that are not fatal are about something missing: they can explain a late phase, and a
+// loop or an exit before the kernel printed anything (a loader without a kernel
+// restarts the machine), but not the failure of a running system.
 func (r *run) reasons(awaited string, late bool) func(text string) (cause.Finding, bool) {
 	running := awaited == "init" || awaited == "login"
 	if awaited == answerPhase || running && !late {
@@ -203,44 +237,70 @@ func (r *run) reasons(awaited string, late bool) func(text string) (cause.Findin
 	return func(text string) (cause.Finding, bool) { return r.spec.Pack.Find(cause.Serial, text) }
 }
 
-// settleBy records a failure under the cause that the log tells, if the rules
-// find one there, else under id: a loop, an end or a phase that does not come
-// has a reason of its own.
-func (r *run) settleBy(rules func(text string) (cause.Finding, bool), id, line, message string) error {
-	if f, ok := rules(r.script.text()); ok {
+// failBy records a failure with the cause that the rules find in the log, else with id.
+// A loop, an exit or a missing phase usually has such a cause.
+func (r *run) failBy(rules func(text string) (cause.Finding, bool), id, line, message string) error {
+	if f, ok := rules(r.dialogue.Text()); ok {
 		id, line, message = f.ID, f.Line, f.Line
 	}
-	return r.settle(id, line, message)
+	return r.fail(id, line, message)
 }
 
-// settle records a failure and stops the boot. What was seen for certain, such
-// as another kernel or a failed check, keeps its cause whatever the log holds.
-func (r *run) settle(id, line, message string) error {
+// fail records a failure and ends the boot. A failure that was observed directly, such
+// as a wrong kernel or a failed check, keeps its cause whatever the log contains.
+func (r *run) fail(id, line, message string) error {
 	r.boot.Verdict, r.boot.Cause, r.boot.Line, r.boot.message = evidence.Failed, id, clip(line), message
 	return errStopped
 }
 
-// ended settles a boot whose machine went away.
+// ended records the failure of a boot whose machine exited.
 func (r *run) ended(awaited string) error {
 	stderr := r.machine.Stderr()
 	if f, ok := r.spec.Pack.Find(cause.Stderr, stderr); ok {
-		return r.settle(f.ID, f.Line, "QEMU ended: "+f.Line)
+		return r.fail(f.ID, f.Line, "QEMU ended: "+f.Line)
 	}
-	return r.settleBy(r.reasons(awaited, false), "boot.ended", lastLine(r.script.text()), "the machine ended: "+lastLine(r.script.text()))
+	if line := r.panicked(); line != "" {
+		return r.failBy(r.spec.Pack.FindFatal, "kernel.panic", line, line)
+	}
+	return r.failBy(r.reasons(awaited, false), "boot.ended", lastLine(r.dialogue.Text()), "the machine ended: "+lastLine(r.dialogue.Text()))
 }
 
-// late settles a boot whose next phase did not come in time.
-func (r *run) late(name string) error {
-	lines, _ := r.script.since(0)
-	silent := len(lines) <= r.linesThen || name == "kernel" && r.onlyStub(lines)
-	last := lastLine(r.script.text())
+// quietKernel reports whether the kernel may have started with the option quiet:
+// neither it nor its init has printed a mark, but there was output after the loader's,
+// and no rule explains a failure.
+func (r *run) quietKernel() bool {
+	lines, _ := r.dialogue.Since(r.linesThen)
+	spoke := slices.ContainsFunc(lines, func(l string) bool {
+		return strings.TrimSpace(l) != "" && !strings.HasPrefix(l, "EFI stub:") && !anyMatch(r.loaderMarks(), l)
+	})
+	if !spoke {
+		return false
+	}
+	_, explained := r.reasons("kernel", true)(r.dialogue.Text())
+	return !explained
+}
+
+func (r *run) loaderMarks() []*regexp.Regexp {
+	for _, p := range r.marks.phases {
+		if p.Name == "loader" {
+			return p.match
+		}
+	}
+	return nil
+}
+
+// timedOut records that the next phase did not come in time.
+func (r *run) timedOut(name string, within time.Duration) error {
+	lines, _ := r.dialogue.Since(0)
+	silent := len(lines) <= r.linesThen || name == "kernel" && r.onlyEFIStub(lines)
+	last := lastLine(r.dialogue.Text())
 	id := missing(name, silent)
-	message := fmt.Sprintf("%s did not come within %s; the last line is %q", name, deadline(r.spec.Recipe.Deadlines, name), last)
-	return r.settleBy(r.reasons(name, true), id, last, message)
+	message := fmt.Sprintf("%s did not come within %s; the last line is %q", name, within, last)
+	return r.failBy(r.reasons(name, true), id, last, message)
 }
 
-// onlyStub tells that since the loader only the EFI stub spoke.
-func (r *run) onlyStub(lines []string) bool {
+// onlyEFIStub reports whether all output since the loader is the EFI stub's.
+func (r *run) onlyEFIStub(lines []string) bool {
 	return len(lines) > 0 && len(lines[len(lines)-1]) > 9 && lines[len(lines)-1][:9] == "EFI stub:"
 }
 
@@ -253,14 +313,14 @@ func (r *run) takeScreenshot(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	file := filepath.Join(filepath.Dir(r.serialFile), "screen-"+r.boot.Name+time.Now().UTC().Format("-150405.000")+".png")
-	if err := r.machine.Screendump(ctx, file); err == nil { // a picture is welcome, and proves nothing
+	if err := r.machine.Screendump(ctx, file); err == nil { // the screenshot is optional
 		r.screenshot = file
 	}
 }
 
 func seconds(d time.Duration) float64 { return float64(d.Milliseconds()) / 1000 }
 
-// clip keeps evidence small when a guest writes without line ends.
+// clip bounds the length of a line in evidence, for guests that print no line ends.
 func clip(s string) string {
 	if len(s) > 300 {
 		return s[:300] + "…"

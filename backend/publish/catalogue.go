@@ -39,6 +39,7 @@ type Entry struct {
 	Size          int64     `json:"size"`
 	KernelRelease string    `json:"kernelRelease"`
 	Proven        bool      `json:"proven"`
+	Unscanned     bool      `json:"unscanned,omitempty"`
 	Proof         string    `json:"proof,omitempty"`
 	Published     time.Time `json:"published"`
 }
@@ -47,14 +48,15 @@ func (e Entry) same(o Entry) bool {
 	return e.Path == o.Path && e.Variant == o.Variant
 }
 
-// catalogueTries bounds the fight over index.json with other publishers.
+// catalogueTries bounds the attempts to change index.json while other publishers change
+// it.
 const catalogueTries = 20
 
-// catalogue enters the release into index.json, index.html and latest.*.
+// catalogue adds the release to index.json, index.html and latest.*.
 func (p *publishing) catalogue(ctx context.Context) error {
 	d := p.disk()
 	e := Entry{OS: p.r.OS, Release: p.r.Release, Variant: p.r.Variant, Arch: p.r.Arch, Version: p.r.Version, Path: p.dir, Disk: path.Join(p.dir, d.Name),
-		SHA256: d.SHA256, Size: d.Size, KernelRelease: p.r.KernelRelease, Proven: p.r.Proven, Proof: p.r.Proof, Published: time.Now().UTC().Truncate(time.Second)}
+		SHA256: d.SHA256, Size: d.Size, KernelRelease: p.r.KernelRelease, Proven: p.r.Proven, Unscanned: p.r.Unscanned, Proof: p.r.Proof, Published: time.Now().UTC().Truncate(time.Second)}
 	err := p.update(ctx, "index.json", "application/json", func(old []byte) ([]byte, error) {
 		index, err := merge(old, e)
 		if err != nil {
@@ -78,19 +80,19 @@ func (p *publishing) catalogue(ctx context.Context) error {
 	return p.latest(ctx, e)
 }
 
-// index reads the catalogue as it is now. What is made from it is made inside
-// update, after the target's ETag was taken, so that a slower publisher cannot
-// put an older list over a newer one.
+// index returns the current catalogue. Texts that are derived from it must be computed
+// in update's callback, after the target's ETag was read, so that a slower publisher
+// cannot replace a newer list by an older one.
 func (p *publishing) index(ctx context.Context) (Index, error) {
 	var index Index
-	text, _, _, err := p.get(ctx, "index.json")
+	text, _, _, err := p.Get(ctx, "index.json")
 	if err == nil {
 		err = json.Unmarshal(text, &index)
 	}
 	return index, err
 }
 
-// merge adds the entry; a version that is there with other bytes is a conflict.
+// merge adds the entry; the same version with other bytes is a conflict.
 func merge(old []byte, e Entry) (Index, error) {
 	index := Index{APIVersion: apiVersion, Kind: "Index"}
 	if len(old) > 0 {
@@ -103,7 +105,7 @@ func merge(old []byte, e Entry) (Index, error) {
 			continue
 		}
 		if have.SHA256 != e.SHA256 {
-			return index, &Error{Cause: "publish.conflict", Msg: fmt.Sprintf("%s is in the catalogue with other bytes (SHA-256 %s)", e.Path, have.SHA256)}
+			return index, &Error{Cause: "publish.conflict", Msg: fmt.Sprintf("the catalogue already has %s with other bytes (SHA-256 %s)", e.Path, have.SHA256)}
 		}
 		index.Images[i].Proven = have.Proven || e.Proven
 		return index, nil
@@ -113,20 +115,21 @@ func merge(old []byte, e Entry) (Index, error) {
 	return index, nil
 }
 
-// updates are the mutable objects that this process changes: address → *sync.Mutex.
-// A store of files looks at the condition of a write and then writes, and of two
-// at once both may find theirs met (versitygw's posix backend).
+// updates serialises the changes of mutable objects by this process: address →
+// *sync.Mutex. A store that keeps objects in files checks the condition of a write
+// before it writes, so that two concurrent writes may both succeed (versitygw's posix
+// backend).
 var updates sync.Map
 
-// update reads a mutable object, changes it, and writes it back if nobody else
-// did meanwhile; else it starts over. Within this process one after the other
-// does.
+// update reads a mutable object, changes it, and writes it back if no other publisher
+// changed it meanwhile; otherwise it starts again. Calls in this process run one at a
+// time.
 func (p *publishing) update(ctx context.Context, name, mediaType string, change func(old []byte) ([]byte, error)) error {
-	turn, _ := updates.LoadOrStore(p.endpoint.URL+" "+p.endpoint.Bucket+" "+p.key(name), &sync.Mutex{})
+	turn, _ := updates.LoadOrStore(p.Public(name), &sync.Mutex{})
 	once := func() error {
 		turn.(*sync.Mutex).Lock()
 		defer turn.(*sync.Mutex).Unlock()
-		old, etag, _, err := p.get(ctx, name)
+		old, etag, _, err := p.Get(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -134,23 +137,23 @@ func (p *publishing) update(ctx context.Context, name, mediaType string, change 
 		if err != nil || bytes.Equal(old, data) {
 			return err
 		}
-		return p.replace(ctx, name, data, mediaType, etag)
+		return p.Replace(ctx, name, data, mediaType, etag)
 	}
 	for try := range catalogueTries {
-		if err := once(); !errors.Is(err, errMoved) {
+		if err := once(); !errors.Is(err, ErrMoved) {
 			return err
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(time.Duration(try+1) * 50 * time.Millisecond): // somebody else publishes; let them finish
+		case <-time.After(time.Duration(try+1) * 50 * time.Millisecond): // another publisher is writing: wait for it
 		}
 	}
-	return &Error{Cause: "publish.conflict", Msg: name + " is changed by others all the time", Fix: "try again later"}
+	return &Error{Cause: "publish.conflict", Msg: name + " is being changed continuously by other publishers", Fix: "try again later"}
 }
 
-// latest points at the newest proven release of its kind. The first variant of
-// a release owns latest.*; every variant has latest-<variant>.* as well.
+// latest updates the pointers to the newest proven release of its kind. Only the
+// default variant of a release has latest.*; every variant has latest-<variant>.*.
 func (p *publishing) latest(ctx context.Context, e Entry) error {
 	dir := path.Join(e.OS, e.Release, e.Arch)
 	names := []string{"latest-" + e.Variant, "latest"}
@@ -168,11 +171,11 @@ func (p *publishing) latest(ctx context.Context, e Entry) error {
 	return nil
 }
 
-// defaultVariant is the one that latest.* without a variant means.
+// defaultVariant is the variant of latest.* without a variant in the name.
 const defaultVariant = "server"
 
-// pointer is the text of latest.json or latest.yaml as the catalogue is now;
-// old where nothing is proven, so that no pointer is made.
+// pointer returns the text of latest.json or latest.yaml for the current catalogue. If
+// no release is proven it returns old, so that no pointer is created.
 func (p *publishing) pointer(ctx context.Context, e Entry, ext string, old []byte) ([]byte, error) {
 	index, err := p.index(ctx)
 	if err != nil {
@@ -180,19 +183,19 @@ func (p *publishing) pointer(ctx context.Context, e Entry, ext string, old []byt
 	}
 	var kin []Entry
 	for _, i := range index.Images {
-		if i.OS == e.OS && i.Release == e.Release && i.Arch == e.Arch && i.Variant == e.Variant && i.Proven {
+		if i.OS == e.OS && i.Release == e.Release && i.Arch == e.Arch && i.Variant == e.Variant && i.Proven && !i.Unscanned {
 			kin = append(kin, i)
 		}
 	}
 	if len(kin) == 0 {
 		return old, nil
 	}
-	// versions are times, YYYYMMDD-HHMM, so their order is that of their text
+	// versions begin with a time, YYYYMMDD-HHMM[SS-xxxx], and sort as text
 	newest := slices.MaxFunc(kin, func(a, b Entry) int { return strings.Compare(a.Version, b.Version) })
 	if ext == "json" {
 		return jsonText(newest)
 	}
-	return limaYAML(newest.Version, p.endpoint.public()+"/"+newest.Disk, newest.Arch, newest.SHA256)
+	return limaYAML(newest.Version, p.Public(newest.Disk), newest.Arch, newest.SHA256)
 }
 
 func jsonText(v any) ([]byte, error) {
@@ -200,25 +203,31 @@ func jsonText(v any) ([]byte, error) {
 	return append(b, '\n'), err
 }
 
-// manifest describes the release: files, inputs, packages and, for what is
-// under the GPL, where its source is.
+// manifestFile is a file of a release. Size is in bytes.
+type manifestFile struct {
+	Name   string `json:"name"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+	SHA512 string `json:"sha512"`
+}
+
+// manifest describes the release: files, inputs, packages and, for software under the
+// GPL, the addresses of its source.
 func (p *publishing) manifest() (File, error) {
-	type file struct {
-		Name   string `json:"name"`
-		Size   int64  `json:"size"`
-		SHA256 string `json:"sha256"`
-		SHA512 string `json:"sha512"`
-	}
-	var files []file
+	var files []manifestFile
 	for _, f := range p.done {
-		files = append(files, file{f.Name, f.Size, f.SHA256, f.SHA512})
+		files = append(files, manifestFile{f.Name, f.Size, f.SHA256, f.SHA512})
 	}
-	text, err := jsonText(map[string]any{
+	m := map[string]any{
 		"apiVersion": apiVersion, "kind": "Manifest",
 		"os": p.r.OS, "release": p.r.Release, "variant": p.r.Variant, "arch": p.r.Arch, "version": p.r.Version,
 		"kernel": map[string]string{"release": p.r.KernelRelease, "buildId": p.r.KernelBuildID},
 		"proven": p.r.Proven, "proof": p.r.Proof, "files": files, "inputs": p.r.Inputs, "packages": p.r.Packages, "sources": p.r.Sources, "tools": p.r.Tools,
-	})
+	}
+	if p.r.Unscanned {
+		m["unscanned"] = true
+	}
+	text, err := jsonText(m)
 	return File{Name: "manifest.json", Data: text, MediaType: "application/json"}, err
 }
 
@@ -233,11 +242,11 @@ func limaYAML(version, url, arch, sha256 string) ([]byte, error) {
 	return append([]byte("# Ingot image "+version+"; start it with: limactl start <this file's address>\n"), b...), err
 }
 
-// LimaTemplate is a template that limactl takes as it is, for a disk at a path
-// or address, pinned to its digest. Lima keeps images by address, and the
-// addresses of releases are never used again. The mount type, of which nothing
-// is mounted, is the one whose cloud-init data Debian 12's cloud-init reads:
-// with 9p Lima writes "mounts: null", which ends cloud-init 22.4.
+// LimaTemplate returns a template for limactl, for a disk at a path or address, with
+// its digest. Lima caches images by address, and addresses of releases are never
+// reused. Nothing is mounted; the mount type is one whose cloud-init data Debian 12's
+// cloud-init can read: with 9p Lima writes "mounts: null", on which cloud-init 22.4
+// fails.
 func LimaTemplate(location, arch, sha256 string) ([]byte, error) {
 	machine := map[string]string{"arm64": "aarch64", "amd64": "x86_64"}[arch]
 	type image struct {
@@ -261,7 +270,7 @@ var page = template.Must(template.New("index").Parse(`<!doctype html>
 <h1>Ingot images</h1>
 <p>A tick means: these bytes booted; the proof lies beside them under <code>evidence/</code>. Verify with <a href="ingot.pub">ingot.pub</a>.</p>
 <table><tr><th>Image<th>Version<th>Kernel<th>Size<th>Booted<th>SHA-256</tr>
-{{range .Images}}<tr><td><a href="{{.Disk}}">{{.OS}} {{.Release}} {{.Variant}} {{.Arch}}</a><td><a href="{{.Path}}/manifest.json">{{.Version}}</a><td>{{.KernelRelease}}<td>{{.Size}}<td>{{if .Proven}}✓{{else}}not proven{{end}}<td><code>{{.SHA256}}</code></tr>
+{{range .Images}}<tr><td><a href="{{.Disk}}">{{.OS}} {{.Release}} {{.Variant}} {{.Arch}}</a><td><a href="{{.Path}}/manifest.json">{{.Version}}</a><td>{{.KernelRelease}}<td>{{.Size}}<td>{{if .Proven}}✓{{else}}not proven{{end}}{{if .Unscanned}}, not scanned{{end}}<td><code>{{.SHA256}}</code></tr>
 {{end}}</table>
 `))
 

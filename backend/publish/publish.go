@@ -1,26 +1,25 @@
-// Package publish puts a finished release onto S3-compatible storage.
+// Package publish writes a finished release to a destination where others read it: a
+// Publisher, which package all creates. This package makes the layout, manifest, sums,
+// signature and catalogue, on top of a Store of objects by name, in the same way for
+// every destination.
 //
-// A release is a folder of immutable objects, <prefix>/<os>/<release>/<arch>/
-// <version>/, written create-only. Only the catalogue (index.json, index.html)
-// and the pointers (latest.json, latest.yaml) are ever written again, and only
-// after everything they name was read back and compared; and ingot.pub, when
-// the publisher's key was changed. A Receipt says what an anonymous reader got
-// from the public address. The package knows nothing of evidence: it is given
-// files and plain facts.
+// A release is a folder of immutable objects,
+// <prefix>/<os>/<release>/<arch>/<version>/, written create-only. Only the catalogue
+// (index.json, index.html) and the pointers (latest.json, latest.yaml) are written
+// again, and only after everything that they name was read back and compared; and
+// ingot.pub, after a change of the publisher's key. A Receipt records what an anonymous
+// reader got from the public address. The package does not depend on evidence: it gets
+// files and plain data.
 //
-// External facts: S3's conditional writes (If-None-Match, If-Match), minisign's
-// file formats, Lima's template fields (lima-vm/lima pkg/limatype).
+// External facts: minisign's file formats, Lima's template fields (lima-vm/lima
+// pkg/limatype).
 package publish
 
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/sha256"
-	"crypto/sha512"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path"
@@ -30,55 +29,33 @@ import (
 	"strings"
 	"time"
 
-	"github.com/minio/minio-go/v7/pkg/credentials"
+	"ingot/backend/limit"
 )
 
-// Endpoint is a place on a storage service. PublicURL is the address under
-// which <prefix> can be read without credentials; "" is URL/Bucket.
-type Endpoint struct {
-	URL, Region, Bucket, Prefix string
-	PathStyle                   bool
-	CAFile                      string
-	PublicURL                   string
-	Local                       bool // served by the local store only
-	Credentials                 *credentials.Credentials
-}
-
-// public is the base address of the prefix for anonymous readers.
-func (e Endpoint) public() string {
-	base := strings.TrimSuffix(e.PublicURL, "/")
-	if base == "" {
-		base = strings.TrimSuffix(e.URL, "/") + "/" + e.Bucket
-		if e.Prefix != "" {
-			base += "/" + strings.Trim(e.Prefix, "/")
-		}
-	}
-	return base
-}
-
-// ID names the endpoint for input keys; it holds no secret.
-func (e Endpoint) ID() string { return e.public() }
-
-// File is one file of a release: at Path, or its bytes in Data.
+// File is one file of a release, either at Path or with its bytes in Data. SHA256,
+// lower-case hex, is the digest from its evidence; a file at Path needs one. Other
+// bytes are refused with the cause image.digest-changed before the object exists.
 type File struct {
 	Name      string // relative to the release's folder
 	Path      string
 	Data      []byte
+	SHA256    string
 	MediaType string
-	Disk      bool // a disk image: uploaded and read back first
+	Disk      bool // a disk image: uploaded and read back before other files
 }
 
-// Source is the source package of something under a copyleft licence.
+// Source is the source package of software under a copyleft licence.
 type Source struct {
 	Package string   `json:"package"` // name=version
 	URLs    []string `json:"urls"`
 }
 
-// Release is what to publish.
+// Release is a release to publish.
 type Release struct {
 	OS, Release, Variant, Arch, Version string
 	KernelRelease, KernelBuildID        string
 	Proven                              bool
+	Unscanned                           bool   // has a file system that the leak scan could not read; shown in its version
 	Proof                               string // evidence id
 	Files                               []File
 	Inputs                              map[string]string // name → digest: recipe, lock, suites
@@ -87,23 +64,23 @@ type Release struct {
 	Tools                               map[string]string // name → version
 }
 
-// Signer signs checksum lists; secret.Signer is one.
+// Signer signs checksum lists. It is implemented by secret.Signer.
 type Signer interface {
 	MinisignPublic() string
 	MinisignSign(message []byte, comment string) []byte
 }
 
-// Options of one publish.
+// Options are the options of one publish.
 type Options struct {
 	Signer        Signer
-	Keys          map[string]ed25519.PublicKey // the publisher's, by key id: the signer's and those before it
+	Keys          map[string]ed25519.PublicKey // the publisher's keys by key id: the signer's and earlier ones
 	AllowUnproven bool
 	Progress      func(done, total int64) // bytes sent; may be nil
-	HTTP          *http.Client            // for anonymous reads; nil is one made for the endpoint
-	Unfinished    string                  // folder that notes uploads cut off, which the next publish of the same bytes goes on with; "" takes them back
+	HTTP          *http.Client            // for anonymous reads; nil uses one for the endpoint
+	Unfinished    string                  // folder of notes about interrupted uploads, which the next publish of the same bytes resumes; "" aborts them
 }
 
-// Receipt is what was read back from the public address.
+// Receipt records what was read back from the public address.
 type Receipt struct {
 	URL        string // of the release's folder
 	DiskURL    string
@@ -124,10 +101,13 @@ type Published struct {
 
 var namePart = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
+// IsName reports whether a name can be one segment of an address.
+func IsName(name string) bool { return namePart.MatchString(name) }
+
 // check refuses what must not be published or cannot be named.
 func (r Release) check(opt Options) error {
 	for what, v := range map[string]string{"os": r.OS, "release": r.Release, "variant": r.Variant, "arch": r.Arch, "version": r.Version} {
-		if !namePart.MatchString(v) {
+		if !IsName(v) {
 			return &Error{Cause: "publish.failed", Msg: fmt.Sprintf("%s %q cannot be part of an address", what, v)}
 		}
 	}
@@ -142,56 +122,62 @@ func (r Release) check(opt Options) error {
 		if !filepath.IsLocal(f.Name) || seen[f.Name] || strings.ContainsAny(f.Name, "\n\\") {
 			return &Error{Cause: "publish.failed", Msg: fmt.Sprintf("a release cannot hold a file named %q, or not twice", f.Name)}
 		}
+		if f.Path != "" && f.SHA256 == "" {
+			return &Error{Cause: "publish.failed", Msg: fmt.Sprintf("%s has no digest from its evidence", f.Name)}
+		}
 		seen[f.Name] = true
 		disk = disk || f.Disk
 	}
 	if !disk {
-		return &Error{Cause: "publish.failed", Msg: "the release holds no disk"}
+		return &Error{Cause: "publish.failed", Msg: "the release has no disk"}
 	}
 	return nil
 }
 
-// Publish uploads the release in the order that keeps readers safe, and reads
-// it back. It may be repeated: what is there already is compared, not sent.
-func Publish(ctx context.Context, e Endpoint, r Release, opt Options) (Receipt, error) {
+// ToStore publishes a release to a store: first the disks, each of which is read back,
+// then the other files, manifest, sums and signature, the catalogue and the pointers.
+// At the end it reads the public address.
+func ToStore(ctx context.Context, s Store, r Release, opt Options) (Receipt, error) {
 	if err := r.check(opt); err != nil {
 		return Receipt{}, err
 	}
 	if !r.Proven {
 		r.Version += "-unproven"
 	}
-	c, err := newClient(e)
-	if err != nil {
-		return Receipt{}, classify(err)
+	if r.Unscanned {
+		r.Version += "-unscanned"
 	}
-	c.unfinished = opt.Unfinished
-	if opt.HTTP == nil {
-		opt.HTTP = c.http
-	}
-	p := &publishing{client: c, r: r, opt: opt, dir: path.Join(r.OS, r.Release, r.Arch, r.Version)}
+	p := &publishing{Store: s, r: r, opt: opt, dir: path.Join(r.OS, r.Release, r.Arch, r.Version)}
 	receipt, err := p.run(ctx)
 	if err != nil {
-		return Receipt{}, classify(err)
+		return Receipt{}, Classify(err, p.causer())
 	}
 	return receipt, nil
 }
 
+// causer returns the store's CauseOf, or nil.
+func (p *publishing) causer() func(error) string {
+	if c, ok := p.Store.(Causer); ok {
+		return c.CauseOf
+	}
+	return nil
+}
+
 // publishing is one publish in progress.
 type publishing struct {
-	*client
+	Store
 	r    Release
 	opt  Options
-	dir  string // below the prefix
+	dir  string // relative to the prefix
 	done []Published
 	sent int64
 	all  int64
 }
 
 func (p *publishing) run(ctx context.Context) (Receipt, error) {
-	if err := p.checkBucket(ctx); err != nil {
+	if err := p.Check(ctx); err != nil {
 		return Receipt{}, err
 	}
-	p.abandon(ctx)
 	disks, rest := split(p.r.Files)
 	for _, f := range p.r.Files {
 		p.all += fileSize(f)
@@ -201,23 +187,36 @@ func (p *publishing) run(ctx context.Context) (Receipt, error) {
 			return Receipt{}, err
 		}
 	}
-	lima, err := p.limaTemplate()
+	manifest, complete, err := p.published(ctx)
 	if err != nil {
 		return Receipt{}, err
 	}
-	rest = append(rest, lima)
-	for _, f := range rest {
-		if err := p.file(ctx, f); err != nil {
+	if !complete {
+		if manifest, err = p.describe(ctx, rest); err != nil {
 			return Receipt{}, err
 		}
 	}
-	if err := p.manifestAndSums(ctx); err != nil {
+	if err := p.manifestAndSums(ctx, manifest); err != nil {
 		return Receipt{}, err
 	}
 	if err := p.catalogue(ctx); err != nil {
 		return Receipt{}, err
 	}
 	return p.readAnonymously(ctx)
+}
+
+// describe writes the files beside the disks, and returns the manifest of all files.
+func (p *publishing) describe(ctx context.Context, rest []File) (File, error) {
+	lima, err := p.limaTemplate()
+	if err != nil {
+		return File{}, err
+	}
+	for _, f := range append(rest, lima) {
+		if err := p.file(ctx, f); err != nil {
+			return File{}, err
+		}
+	}
+	return p.manifest()
 }
 
 func split(files []File) (disks, rest []File) {
@@ -238,79 +237,48 @@ func fileSize(f File) int64 {
 	}
 	info, err := os.Stat(f.Path)
 	if err != nil {
-		return 0 // the upload will say it
+		return 0 // the upload reports the error
 	}
 	return info.Size()
 }
 
-// file uploads one file create-only and compares what is then there.
+// file uploads one file create-only and compares it with the stored object.
 func (p *publishing) file(ctx context.Context, f File) error {
-	want, err := digestFile(f)
+	want, err := DigestFile(f)
 	if err != nil {
 		return err
 	}
 	key := path.Join(p.dir, f.Name)
-	made, err := p.create(ctx, key, f, want, p.progress)
+	made, err := p.Create(ctx, key, f, want, p.progress)
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.Name, err)
 	}
-	got, err := p.readBack(ctx, key)
+	got, err := p.ReadBack(ctx, key)
 	if err != nil {
 		return fmt.Errorf("read back %s: %w", f.Name, err)
 	}
 	if got.Size != want.Size || got.SHA256 != want.SHA256 {
 		if made {
-			return fmt.Errorf("%s: the storage gave back other bytes (SHA-256 %s) than were sent (%s)", f.Name, got.SHA256, want.SHA256)
+			return fmt.Errorf("%s: the storage returned other bytes (SHA-256 %s) than those that were sent (SHA-256 %s)", f.Name, got.SHA256, want.SHA256)
 		}
-		return &Error{Cause: "publish.conflict", Msg: fmt.Sprintf("%s exists with other bytes (SHA-256 %s, ours is %s)", key, got.SHA256, want.SHA256)}
+		return &Error{Cause: "publish.conflict", Msg: fmt.Sprintf("%s already exists with other bytes (SHA-256 %s instead of %s)", key, got.SHA256, want.SHA256)}
 	}
-	want.Name, want.URL = f.Name, p.endpoint.public()+"/"+key
+	want.Name, want.URL = f.Name, p.Public(key)
 	p.done = append(p.done, want)
 	p.sent += want.Size
 	p.progress(0)
 	return nil
 }
 
-// progress tells what was sent, with n bytes of the file under way.
+// progress reports what was sent, including n bytes of the current file.
 func (p *publishing) progress(n int64) {
 	if p.opt.Progress != nil {
 		p.opt.Progress(p.sent+n, max(p.all, p.sent+n))
 	}
 }
 
-// digestFile reads a file once for both digests.
-func digestFile(f File) (Published, error) {
-	r, err := openFile(f)
-	if err != nil {
-		return Published{}, err
-	}
-	defer r.Close()
-	return digestReader(r)
-}
-
-func digestReader(r io.Reader) (Published, error) {
-	s256, s512 := sha256.New(), sha512.New()
-	n, err := io.Copy(io.MultiWriter(s256, s512), r)
-	return Published{SHA256: hex.EncodeToString(s256.Sum(nil)), SHA512: hex.EncodeToString(s512.Sum(nil)), Size: n}, err
-}
-
-func openFile(f File) (io.ReadCloser, error) {
-	if f.Path == "" {
-		return io.NopCloser(strings.NewReader(string(f.Data))), nil
-	}
-	r, err := os.Open(f.Path)
-	if err != nil {
-		return nil, fmt.Errorf("publish: %w", err)
-	}
-	return r, nil
-}
-
-// manifestAndSums writes the manifest, then the lists over all files, signed.
-func (p *publishing) manifestAndSums(ctx context.Context) error {
-	manifest, err := p.manifest()
-	if err != nil {
-		return err
-	}
+// manifestAndSums writes the manifest, then the lists of all files, signed.
+func (p *publishing) manifestAndSums(ctx context.Context, manifest File) error {
 	if err := p.file(ctx, manifest); err != nil {
 		return err
 	}
@@ -333,7 +301,7 @@ func (p *publishing) manifestAndSums(ctx context.Context) error {
 	return p.publicKey(ctx)
 }
 
-// sums writes the GNU format, sorted by name.
+// sums returns a list in the GNU format, sorted by name.
 func sums(files []Published, sum func(Published) string) []byte {
 	lines := make([]string, len(files))
 	for i, f := range files {
@@ -345,20 +313,24 @@ func sums(files []Published, sum func(Published) string) []byte {
 	return []byte(strings.Join(lines, "\n") + "\n")
 }
 
-// readAnonymously is the receipt: the disk and lima.yaml, from the public
-// address, without credentials.
+// readAnonymously reads the disk and lima.yaml from the public address without
+// credentials, and returns the receipt.
 func (p *publishing) readAnonymously(ctx context.Context) (Receipt, error) {
-	rec := Receipt{URL: p.endpoint.public() + "/" + p.dir + "/", Version: p.r.Version, Local: p.endpoint.Local, Files: p.done, At: time.Now().UTC()}
+	rec := Receipt{URL: p.Public(p.dir) + "/", Version: p.r.Version, Local: p.Local(), Files: p.done, At: time.Now().UTC()}
 	for _, f := range p.done {
 		if f.Name != "lima.yaml" && f.Name != p.disk().Name {
 			continue
 		}
-		got, err := anonymous(ctx, p.opt.HTTP, f.URL)
+		got, err := p.ReadPublic(ctx, path.Join(p.dir, f.Name), f.Size)
+		var odd *limit.AnswerError
+		if errors.As(err, &odd) && odd.TooLong {
+			return Receipt{}, &Error{Cause: "publish.failed", Msg: fmt.Sprintf("the public address %s returns other bytes: %s", f.URL, odd.Msg)}
+		}
 		if err != nil {
 			return Receipt{}, err
 		}
 		if got.SHA256 != f.SHA256 {
-			return Receipt{}, &Error{Cause: "publish.failed", Msg: fmt.Sprintf("%s gives other bytes to the public (SHA-256 %s, ours is %s)", f.URL, got.SHA256, f.SHA256)}
+			return Receipt{}, &Error{Cause: "publish.failed", Msg: fmt.Sprintf("the public address %s returns other bytes (SHA-256 %s instead of %s)", f.URL, got.SHA256, f.SHA256)}
 		}
 		if f.Name == p.disk().Name {
 			rec.DiskURL, rec.DiskSHA256, rec.DiskSize = f.URL, got.SHA256, got.Size
@@ -371,7 +343,7 @@ func (p *publishing) readAnonymously(ctx context.Context) (Receipt, error) {
 	return rec, nil
 }
 
-// disk is the first disk of the release.
+// disk returns the first disk of the release.
 func (p *publishing) disk() Published {
 	for _, f := range p.r.Files {
 		if !f.Disk {

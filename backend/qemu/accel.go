@@ -16,18 +16,18 @@ import (
 	"ingot/backend/home"
 )
 
-// Accel is the outcome of choosing an accelerator: the one to use and what was
-// found wrong with the better ones.
+// Accel is the result of choosing an accelerator: the one to use, and why better ones
+// cannot be used.
 type Accel struct {
 	Name  string   `json:"name"`
-	Tried []string `json:"tried,omitempty"` // "kvm: said nothing within 10s"
+	Tried []string `json:"tried,omitempty"` // "kvm: the probe program printed nothing within 10s"
 }
 
 const probeMark = "INGOT-PROBE-OK"
 
-// probePrograms are tiny guests that write probeMark to the first serial port
-// and halt. A device node proves nothing: KVM on some nested hosts aborts QEMU
-// or hangs, and HVF needs an entitlement.
+// probePrograms are small guests that write probeMark to the first serial port and
+// halt. The presence of a device node is not enough: on some nested hosts KVM aborts
+// QEMU or hangs, and HVF needs an entitlement.
 var probePrograms = map[string]string{
 	// movz x1,#0x900,lsl 16; adr x2,msg; 1: ldrb w3,[x2],#1; cbz w3,2f; str w3,[x1]; b 1b; 2: wfi; b 2b
 	"arm64": "0120a1d2e20000104314403863000034230000b9fdffff177f2003d5ffffff17",
@@ -35,7 +35,7 @@ var probePrograms = map[string]string{
 	"amd64": "fa31c08ed8be167cbaf803ac84c07403eeebf8f4ebfd",
 }
 
-// probeImage is the program with its message; for amd64 as a boot sector.
+// probeImage returns the program with its message; for amd64 it is a boot sector.
 func probeImage(arch string) ([]byte, error) {
 	code, err := hex.DecodeString(probePrograms[arch])
 	if err != nil || len(code) == 0 {
@@ -53,8 +53,12 @@ func probeImage(arch string) ([]byte, error) {
 
 const probeTimeout = 10 * time.Second
 
-// Probe runs the tiny guest on one accelerator; nil means that it spoke.
-func Probe(ctx context.Context, h Host, accel string) error {
+// Probe runs the probe program on one accelerator. It returns nil if the program's
+// message arrived.
+func Probe(ctx context.Context, h Host, accel string) error { return probe(ctx, h, accel) }
+
+// probe is Probe with further arguments.
+func probe(ctx context.Context, h Host, accel string, extra ...string) error {
 	dir, err := os.MkdirTemp("", "ingot-probe-")
 	if err != nil {
 		return fmt.Errorf("probe %s: %w", accel, err)
@@ -68,22 +72,23 @@ func Probe(ctx context.Context, h Host, accel string) error {
 	if err := os.WriteFile(file, img, 0o600); err != nil {
 		return fmt.Errorf("probe %s: %w", accel, err)
 	}
-	argv := append([]string{"-nodefaults", "-display", "none", "-serial", "stdio", "-m", "128"}, machineArgs(h.Arch, accel)...)
+	argv := append([]string{"-nodefaults", "-display", "none", "-serial", "stdio", "-m", "128"}, Board{}.machineArgs(h.Arch, accel)...)
 	if h.Arch == "amd64" {
 		argv = append(argv, "-drive", "format=raw,readonly=on,if=none,id=p,file="+escape(file), "-device", "virtio-blk-pci,drive=p")
 	} else {
 		argv = append(argv, "-kernel", file)
 	}
-	return listen(ctx, h.Program, argv)
+	return listen(ctx, h.Program, append(argv, extra...))
 }
 
-// listen runs QEMU until the mark comes, it ends, or the time is over.
+// listen runs QEMU until the mark arrives, QEMU ends, or the time is over.
 func listen(ctx context.Context, program string, argv []string) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, argv...)
 	stderr := &tail{}
 	cmd.Stderr = stderr
+	cmd.Env = home.WithoutSecrets(os.Environ())
 	cmd.WaitDelay = 2 * time.Second
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -94,14 +99,14 @@ func listen(ctx context.Context, program string, argv []string) error {
 	}
 	seen := readMark(out)
 	cancel()
-	_ = cmd.Wait() // killed on purpose; its exit status says nothing
+	_ = cmd.Wait() // killed on purpose; its exit status means nothing
 	if seen {
 		return nil
 	}
 	if msg := bytes.TrimSpace([]byte(stderr.String())); len(msg) > 0 {
 		return fmt.Errorf("%s", bytes.SplitN(msg, []byte("\n"), 2)[0])
 	}
-	return fmt.Errorf("the probe guest said nothing within %s", probeTimeout)
+	return fmt.Errorf("the probe program printed nothing within %s", probeTimeout)
 }
 
 func readMark(r io.Reader) bool {
@@ -119,8 +124,8 @@ func readMark(r io.Reader) bool {
 	}
 }
 
-// Candidates lists accelerators worth probing for a guest on this computer,
-// best first; tcg always comes last.
+// Candidates lists the accelerators to probe for a guest on this computer, best first;
+// tcg is always last.
 func Candidates(hostOS, hostArch, guestArch string) []string {
 	if hostArch != guestArch {
 		return []string{"tcg"}
@@ -134,9 +139,9 @@ func Candidates(hostOS, hostArch, guestArch string) []string {
 	return []string{"tcg"}
 }
 
-// ChooseAccel probes the candidates in order. Results are kept in cacheDir per
-// QEMU version, firmware and host kernel, since a probe of a hanging
-// accelerator takes its whole time-out.
+// ChooseAccel probes the candidates in order. It caches results in cacheDir per QEMU
+// version, firmware and host kernel, since the probe of an accelerator that hangs takes
+// the whole probeTimeout.
 func ChooseAccel(ctx context.Context, h Host, cacheDir string) (Accel, error) {
 	key := fmt.Sprintf("%s|%s|%s|%s", h.Arch, h.Version, h.FirmwareDigest, hostKernel())
 	path := filepath.Join(cacheDir, "accel-"+h.Arch+".json")
@@ -164,7 +169,7 @@ func ChooseAccel(ctx context.Context, h Host, cacheDir string) (Accel, error) {
 	}
 	kept.Key, kept.Accel = key, a
 	if b, err := json.Marshal(kept); err == nil {
-		_ = home.WriteFileAtomic(path, b, 0o600) // only a cache: without it the next proof probes again
+		_ = home.WriteFileAtomic(path, b, 0o600) // a cache: without it the next proof probes again
 	}
 	return a, nil
 }

@@ -15,26 +15,27 @@ import (
 	"time"
 )
 
-// Errors of a Monitor.
+// Errors of a Monitor, to be tested with errors.Is.
 var (
-	// ErrMonitorBusy: the socket takes one client at a time, and has one.
-	ErrMonitorBusy = errors.New("another program talks to this QEMU")
-	// ErrMonitorGone: QEMU ended, or closed the connection.
-	ErrMonitorGone = errors.New("QEMU is gone")
-	// ErrNoDrive: this QEMU has not opened the disk.
+	// ErrMonitorBusy reports that the QMP socket already has a client; it accepts one
+	// at a time.
+	ErrMonitorBusy = errors.New("another program is connected to the QMP socket of this QEMU")
+	// ErrMonitorGone reports that QEMU ended or closed the connection.
+	ErrMonitorGone = errors.New("QEMU ended or closed its QMP connection")
+	// ErrNoDrive reports that this QEMU has not opened the disk.
 	ErrNoDrive = errors.New("the machine has no such disk")
 )
 
-// Monitor is a QMP connection to a QEMU that somebody else started. Its methods
-// are called by one goroutine at a time. As long as it is open, nobody else can
-// speak to that QEMU: keep it short.
+// Monitor is a QMP connection to a QEMU that another process started. Its methods must
+// not be called concurrently. While it is open, no other client can connect to that
+// QEMU: close it soon.
 type Monitor struct{ c *qmpClient }
 
-// greetTimeout is for a QEMU that takes the connection and says nothing: it has
-// a client already, and the kernel keeps the next one waiting.
+// greetTimeout bounds the wait for the greeting. A QEMU that already has a client does
+// not greet: the kernel queues the second connection.
 const greetTimeout = 5 * time.Second
 
-// DialMonitor connects to a QMP socket. Closing it is the caller's.
+// DialMonitor connects to a QMP socket. The caller closes the Monitor.
 func DialMonitor(ctx context.Context, socket string) (*Monitor, error) {
 	ctx, cancel := context.WithTimeout(ctx, greetTimeout)
 	defer cancel()
@@ -56,10 +57,10 @@ func DialMonitor(ctx context.Context, socket string) (*Monitor, error) {
 	return &Monitor{c}, nil
 }
 
-// Close ends the connection; the machine goes on.
+// Close closes the connection; the machine keeps running.
 func (m *Monitor) Close() error { return m.c.conn.Close() }
 
-// gone names the end of the connection.
+// gone adds ErrMonitorGone to an error that ended the connection.
 func gone(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("%w: %w", ErrMonitorGone, err)
@@ -67,7 +68,7 @@ func gone(err error) error {
 	return err
 }
 
-// Drive finds the machine's name for the disk in file, links followed.
+// Drive returns the machine's name for the disk in file. Symbolic links are resolved.
 func (m *Monitor) Drive(ctx context.Context, file string) (string, error) {
 	out, err := m.c.execute(ctx, "query-block", nil)
 	if err != nil {
@@ -101,15 +102,16 @@ func (m *Monitor) Drive(ctx context.Context, file string) (string, error) {
 	return "", fmt.Errorf("%s: %w", filepath.Base(file), ErrNoDrive)
 }
 
-// backupJob is the job's name; a second export at the same time is refused.
+// backupJob is the name of the job. QEMU refuses a second job of the same name, so that
+// two exports cannot run at once.
 const backupJob = "ingot-export"
 
-// Backup copies a drive, as it is at the moment when the job starts, into
-// target, a qcow2 without a backing file that QEMU makes; the machine goes on
-// meanwhile (QEMU's docs/interop/live-block-operations.rst, "drive-backup").
-// started, which may be nil, is called once that moment is over. When ctx ends,
-// or an error comes, the job is gone from QEMU before Backup returns; target,
-// which may be half written then, is the caller's to remove.
+// Backup copies the content that a drive has when the job starts to target, a qcow2
+// file without a backing file that QEMU creates. The machine keeps running meanwhile
+// (QEMU's docs/interop/live-block-operations.rst, "drive-backup"). started, which may
+// be nil, is called once after the job has started. After an error, or when ctx is
+// done, the job has been removed from QEMU before Backup returns; the caller removes
+// target, which may be incomplete.
 func (m *Monitor) Backup(ctx context.Context, drive, target string, started func()) error {
 	_, err := m.c.execute(ctx, "drive-backup", map[string]any{"job-id": backupJob, "device": drive, "target": target, "sync": "full", "format": "qcow2", "mode": "absolute-paths"})
 	if err != nil {
@@ -135,13 +137,13 @@ func (m *Monitor) Backup(ctx context.Context, drive, target string, started func
 	return nil
 }
 
-// cancelBackup ends the job and waits until it has ended, well or badly.
+// cancelBackup cancels the job and waits until it has ended, with or without an error.
 func (m *Monitor) cancelBackup(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, qmpTimeout)
 	defer cancel()
 	if _, err := m.c.execute(ctx, "block-job-cancel", map[string]any{"device": backupJob, "force": true}); err != nil {
 		if strings.Contains(err.Error(), "not found") || strings.Contains(err.Error(), "not active") {
-			return nil // it has ended by itself
+			return nil // it ended by itself
 		}
 		return gone(err)
 	}
@@ -149,7 +151,7 @@ func (m *Monitor) cancelBackup(ctx context.Context) error {
 	return err
 }
 
-// endOfJob knows the events that end our job.
+// endOfJob reports whether an event ends the backup job.
 func endOfJob(r qmpReply) bool {
 	if r.Event != "BLOCK_JOB_COMPLETED" && r.Event != "BLOCK_JOB_CANCELLED" {
 		return false
@@ -158,7 +160,8 @@ func endOfJob(r qmpReply) bool {
 	return json.Unmarshal(r.Data, &job) == nil && job.Device == backupJob
 }
 
-// full knows a full disk by QEMU's words, which are strerror(3)'s.
+// full recognises a full disk by QEMU's message, which is strerror(3)'s, and adds
+// ENOSPC.
 func full(err error) error {
 	if strings.Contains(err.Error(), "No space left on device") {
 		return fmt.Errorf("%w: %w", syscall.ENOSPC, err)

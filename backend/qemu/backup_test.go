@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// machine is a QEMU without a processor that has a disk of two files open.
+// machine is a QEMU without a running CPU that has opened a disk of two files.
 type machine struct {
 	dir, disk, socket string
 	cmd               *exec.Cmd
@@ -58,7 +58,7 @@ func (m *machine) tool(t *testing.T, args ...string) {
 	}
 }
 
-// monitor connects as soon as QEMU has made its socket.
+// monitor connects as soon as QEMU has created its socket.
 func (m *machine) monitor(t *testing.T) *Monitor {
 	t.Helper()
 	for range 1000 {
@@ -70,7 +70,7 @@ func (m *machine) monitor(t *testing.T) *Monitor {
 		if !errors.Is(err, ErrMonitorGone) {
 			t.Fatal(err)
 		}
-		time.Sleep(10 * time.Millisecond) // QEMU tells nobody that its socket is there
+		time.Sleep(10 * time.Millisecond) // QEMU does not notify anybody when its socket exists
 	}
 	t.Fatal("QEMU made no socket")
 	return nil
@@ -95,7 +95,7 @@ func jobs(t *testing.T, mon *Monitor) int {
 	return len(list)
 }
 
-// The copy is the whole disk, without the file that the disk stands on.
+// The copy has the whole content of the disk, without its backing file.
 func TestBackup(t *testing.T) {
 	m := startMachine(t)
 	mon := m.monitor(t)

@@ -1,9 +1,9 @@
 // Package qemu starts virtual machines with QEMU.
 //
-// It finds the program and its UEFI firmware, probes accelerators by running a
-// tiny guest on them, writes the command line, and talks to the running
-// machine over its serial line and QMP. It knows nothing of what a guest is
-// expected to say; that is package proof's matter.
+// It finds the program and its UEFI firmware, probes accelerators by running a small
+// guest on them, writes seeds and the command line, and connects to the serial console
+// and the QMP socket of the running machine. It does not interpret the guest's output;
+// package proof does.
 //
 // External facts: QEMU's "virt" board has a PL011 at 0x09000000
 // (docs/system/arm/virt.rst); pflash images for it must be 64 MiB; "-cpu
@@ -12,6 +12,7 @@
 package qemu
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -25,14 +26,14 @@ import (
 	"ingot/backend/home"
 )
 
-// Firmware is a pair of UEFI pflash files. Vars is a template: each machine
-// gets its own copy.
+// Firmware is a pair of UEFI pflash files. Vars is a template: each machine gets its
+// own copy. Firmware of another kind is one file, Code.
 type Firmware struct {
 	Code, Vars string
 }
 
-// firmwareFiles lists where packagers put the files: Debian and Ubuntu,
-// Fedora, Arch, and (relative to a prefix) Homebrew's and MacPorts' QEMU.
+// firmwareFiles lists the files of packages: Debian and Ubuntu, Fedora, Arch, and
+// (relative to a prefix) Homebrew's and MacPorts' QEMU.
 var firmwareFiles = map[string][]Firmware{
 	"arm64": {
 		{"/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"},
@@ -49,21 +50,32 @@ var firmwareFiles = map[string][]Firmware{
 	},
 }
 
-// prefixes are where relative firmware names are looked for.
+// ubootFiles lists the files of the packages of U-Boot for QEMU's boards: Debian's
+// u-boot-qemu, Fedora's uboot-images-armv8, OpenBSD's u-boot-aarch64.
+var ubootFiles = map[string][]string{
+	"arm64": {"/usr/lib/u-boot/qemu_arm64/u-boot.bin", "/usr/share/uboot/qemu_arm64/u-boot.bin", "/usr/local/share/u-boot/qemu_arm64/u-boot.bin"},
+	"amd64": {"/usr/lib/u-boot/qemu-x86_64/u-boot.rom"},
+}
+
+// prefixes are the folders in which relative firmware names are searched.
 var prefixes = []string{"/opt/homebrew", "/usr/local", "/opt/local", "/usr"}
 
-// FirmwareMissingError says that no UEFI firmware was found.
+// FirmwareMissingError reports that no firmware of the kind was found.
 type FirmwareMissingError struct {
 	Arch     string
 	Searched []string
+	Kind     string // "" means EDK2
 }
 
 func (e *FirmwareMissingError) Error() string {
+	if e.Kind == UBoot {
+		return fmt.Sprintf("no U-Boot for %s found (looked at %s): Debian's package is u-boot-qemu", e.Arch, strings.Join(e.Searched, ", "))
+	}
 	return fmt.Sprintf("no UEFI firmware for %s found (looked at %s): `ingot doctor` prints the command that installs it", e.Arch, strings.Join(e.Searched, ", "))
 }
 
-// FindFirmware returns the first pair whose two files exist. exists is
-// normally a file check; tests inject one.
+// FindFirmware returns the first pair whose two files exist. exists reports whether a
+// file exists; see FileExists.
 func FindFirmware(arch string, exists func(string) bool) (Firmware, error) {
 	var searched []string
 	for _, f := range firmwareFiles[arch] {
@@ -74,7 +86,23 @@ func FindFirmware(arch string, exists func(string) bool) (Firmware, error) {
 			searched = append(searched, c.Code)
 		}
 	}
-	return Firmware{}, &FirmwareMissingError{arch, searched}
+	return Firmware{}, &FirmwareMissingError{Arch: arch, Searched: searched}
+}
+
+// findFirmware returns the files of a kind of firmware. BIOS and NoFirmware have none.
+func findFirmware(arch, kind string, exists func(string) bool) (Firmware, error) {
+	switch kind {
+	case "", EDK2:
+		return FindFirmware(arch, exists)
+	case UBoot:
+		for _, file := range ubootFiles[arch] {
+			if exists(file) {
+				return Firmware{Code: file}, nil
+			}
+		}
+		return Firmware{}, &FirmwareMissingError{Arch: arch, Searched: ubootFiles[arch], Kind: UBoot}
+	}
+	return Firmware{}, nil
 }
 
 func expand(f Firmware) []Firmware {
@@ -94,26 +122,33 @@ func FileExists(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// Binary is the emulator's name for a Go architecture.
+// Binary returns the emulator's name for a Go architecture.
 func Binary(arch string) string {
 	return map[string]string{"arm64": "qemu-system-aarch64", "amd64": "qemu-system-x86_64"}[arch]
 }
 
-// Host is the QEMU side of this computer, as far as proofs depend on it.
+// Host is the QEMU installation of this computer, as far as proofs depend on it.
 type Host struct {
 	Arch           string // of the guest
 	Program        string
 	Version        string // first line of --version
 	Firmware       Firmware
-	FirmwareDigest string // SHA-256 of the code file
+	FirmwareDigest string // SHA-256 of the code file; "" without one
 }
 
-var hosts sync.Map // arch → Host: the installation does not change under a running process
+var hosts sync.Map // arch and kind of firmware → Host; the installation is assumed not to change during the process
 
-// FindHost looks the emulator and firmware for a guest architecture up. Errors
-// are *home.ToolMissingError and *FirmwareMissingError.
+// FindHost finds the emulator and UEFI firmware for a guest architecture. Errors are
+// *home.ToolMissingError and *FirmwareMissingError.
 func FindHost(ctx context.Context, arch string) (Host, error) {
-	if h, ok := hosts.Load(arch); ok {
+	return FindHostBy(ctx, arch, EDK2, fetch.Digest)
+}
+
+// FindHostBy is FindHost for one of Firmwares, where "" means EDK2. digest returns a
+// file's SHA-256; it may use a cache, such as one by the file's size and times.
+func FindHostBy(ctx context.Context, arch, firmware string, digest func(file string) (string, error)) (Host, error) {
+	key := arch + " " + cmp.Or(firmware, EDK2)
+	if h, ok := hosts.Load(key); ok {
 		return h.(Host), nil
 	}
 	h := Host{Arch: arch}
@@ -126,59 +161,61 @@ func FindHost(ctx context.Context, arch string) (Host, error) {
 		return Host{}, fmt.Errorf("%s --version: %w", h.Program, err)
 	}
 	h.Version, _, _ = strings.Cut(strings.TrimSpace(string(out)), "\n")
-	if h.Firmware, err = FindFirmware(arch, FileExists); err != nil {
+	if h.Firmware, err = findFirmware(arch, firmware, FileExists); err != nil {
 		return Host{}, err
 	}
-	if h.FirmwareDigest, err = fetch.Digest(h.Firmware.Code); err != nil {
-		return Host{}, fmt.Errorf("firmware: %w", err)
+	if h.Firmware.Code != "" {
+		if h.FirmwareDigest, err = digest(h.Firmware.Code); err != nil {
+			return Host{}, fmt.Errorf("firmware: %w", err)
+		}
 	}
-	hosts.Store(arch, h)
+	hosts.Store(key, h)
 	return h, nil
 }
 
-// Disk is a block device of a machine. With Overlay set, writes go to that
-// qcow2 file, which must have Path as its backing file.
+// Disk is a block device of a machine. If Overlay is set, writes go to that qcow2 file,
+// which must have Path as its backing file.
 type Disk struct {
 	Path    string
 	Format  string // qcow2 or raw
 	Overlay string
 }
 
-// Machine describes one virtual machine with UEFI firmware.
+// Machine describes one virtual machine.
 type Machine struct {
 	Host    Host
+	Board   Board
 	Accel   string // tcg, kvm or hvf
+	Sandbox bool   // as Sandboxed reports for the host and Accel
 	CPUs    int
 	Memory  int64 // bytes
 	Disks   []Disk
-	VarsFD  string // this machine's copy of the firmware variables
+	VarsFD  string // this machine's copy of the UEFI variables; unused with other firmware
 	Dir     string // short path for sockets, ≤ 80 bytes (sun_path is 104 on macOS)
-	LogFile string // serial log, written by QEMU itself, which goes on without a word when it cannot; "" for none
-	SSHPort int    // of 127.0.0.1, that leads to port 22 of the guest, which may then reach the network; 0 is none, and no network
-	// Started is told QEMU's process id as soon as there is one; its error ends
-	// the machine. May be nil.
+	LogFile string // serial log that QEMU writes, without an error if it cannot; "" for none
+	SSHPort int    // port of 127.0.0.1 that is forwarded to port 22 of the guest, which then has network access; 0 means no network
+	// Started, which may be nil, is called with QEMU's process id after the start. An
+	// error kills the machine.
 	Started func(pid int) error
 }
 
-// Argv is the command line, program first. It is recorded in the proof, so
-// that anybody can start the same machine.
+// Argv returns the command line, program first. It is recorded in the proof, so that
+// anybody can start the same machine.
 func (m Machine) Argv() []string {
-	argv := []string{m.Host.Program, "-nodefaults", "-no-user-config", "-display", "none"}
-	argv = append(argv, machineArgs(m.Host.Arch, m.Accel)...)
+	argv := append([]string{m.Host.Program, "-nodefaults", "-no-user-config", "-display", "none"}, m.sandbox()...)
+	argv = append(argv, m.Board.machineArgs(m.Host.Arch, m.Accel)...)
+	argv = append(argv, "-smp", strconv.Itoa(m.CPUs), "-m", strconv.FormatInt(m.Memory>>20, 10))
+	argv = append(argv, m.Board.firmwareArgs(m.Host.Firmware, m.VarsFD)...)
 	argv = append(argv,
-		"-smp", strconv.Itoa(m.CPUs), "-m", strconv.FormatInt(m.Memory>>20, 10),
-		"-drive", "if=pflash,format=raw,unit=0,readonly=on,file="+escape(m.Host.Firmware.Code),
-		"-drive", "if=pflash,format=raw,unit=1,file="+escape(m.VarsFD),
 		"-chardev", m.serial(),
 		"-serial", "chardev:ser",
 		"-qmp", "unix:"+escape(m.qmpPath())+",server=on,wait=off",
-		"-device", "virtio-rng-pci", "-device", "virtio-gpu-pci",
-		// no boot ROM: Debian ships it in a package of its own (ipxe-qemu), and nothing boots from the network
-		"-netdev", m.network(), "-device", "virtio-net-pci,netdev=net,romfile=")
+		"-device", m.Board.virtio("rng"), "-device", m.Board.virtio("gpu"),
+		"-netdev", m.network(), "-device", m.Board.nic())
 	for i, d := range m.Disks {
-		argv = append(argv, diskArgs(i, d)...)
+		argv = append(argv, diskArgs(i, d, m.Board.disk())...)
 	}
-	return argv
+	return append(argv, m.Board.Extra...)
 }
 
 func (m Machine) serial() string {
@@ -199,37 +236,23 @@ func (m Machine) network() string {
 func (m Machine) serialPath() string { return filepath.Join(m.Dir, "serial") }
 func (m Machine) qmpPath() string    { return filepath.Join(m.Dir, "qmp") }
 
-func machineArgs(arch, accel string) []string {
-	cpu := "host"
-	if accel == "tcg" {
-		cpu = "max"
-		if arch == "arm64" {
-			cpu = "max,pauth-impdef=on"
-		}
-	}
-	machine := map[string]string{"arm64": "virt", "amd64": "q35"}[arch]
-	if accel == "tcg" {
-		accel = "tcg,thread=multi"
-	}
-	return []string{"-M", machine, "-accel", accel, "-cpu", cpu}
-}
-
-// diskArgs opens the image itself read-only and puts the overlay over it.
-func diskArgs(i int, d Disk) []string {
+// diskArgs returns the arguments of a disk: the image is opened read-only, below the
+// overlay.
+func diskArgs(i int, d Disk, device string) []string {
 	id := "disk" + strconv.Itoa(i)
 	base := []string{
 		"-blockdev", "driver=file,node-name=" + id + "-file,read-only=on,filename=" + escape(d.Path),
 		"-blockdev", "driver=" + d.Format + ",node-name=" + id + "-base,read-only=on,file=" + id + "-file",
 	}
 	if d.Overlay == "" {
-		return append(base, "-device", "virtio-blk-pci,drive="+id+"-base")
+		return append(base, "-device", device+",drive="+id+"-base")
 	}
-	// bootindex: the firmware tries this disk alone, not the network for minutes
+	// bootindex: otherwise the firmware may try the network for minutes
 	return append(base,
 		"-blockdev", "driver=file,node-name="+id+"-over,filename="+escape(d.Overlay),
 		"-blockdev", "driver=qcow2,node-name="+id+",file="+id+"-over,backing="+id+"-base",
-		"-device", "virtio-blk-pci,drive="+id+",bootindex="+strconv.Itoa(i))
+		"-device", device+",drive="+id+",bootindex="+strconv.Itoa(i))
 }
 
-// escape doubles commas, QEMU's way to have one in an option's value.
+// escape doubles commas, which is QEMU's escape for a comma in the value of an option.
 func escape(path string) string { return strings.ReplaceAll(path, ",", ",,") }

@@ -56,7 +56,7 @@ func TestCandidates(t *testing.T) {
 	}
 }
 
-// The image must be opened read-only, its writes go to the overlay.
+// The image must be opened read-only; its writes go to the overlay.
 func TestArgv(t *testing.T) {
 	m := Machine{Host: Host{Arch: "arm64", Program: "qemu", Firmware: Firmware{Code: "/c", Vars: "/v"}}, Accel: "tcg", CPUs: 2, Memory: 1 << 30, VarsFD: "/vars", Dir: "/d", LogFile: "/log,1",
 		Disks: []Disk{{Path: "/img", Format: "qcow2", Overlay: "/over"}, {Path: "/seed", Format: "raw"}}}
@@ -83,8 +83,8 @@ func host(t *testing.T, arch string) Host {
 	return Host{Arch: arch, Program: p, Version: "test"}
 }
 
-// The probe's guest must speak under TCG, on both architectures; an
-// accelerator that this computer cannot have must fail with QEMU's own words.
+// The probe program must run under TCG on both architectures. An accelerator that this
+// computer does not have must fail with QEMU's message.
 func TestProbe(t *testing.T) {
 	for _, arch := range []string{"arm64", "amd64"} {
 		t.Run(arch, func(t *testing.T) {
@@ -110,7 +110,7 @@ func TestChooseAccelIsKept(t *testing.T) {
 	if err != nil || a.Name == "" {
 		t.Fatalf("%+v, %v", a, err)
 	}
-	h.Program = "/no/such/program" // the kept answer needs no program
+	h.Program = "/no/such/program" // the cached result needs no program
 	if b, err := ChooseAccel(context.Background(), h, dir); err != nil || b.Name != a.Name {
 		t.Errorf("%+v, %v", b, err)
 	}
@@ -120,7 +120,7 @@ func TestChooseAccelIsKept(t *testing.T) {
 	}
 }
 
-// QEMU that does not start must give its words at once.
+// The error of a QEMU that does not start must have its stderr, without a delay.
 func TestLaunchError(t *testing.T) {
 	h := host(t, "arm64")
 	dir := t.TempDir()

@@ -11,15 +11,15 @@ import (
 	"time"
 )
 
-// qmpClient speaks the QEMU Machine Protocol (docs/interop/qmp-spec.rst): one
-// JSON object a line, a greeting, then commands answered in order, with events
-// in between. The newest events are kept for wait.
+// qmpClient implements the QEMU Machine Protocol (docs/interop/qmp-spec.rst): one JSON
+// object per line, first a greeting, then commands that are answered in order, with
+// events between. The newest events are kept for wait.
 type qmpClient struct {
 	mu     sync.Mutex
 	conn   net.Conn
 	r      *bufio.Reader
 	events []qmpReply
-	begun  []byte // of a line whose reading was cut short
+	begun  []byte // start of a line whose read was interrupted
 }
 
 type qmpReply struct {
@@ -29,7 +29,7 @@ type qmpReply struct {
 	Data   json.RawMessage
 }
 
-// maxEvents is how many events are kept that nobody waited for yet.
+// maxEvents is the number of events that are kept for a later wait.
 const maxEvents = 256
 
 const qmpTimeout = 20 * time.Second
@@ -74,7 +74,7 @@ func (c *qmpClient) execute(ctx context.Context, command string, args map[string
 	}
 }
 
-// read takes the next line. c.mu is held.
+// read reads the next line. The caller holds c.mu.
 func (c *qmpClient) read() (reply qmpReply, err error) {
 	line, err := c.r.ReadBytes('\n')
 	line = append(c.begun, line...)
@@ -89,8 +89,8 @@ func (c *qmpClient) read() (reply qmpReply, err error) {
 	return reply, nil
 }
 
-// wait returns the first event, of those kept and those to come, that is
-// wanted. When ctx ends it returns ctx's error; the connection stays usable.
+// wait returns the first wanted event, of those kept and those to come. If ctx is done
+// first it returns ctx's error; the connection stays usable.
 func (c *qmpClient) wait(ctx context.Context, wanted func(qmpReply) bool) (qmpReply, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -102,7 +102,7 @@ func (c *qmpClient) wait(ctx context.Context, wanted func(qmpReply) bool) (qmpRe
 	})
 	defer func() {
 		if !stop() {
-			<-woken // or it would cut the next command short
+			<-woken // otherwise it could interrupt the next command
 		}
 	}()
 	for {

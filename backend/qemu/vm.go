@@ -13,10 +13,12 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"ingot/backend/home"
 )
 
-// VM is a running machine. Serial may be read by one goroutine and written by
-// another; the other methods may be called from any.
+// VM is a running machine. One goroutine may read Serial while another writes it; the
+// other methods are safe for concurrent use.
 type VM struct {
 	Argv   []string
 	Serial net.Conn
@@ -28,7 +30,7 @@ type VM struct {
 	err    error // set before done is closed
 }
 
-// LaunchError says that QEMU ended before the machine ran.
+// LaunchError reports that QEMU ended before the machine ran.
 type LaunchError struct {
 	Argv   []string
 	Stderr string
@@ -41,16 +43,17 @@ func (e *LaunchError) Error() string {
 
 func (e *LaunchError) Unwrap() error { return e.Err }
 
-// connectTimeout bounds the wait for QEMU's sockets; launching takes 0.1 s,
-// and several seconds on a loaded machine.
+// connectTimeout bounds the wait for QEMU's sockets. QEMU needs 0.1 s to create them,
+// and several seconds on a loaded computer.
 const connectTimeout = 60 * time.Second
 
-// Start launches the machine. The guest's CPUs stand still until the serial
-// line is connected, so no byte of it is missed. Cancelling ctx kills QEMU.
+// Start launches the machine. The guest's CPUs start only after the serial console is
+// connected, so that no output is lost. Cancelling ctx kills QEMU.
 func Start(ctx context.Context, m Machine) (*VM, error) {
 	vm := &VM{Argv: m.Argv(), stderr: &tail{}, done: make(chan struct{})}
 	vm.cmd = exec.CommandContext(ctx, vm.Argv[0], vm.Argv[1:]...)
 	vm.cmd.Stderr = vm.stderr
+	vm.cmd.Env = home.WithoutSecrets(os.Environ())
 	vm.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	vm.cmd.Cancel = func() error { return vm.cmd.Process.Kill() }
 	vm.cmd.WaitDelay = 5 * time.Second
@@ -81,7 +84,7 @@ func Start(ctx context.Context, m Machine) (*VM, error) {
 	return vm, nil
 }
 
-// dial connects to a socket that QEMU is about to make.
+// dial connects to a socket that QEMU is about to create.
 func (vm *VM) dial(ctx context.Context, path string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
@@ -95,7 +98,7 @@ func (vm *VM) dial(ctx context.Context, path string) (net.Conn, error) {
 			return nil, errors.Join(errors.New("it ended at once"), vm.err)
 		case <-ctx.Done():
 			return nil, fmt.Errorf("connect to %s: %w", filepath.Base(path), err)
-		case <-time.After(10 * time.Millisecond): // the file appears without an event we could wait for portably
+		case <-time.After(10 * time.Millisecond): // no portable event reports that the file exists
 		}
 	}
 }
@@ -105,7 +108,7 @@ func (vm *VM) abandon(cause error) error {
 	return &LaunchError{Argv: vm.Argv, Stderr: vm.Stderr(), Err: cause}
 }
 
-// Kill ends QEMU at once and waits for it.
+// Kill kills QEMU and waits for its end.
 func (vm *VM) Kill() {
 	if vm.Serial != nil {
 		_ = vm.Serial.Close()
@@ -117,23 +120,23 @@ func (vm *VM) Kill() {
 	<-vm.done
 }
 
-// Done is closed when QEMU has ended.
+// Done returns a channel that is closed when QEMU has ended.
 func (vm *VM) Done() <-chan struct{} { return vm.done }
 
-// Stderr is the last 64 KiB of what QEMU said.
+// Stderr returns the last 64 KiB of QEMU's stderr.
 func (vm *VM) Stderr() string { return vm.stderr.String() }
 
-// PID is QEMU's process id.
+// PID returns QEMU's process id.
 func (vm *VM) PID() int { return vm.cmd.Process.Pid }
 
-// Screendump writes the screen as a PNG file (QEMU ≥ 7.1).
+// Screendump writes the screen to a PNG file (QEMU ≥ 7.1).
 func (vm *VM) Screendump(ctx context.Context, path string) error {
 	_, err := vm.qmp.execute(ctx, "screendump", map[string]any{"filename": path, "format": "png"})
 	return err
 }
 
-// PowerDown presses the machine's power button and waits until the guest has
-// gone down, or ctx ends.
+// PowerDown presses the machine's power button (ACPI) and waits until QEMU has ended,
+// or ctx is done.
 func (vm *VM) PowerDown(ctx context.Context) error {
 	if _, err := vm.qmp.execute(ctx, "system_powerdown", nil); err != nil {
 		return err
@@ -146,7 +149,7 @@ func (vm *VM) PowerDown(ctx context.Context) error {
 	}
 }
 
-// tail keeps the last 64 KiB written to it.
+// tail keeps the last 64 KiB that were written to it.
 type tail struct {
 	mu  sync.Mutex
 	buf []byte
@@ -170,7 +173,7 @@ func (t *tail) String() string {
 	return string(t.buf)
 }
 
-// CopyVars makes a machine's own copy of the firmware's variables.
+// CopyVars copies the template of the firmware variables for one machine.
 func CopyVars(fw Firmware, dst string) error {
 	in, err := os.Open(fw.Vars)
 	if err != nil {

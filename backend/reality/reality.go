@@ -1,9 +1,9 @@
-// Package reality folds facts into the table of targets.
+// Package reality derives the table of targets.
 //
-// Derive is a pure function from facts – evidence, journals, live processes,
+// Derive is a pure function from facts – evidence, journals, running processes,
 // the files' digests, the host's versions – to a Row of six cells. No status is
-// stored anywhere: delete the evidence and the row says Unknown. Unknown is
-// the zero value of a State, and only signed evidence makes a cell Passed.
+// stored: if the evidence is deleted, the row is Unknown. Unknown is the zero
+// value of State, and only signed evidence makes a cell Passed.
 package reality
 
 import (
@@ -15,10 +15,10 @@ import (
 	"ingot/backend/evidence"
 )
 
-// State is what is known of a cell.
+// State is the state of a cell.
 type State int
 
-// States. A cell is Stale when it was proved with inputs that changed since.
+// States of a cell. Stale means that the inputs of a pass have changed since.
 const (
 	Unknown State = iota
 	Running
@@ -32,10 +32,10 @@ var stateNames = []string{"unknown", "running", "passed", "failed", "cancelled",
 
 func (s State) String() string { return stateNames[s] }
 
-// MarshalText writes the state's name.
+// MarshalText returns the state's name.
 func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText reads a state's name.
+// UnmarshalText parses a state's name.
 func (s *State) UnmarshalText(b []byte) error {
 	for i, n := range stateNames {
 		if n == string(b) {
@@ -43,20 +43,20 @@ func (s *State) UnmarshalText(b []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%q is no state", b)
+	return fmt.Errorf("%q is not a state", b)
 }
 
-// Cell is one answer with the evidence for it.
+// Cell is the state of one aspect of a target, and the evidence for it.
 type Cell struct {
 	State    State     `json:"state"`
-	Evidence string    `json:"evidence,omitempty"` // id; the reader can look it up
+	Evidence string    `json:"evidence,omitempty"` // id of the document
 	At       time.Time `json:"at,omitzero"`
 	Cause    string    `json:"cause,omitempty"`
 	Message  string    `json:"message,omitempty"`
-	Note     string    `json:"note,omitempty"` // "local only", "unproven"
+	Note     string    `json:"note,omitempty"` // "local only", "unproven", "unscanned"
 }
 
-// Row is what is known of one target.
+// Row is the state of one target.
 type Row struct {
 	Target     string `json:"target"`
 	Title      string `json:"title"`
@@ -68,7 +68,7 @@ type Row struct {
 	Published  Cell   `json:"published"`
 }
 
-// Cells lists the six in order with their names.
+// Cells returns the six cells in order, with their names.
 func (r Row) Cells() []struct {
 	Name string
 	Cell Cell
@@ -80,7 +80,7 @@ func (r Row) Cells() []struct {
 	return []named{{"configured", r.Configured}, {"guest", r.Guest}, {"kernel", r.Kernel}, {"exported", r.Exported}, {"boots", r.Boots}, {"published", r.Published}}
 }
 
-// Facts is all that a row is made of.
+// Facts is the input of Derive.
 type Facts struct {
 	Title    string
 	Evidence []evidence.Document // oldest first
@@ -88,33 +88,35 @@ type Facts struct {
 	Current  Inputs
 	Host     Host
 	Files    map[string]File // artifacts by their path in the evidence
+	Now      time.Time       // of the reader; zero notes no document as dated in the future
 }
 
-// Inputs are what a build would use now. Err is why there is nothing to use.
+// Inputs are what a build would use now. ErrCause and ErrMessage are set if the
+// recipe or lock cannot be used.
 type Inputs struct {
 	Recipe, Lock         string // digests
 	KernelKey, ImageKey  string // input keys of the steps
 	ErrCause, ErrMessage string
 }
 
-// Host is the QEMU that a proof would use now; empty when there is none, which
-// makes nothing stale.
+// Host is the QEMU that a proof would use now. If it is empty, no proof becomes
+// stale.
 type Host struct{ QEMU, Firmware string }
 
-// File is what lies on disk where an artifact should be.
+// File is the state of an artifact's file.
 type File struct {
 	SHA256  string
 	Missing bool
 }
 
-// Journal is one build's events and whether its process lives.
+// Journal is one build's events, and whether its process is running.
 type Journal struct {
 	Build  string
 	Live   bool
 	Events []event.Event
 }
 
-// Derive folds the facts into a row.
+// Derive derives a target's row from the facts.
 func Derive(target string, f Facts) Row {
 	r := Row{Target: target, Title: f.Title}
 	r.Configured = f.configured()
@@ -124,11 +126,32 @@ func Derive(target string, f Facts) Row {
 	r.Exported = f.exported(art, doc)
 	r.Boots = f.boots(art, doc)
 	r.Published = f.published(doc)
+	for _, c := range []*Cell{&r.Configured, &r.Guest, &r.Kernel, &r.Exported, &r.Boots, &r.Published} {
+		c.noteFuture(f.Now)
+	}
 	f.running(&r)
 	return r
 }
 
-// last returns the newest document of the kinds that fits, or nil.
+// clockTolerance is how far the time of a document may be ahead of the clock that
+// reads it.
+const clockTolerance = 2 * time.Minute
+
+// noteFuture notes that the document has a time after now. The time decides nothing:
+// documents are ordered by their numbers.
+func (c *Cell) noteFuture(now time.Time) {
+	if now.IsZero() || !c.At.After(now.Add(clockTolerance)) {
+		return
+	}
+	note := "dated in the future: " + c.At.UTC().Format("2006-01-02 15:04 MST")
+	if c.Note != "" {
+		note = c.Note + ", " + note
+	}
+	c.Note = note
+}
+
+// last returns the newest document of the kinds for which fits returns true, or
+// nil. A nil fits accepts all.
 func (f Facts) last(fits func(evidence.Document) bool, kinds ...evidence.Kind) *evidence.Document {
 	for i := len(f.Evidence) - 1; i >= 0; i-- {
 		for _, k := range kinds {
@@ -140,11 +163,13 @@ func (f Facts) last(fits func(evidence.Document) bool, kinds ...evidence.Kind) *
 	return nil
 }
 
-// newest is the cell of the newest document of a kind as it stands.
+// newest returns the cell of the newest document of a kind.
 func (f Facts) newest(k evidence.Kind) Cell { return cellOf(f.last(nil, k)) }
 
-// cellOf judges one document: what cannot be believed is Failed with the cause
-// of the disbelief; a pass counts only when it is signed.
+// cellOf returns the cell of one document. A document that cannot be trusted is
+// Failed, with the reason as the cause. One that is missing, or that the head of the
+// ledger does not vouch for, is Unknown: it may have been a pass or a failure. A pass
+// counts only if it is signed.
 func cellOf(d *evidence.Document) Cell {
 	if d == nil {
 		return Cell{}
@@ -153,6 +178,9 @@ func cellOf(d *evidence.Document) Cell {
 	switch d.Trust {
 	case evidence.Tampered, evidence.Foreign:
 		c.State, c.Cause, c.Message = Failed, d.ProblemCause(), d.Problem
+		if d.Incomplete() {
+			c.State = Unknown
+		}
 		return c
 	}
 	switch d.Head.Verdict {
@@ -168,7 +196,7 @@ func cellOf(d *evidence.Document) Cell {
 	return c
 }
 
-// stale turns a passed cell stale; others stay.
+// stale makes a passed cell Stale and returns other cells unchanged.
 func (c Cell) stale(cause, message string) Cell {
 	if c.State == Passed {
 		c.State, c.Cause, c.Message = Stale, cause, message
@@ -204,24 +232,25 @@ func (f Facts) kernel() Cell {
 	return c
 }
 
-// bootable tells whether the document is no archive beside the disk, which has
-// an input key of its own.
+// bootable reports whether the document is about the disk. An archive exported
+// beside the disk has an input key with a slash.
 func bootable(d evidence.Document) bool { return !strings.Contains(d.Head.InputKey, "/") }
 
-// signedBootable tells whether it is a bootable artifact that can be believed.
+// signedBootable reports whether the document is trustworthy and about a
+// bootable artifact.
 func signedBootable(d evidence.Document) bool {
 	return bootable(d) && d.Trust == evidence.Signed && d.Head.Verdict == evidence.Passed
 }
 
-// artifact returns the newest bootable artifact that signed evidence speaks of,
-// or nil. A later export that failed takes nothing from it: what booted and
-// what was published is still that one.
+// artifact returns the newest bootable artifact with signed evidence, or nil. A
+// later failed export does not replace it, since that artifact is still the one
+// that booted or was published.
 func (f Facts) artifact() (*evidence.Artifact, *evidence.Document) {
 	d := f.last(signedBootable, evidence.KindArtifact)
 	if d == nil {
 		return nil, nil
 	}
-	// of several formats of one export, the first is the one that is proved
+	// of several formats of one export, the first one is booted
 	for i := range f.Evidence {
 		e := &f.Evidence[i]
 		if e.Head.Kind == evidence.KindArtifact && signedBootable(*e) && e.Head.Build == d.Head.Build && e.Head.InputKey == d.Head.InputKey {
@@ -236,9 +265,9 @@ func (f Facts) artifact() (*evidence.Artifact, *evidence.Document) {
 	return &a, d
 }
 
-// exported shows the newest of image and artifact documents, since a failure
-// of the image step is a failure to export; and a failed export although an
-// image was made since, until one is exported.
+// exported returns the cell of the newest image or artifact document: a failed
+// image step means that the export failed. A failed export is shown until a
+// later export passes, even if an image was made since.
 func (f Facts) exported(a *evidence.Artifact, d *evidence.Document) Cell {
 	for _, newest := range []*evidence.Document{f.last(bootable, evidence.KindImage, evidence.KindArtifact), f.last(bootable, evidence.KindArtifact)} {
 		if c := cellOf(newest); newest != nil && c.State != Passed {
@@ -259,20 +288,20 @@ func (f Facts) exported(a *evidence.Artifact, d *evidence.Document) Cell {
 	return c
 }
 
-// fileProblem compares the artifact on disk with its evidence.
+// fileProblem compares the artifact's file with its evidence.
 func (f Facts) fileProblem(a *evidence.Artifact, d *evidence.Document) (cause, message string) {
 	have := f.Files[a.File]
 	switch {
 	case have.Missing:
-		return "image.missing", a.Name + " is gone"
+		return "image.missing", a.Name + " is missing"
 	case have.SHA256 != d.Subject().SHA256():
-		return "image.digest-changed", a.Name + " has other bytes than the evidence is about"
+		return "image.digest-changed", a.Name + " is not the file that the evidence is about"
 	}
 	return "", ""
 }
 
-// boots shows the newest proof of the artifact. Newer ones of other bytes say
-// nothing of it, unless they cannot be believed.
+// boots returns the cell of the artifact's newest proof. Newer proofs of other
+// files are ignored unless they cannot be trusted.
 func (f Facts) boots(a *evidence.Artifact, d *evidence.Document) Cell {
 	newest := f.last(nil, evidence.KindProof)
 	c := cellOf(newest)
@@ -280,14 +309,14 @@ func (f Facts) boots(a *evidence.Artifact, d *evidence.Document) Cell {
 		return c
 	}
 	if a == nil {
-		return c.stale("image.missing", "there is no artifact any more that it is about")
+		return c.stale("image.missing", "the exported file that this proof booted is missing")
 	}
 	ours := f.last(func(p evidence.Document) bool { return p.Subject().SHA256() == d.Subject().SHA256() }, evidence.KindProof)
 	if ours == nil {
 		if c.State == Passed {
-			return c.stale("image.digest-changed", "an earlier artifact booted; this one was not tried")
+			return c.stale("image.digest-changed", "an earlier artifact booted; this one has not been booted")
 		}
-		return Cell{} // a failure of another artifact says nothing of this one
+		return Cell{} // the failure is of another artifact
 	}
 	newest, c = ours, cellOf(ours)
 	if cause, msg := f.fileProblem(a, d); cause != "" {
@@ -296,7 +325,7 @@ func (f Facts) boots(a *evidence.Artifact, d *evidence.Document) Cell {
 	return f.sameHost(c, newest)
 }
 
-// sameHost makes a proof stale that another QEMU or firmware made.
+// sameHost makes a proof stale if it was made with another QEMU or firmware.
 func (f Facts) sameHost(c Cell, d *evidence.Document) Cell {
 	var p evidence.Proof
 	if c.State != Passed || f.Host.QEMU == "" || d.Decode(&p) != nil || len(p.Boots) == 0 {
@@ -304,7 +333,7 @@ func (f Facts) sameHost(c Cell, d *evidence.Document) Cell {
 	}
 	switch last := p.Boots[len(p.Boots)-1]; {
 	case last.QEMU != f.Host.QEMU:
-		return c.stale("host.qemu-changed", fmt.Sprintf("proved with %q, here is %q", last.QEMU, f.Host.QEMU))
+		return c.stale("host.qemu-changed", fmt.Sprintf("proved with %q; this computer has %q", last.QEMU, f.Host.QEMU))
 	case last.Firmware != f.Host.Firmware:
 		return c.stale("host.firmware-changed", "proved with another firmware file")
 	}
@@ -328,6 +357,9 @@ func (f Facts) published(d *evidence.Document) Cell {
 	if !r.Proven {
 		notes = append(notes, "unproven")
 	}
+	if r.Unscanned {
+		notes = append(notes, "unscanned")
+	}
 	c.Note = strings.Join(notes, ", ")
 	if d == nil || newest.Subject().SHA256() != d.Subject().SHA256() {
 		return c.stale("image.digest-changed", "an earlier artifact is published; this one is not")
@@ -335,7 +367,7 @@ func (f Facts) published(d *evidence.Document) Cell {
 	return c
 }
 
-// cellOfStep says which cell shows a step.
+// cellOfStep maps a step to the cell that shows it.
 var cellOfStep = map[string]func(*Row) *Cell{
 	"config": func(r *Row) *Cell { return &r.Configured }, "guest": func(r *Row) *Cell { return &r.Guest },
 	"kernel": func(r *Row) *Cell { return &r.Kernel }, "rootfs": func(r *Row) *Cell { return &r.Exported },
@@ -343,7 +375,8 @@ var cellOfStep = map[string]func(*Row) *Cell{
 	"prove": func(r *Row) *Cell { return &r.Boots }, "publish": func(r *Row) *Cell { return &r.Published },
 }
 
-// running marks the cells of steps that a live build has begun and not ended.
+// running sets the cells of steps that a running build has started and not
+// finished.
 func (f Facts) running(r *Row) {
 	for _, j := range f.Journals {
 		if !j.Live {

@@ -101,6 +101,9 @@ func TestDerive(t *testing.T) {
 		{"all proved", func(*Facts) {}, all},
 		{"a pass without a signature is nothing", set(evidence.KindKernel, func(d *evidence.Document) { d.Trust = evidence.Unsigned }), "passed passed unknown passed passed passed"},
 		{"tampered", set(evidence.KindProof, func(d *evidence.Document) { d.Trust, d.Problem = evidence.Tampered, "evidence.changed: x" }), "passed passed passed passed failed/evidence.changed passed"},
+		{"missing", set(evidence.KindProof, func(d *evidence.Document) { d.Trust, d.Problem = evidence.Tampered, "evidence.missing: x" }), "passed passed passed passed unknown/evidence.missing passed"},
+		{"head lost", set(evidence.KindKernel, func(d *evidence.Document) { d.Trust, d.Problem = evidence.Tampered, "evidence.head-lost: x" }), "passed passed unknown/evidence.head-lost passed passed passed"},
+		{"not listed", set(evidence.KindReceipt, func(d *evidence.Document) { d.Trust, d.Problem = evidence.Tampered, "evidence.unlisted: x" }), "passed passed passed passed passed unknown/evidence.unlisted"},
 		{"foreign", set(evidence.KindGuest, func(d *evidence.Document) { d.Trust, d.Problem = evidence.Foreign, "evidence.foreign-key: x" }), "passed failed/evidence.foreign-key passed passed passed passed"},
 		{"no proof", drop(evidence.KindProof), "passed passed passed passed unknown passed"},
 		{"no artifact document", drop(evidence.KindArtifact), "passed passed passed unknown stale/image.missing stale/image.digest-changed"},
@@ -177,6 +180,20 @@ func TestDerive(t *testing.T) {
 	}
 	if r := Derive("t", good()); r.Published.Note != "local only" {
 		t.Errorf("note %q, want local only", r.Published.Note)
+	}
+}
+
+// A date in the future is shown, and changes no state.
+func TestFuture(t *testing.T) {
+	f := good()
+	f.Now = time.Unix(1, 0).Add(-time.Hour)
+	r := Derive("t", f)
+	if states(r) != "passed passed passed passed passed passed" || r.Boots.Note != "dated in the future: 1970-01-01 00:00 UTC" || !strings.HasPrefix(r.Published.Note, "local only, dated in the future") {
+		t.Errorf("%s, %q, %q", states(r), r.Boots.Note, r.Published.Note)
+	}
+	f.Now = time.Unix(1, 0).Add(-time.Minute) // clocks differ a little
+	if r := Derive("t", f); r.Boots.Note != "" {
+		t.Errorf("%q", r.Boots.Note)
 	}
 }
 

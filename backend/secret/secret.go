@@ -1,9 +1,9 @@
-// Package secret keeps keys and credentials.
+// Package secret stores keys and credentials.
 //
-// A Store is the OS keychain, or a folder of files with mode 0600 where no
-// keychain answers. A Signer is the home's one Ed25519 key: it signs evidence
-// (DSSE) and checksum lists (minisign), so that one public key verifies both.
-// No secret of this package may reach a log, an argument list or evidence.
+// A Store is the OS keychain, or a folder of files with mode 0600 if no
+// keychain is available. A Signer is the home's Ed25519 key. It signs evidence
+// (DSSE) and checksum lists (minisign), so one public key verifies both. No
+// secret of this package may be written to a log, an argument list or evidence.
 package secret
 
 import (
@@ -19,23 +19,27 @@ import (
 
 	"github.com/zalando/go-keyring"
 	"golang.org/x/sys/unix"
+
+	"ingot/backend/home"
+	"ingot/backend/limit"
 )
 
-// ErrNotFound says that the store has no such secret.
+// ErrNotFound reports that the store does not have the secret.
 var ErrNotFound = errors.New("no such secret")
 
-// Store keeps secrets by name. Create makes one only if there is none, and
-// returns the one that is there afterwards: two processes get the same.
+// Store stores secrets by name. Create stores a secret only if there is none of
+// that name, and returns the one that is stored afterwards, so that two
+// processes get the same.
 type Store interface {
 	Get(name string) ([]byte, error)
 	Put(name string, value []byte) error
 	Create(name string, value []byte) ([]byte, error)
 	Where() string
-	Forget() error // removes all that it holds of Ingot's
+	Forget() error // removes all secrets that Ingot has stored
 }
 
-// Open returns the keychain if one answers, else files in dir.
-// INGOT_KEYCHAIN=off chooses the files.
+// Open returns the OS keychain if it is available, or else files in dir.
+// INGOT_KEYCHAIN=off selects the files.
 func Open(dir string, getenv func(string) string) Store {
 	if getenv("INGOT_KEYCHAIN") != "off" && keychainAnswers() {
 		return keychain{dir}
@@ -45,8 +49,8 @@ func Open(dir string, getenv func(string) string) Store {
 
 const service = "ingot"
 
-// keychainTimeout bounds the first question: a session bus without a keyring
-// daemon may not answer at all.
+// keychainTimeout bounds the first request: a session bus without a keyring
+// daemon may not answer.
 const keychainTimeout = 2 * time.Second
 
 func keychainAnswers() bool {
@@ -63,10 +67,10 @@ func keychainAnswers() bool {
 	}
 }
 
-// keychain is the OS keychain. Values are kept in base64, being binary; one that
-// is no base64 was put there by hand, as plain text, and is taken as it is: no
-// "ACCESS:SECRET" can be mistaken, since base64 has no colon. dir is a folder of
-// the home, for a lock.
+// keychain is the OS keychain. Values are binary and stored as base64. A value
+// that is not base64 was entered by hand as plain text and is used as it is;
+// "ACCESS:SECRET" is never valid base64, which has no colon. dir is a folder of
+// the home for a lock file.
 type keychain struct{ dir string }
 
 func (keychain) Where() string { return "the OS keychain" }
@@ -92,25 +96,22 @@ func (keychain) Put(name string, value []byte) error {
 	return nil
 }
 
-// creating keeps apart the goroutines of this process.
+// creating serialises the goroutines of this process.
 var creating sync.Mutex
 
-// Create holds a lock over its look and its write: keychains have no create-only
-// write, and two first starts at once must come to one key.
+// Create holds a lock from the read to the write: keychains have no atomic
+// create, and two processes that start at once must get the same key.
 func (k keychain) Create(name string, value []byte) (got []byte, err error) {
 	if err := os.MkdirAll(k.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("keychain: %w", err)
 	}
 	creating.Lock()
 	defer creating.Unlock()
-	lock, err := os.OpenFile(filepath.Join(k.dir, "keychain.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := home.LockFile(filepath.Join(k.dir, "keychain.lock"), 0o600, unix.LOCK_EX)
 	if err != nil {
 		return nil, fmt.Errorf("keychain: %w", err)
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }() // the lock ends with the file
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
-		return nil, fmt.Errorf("keychain: %w", err)
-	}
 	if old, err := k.Get(name); !errors.Is(err, ErrNotFound) {
 		return old, err
 	}
@@ -124,10 +125,10 @@ func (keychain) Forget() error {
 	return nil
 }
 
-// Files keeps each secret in a file of its own, mode 0600.
+// Files stores each secret in a file with mode 0600.
 type Files struct{ Dir string }
 
-// Where is the folder.
+// Where returns the folder.
 func (f Files) Where() string { return f.Dir }
 
 func (f Files) path(name string) string {
@@ -137,7 +138,7 @@ func (f Files) path(name string) string {
 // Forget removes the folder.
 func (f Files) Forget() error { return os.RemoveAll(f.Dir) }
 
-// Get reads a secret; a file that others may read is refused.
+// Get reads a secret. It refuses a file that other users can read.
 func (f Files) Get(name string) ([]byte, error) {
 	p := f.path(name)
 	info, err := os.Stat(p)
@@ -148,9 +149,9 @@ func (f Files) Get(name string) ([]byte, error) {
 		return nil, fmt.Errorf("secret: %w", err)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("secret file %s can be read by others: chmod 600 it, and think of it as known", p)
+		return nil, fmt.Errorf("secret file %s can be read by other users: replace the secret, since they may have read it, and run chmod 600 on the file", p)
 	}
-	return os.ReadFile(p)
+	return limit.ReadFile(p, limit.Settings)
 }
 
 // Put writes a secret.
@@ -162,7 +163,7 @@ func (f Files) Put(name string, value []byte) error {
 	return os.Rename(tmp, f.path(name))
 }
 
-// Create links the new file in place, which fails if there is one.
+// Create links the new file to its name, which fails if the name exists.
 func (f Files) Create(name string, value []byte) ([]byte, error) {
 	tmp, err := f.write(value)
 	if err != nil {

@@ -12,8 +12,7 @@ import (
 	"aead.dev/minisign"
 )
 
-// Signer is the home's signing key. Its methods may be called at once from
-// several goroutines.
+// Signer is the home's signing key. Its methods are safe for concurrent use.
 type Signer struct {
 	mini minisign.PrivateKey
 	key  ed25519.PrivateKey
@@ -21,7 +20,8 @@ type Signer struct {
 
 const signingKey = "signing-key"
 
-// LoadOrCreateSigner returns the home's key, making it at the first call.
+// LoadOrCreateSigner returns the home's key. It creates the key if there is
+// none.
 func LoadOrCreateSigner(s Store) (*Signer, error) {
 	text, err := s.Get(signingKey)
 	if errors.Is(err, ErrNotFound) {
@@ -56,22 +56,22 @@ func parseSigner(text []byte) (*Signer, error) {
 	lines := strings.Fields(string(text))
 	raw, err := base64.StdEncoding.DecodeString(lines[len(lines)-1])
 	if err != nil || len(raw) < keyOffset+ed25519.PrivateKeySize {
-		return nil, errors.New("signing key: the stored key has an unknown form")
+		return nil, errors.New("signing key: the stored key has an unknown format")
 	}
 	s.key = ed25519.PrivateKey(raw[keyOffset : keyOffset+ed25519.PrivateKeySize])
 	return &s, nil
 }
 
-// Sign is a plain Ed25519 signature.
+// Sign returns a plain Ed25519 signature.
 func (s *Signer) Sign(data []byte) []byte { return ed25519.Sign(s.key, data) }
 
-// KeyID is minisign's id of the key, 16 hex digits.
+// KeyID returns minisign's id of the key, 16 hex digits.
 func (s *Signer) KeyID() string { return fmt.Sprintf("%016X", s.mini.ID()) }
 
-// Public is the public key.
+// Public returns the public key.
 func (s *Signer) Public() ed25519.PublicKey { return s.key.Public().(ed25519.PublicKey) }
 
-// MinisignPublic is the text of a minisign public key file.
+// MinisignPublic returns the text of a minisign public key file.
 func (s *Signer) MinisignPublic() string {
 	pub, ok := s.mini.Public().(minisign.PublicKey)
 	if !ok { // the library's documented type
@@ -80,8 +80,8 @@ func (s *Signer) MinisignPublic() string {
 	return publicText(s.KeyID(), pub.String())
 }
 
-// MinisignSign signs a message so that `minisign -V` verifies it; comment is
-// signed too.
+// MinisignSign signs a message so that `minisign -V` verifies it. The signature
+// also covers comment.
 func (s *Signer) MinisignSign(message []byte, comment string) []byte {
 	return minisign.SignWithComments(s.mini, message, comment, "signature by Ingot key "+s.KeyID())
 }
@@ -94,16 +94,17 @@ func ParsePublic(text string) (id string, key ed25519.PublicKey, err error) {
 	}
 	raw, err := base64.StdEncoding.DecodeString(lines[len(lines)-1])
 	if err != nil || len(raw) != 2+8+ed25519.PublicKeySize || string(raw[:2]) != "Ed" {
-		return "", nil, errors.New("public key: this is no minisign public key (two lines, the second starts with RW)")
+		return "", nil, errors.New("public key: not a minisign public key (two lines, the second starts with RW)")
 	}
 	return fmt.Sprintf("%016X", binary.LittleEndian.Uint64(raw[2:10])), ed25519.PublicKey(raw[10:]), nil
 }
 
-// FormatPublic is the minisign public key file of a key: what ParsePublic reads.
+// FormatPublic returns the minisign public key file of a key, which ParsePublic
+// reads.
 func FormatPublic(id string, key ed25519.PublicKey) (string, error) {
 	n, err := strconv.ParseUint(id, 16, 64)
 	if err != nil || len(key) != ed25519.PublicKeySize {
-		return "", fmt.Errorf("public key: %q is no key id, or its key has another length", id)
+		return "", fmt.Errorf("public key: the key id %q is invalid, or the key has the wrong length", id)
 	}
 	raw := binary.LittleEndian.AppendUint64([]byte("Ed"), n)
 	return publicText(id, base64.StdEncoding.EncodeToString(append(raw, key...))), nil
@@ -113,8 +114,18 @@ func publicText(id, line string) string {
 	return "untrusted comment: Ingot signing key " + id + "\n" + line + "\n"
 }
 
-// VerifyMinisignAny is VerifyMinisign with any of several keys; it returns the
-// id of the one that fits.
+// MinisignComment returns the trusted comment of a signature, or "" if there is none.
+// Use it only after the signature was verified.
+func MinisignComment(signature []byte) string {
+	var s minisign.Signature
+	if s.UnmarshalText(signature) != nil {
+		return ""
+	}
+	return s.TrustedComment
+}
+
+// VerifyMinisignAny is VerifyMinisign with several keys. It returns the id of
+// the key whose signature is valid.
 func VerifyMinisignAny(keys map[string]ed25519.PublicKey, message, signature []byte) (id string, ok bool) {
 	for id, key := range keys {
 		if text, err := FormatPublic(id, key); err == nil && VerifyMinisign(text, message, signature) {
@@ -124,8 +135,8 @@ func VerifyMinisignAny(keys map[string]ed25519.PublicKey, message, signature []b
 	return "", false
 }
 
-// VerifyMinisign checks a minisign signature of a message with a public key in
-// ParsePublic's form.
+// VerifyMinisign reports whether signature is a valid minisign signature of
+// message. public has the form that ParsePublic reads.
 func VerifyMinisign(public string, message, signature []byte) bool {
 	var pub minisign.PublicKey
 	if err := pub.UnmarshalText([]byte(strings.TrimSpace(public))); err != nil {

@@ -7,15 +7,17 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"ingot/backend/cause"
 )
 
-// Lock pins a target's inputs. It holds no host name: a package is found below
-// any mirror of its archive by Filename and accepted by SHA256 alone.
+// Lock pins a target's inputs. It contains no host name: a package is fetched by
+// Filename below any mirror of its archive and accepted only by SHA256.
 type Lock struct {
 	APIVersion string         `yaml:"apiVersion" json:"apiVersion"`
 	Kind       string         `yaml:"kind" json:"kind"`
 	Target     string         `yaml:"target" json:"target"`
-	Asked      string         `yaml:"asked" json:"asked"` // digest of the package names and suites that were resolved
+	Asked      string         `yaml:"asked" json:"asked"` // Recipe.Asked of the resolved recipe
 	Created    time.Time      `yaml:"created" json:"-"`
 	Suites     []LockedSuite  `yaml:"suites" json:"suites"`
 	Kernel     LockedPackage  `yaml:"kernel,flow" json:"kernel"`
@@ -23,7 +25,7 @@ type Lock struct {
 	Smoke      LockedPackages `yaml:"smoke" json:"smoke"`
 }
 
-// LockedSuite is one suite as apt verified it by the archive's signature.
+// LockedSuite is one suite of an archive whose signature apt verified.
 type LockedSuite struct {
 	Archive   string `yaml:"archive" json:"archive"`
 	Suite     string `yaml:"suite" json:"suite"`
@@ -31,24 +33,24 @@ type LockedSuite struct {
 	InRelease string `yaml:"inRelease" json:"inRelease"` // SHA-256 of the InRelease file
 }
 
-// LockedPackage is one .deb. Size is in bytes; Filename is relative to the
-// archive's base address.
+// LockedPackage is one .deb. Size is in bytes; Filename is relative to the archive's
+// base address.
 type LockedPackage struct {
 	Name     string `yaml:"name" json:"name"`
 	Version  string `yaml:"version" json:"version"`
 	Arch     string `yaml:"arch" json:"arch"`
 	Archive  string `yaml:"archive" json:"archive"`
-	Source   string `yaml:"source" json:"source"` // source package "name=version", for the licences' sake
+	Source   string `yaml:"source" json:"source"` // source package "name=version", for the licences
 	Size     int64  `yaml:"size" json:"size"`
 	SHA256   string `yaml:"sha256" json:"sha256"`
 	Filename string `yaml:"filename" json:"filename"`
 }
 
-// LockedPackages is a list that is written one package a line.
+// LockedPackages is marshalled as one package per line.
 type LockedPackages []LockedPackage
 
-// MarshalYAML writes each package in flow style, so that a diff of two locks
-// reads as a list of changed packages.
+// MarshalYAML writes each package in flow style, so that a diff of two locks shows one
+// changed package per line.
 func (p LockedPackages) MarshalYAML() ([]byte, error) {
 	sort.Slice(p, func(i, j int) bool { return p[i].Name < p[j].Name })
 	var b bytes.Buffer
@@ -65,11 +67,11 @@ func (p LockedPackages) MarshalYAML() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Digest is the SHA-256 of what the lock pins; when it was made plays no part.
+// Digest returns the SHA-256 of what the lock pins, without the time of its creation.
 func (l Lock) Digest() string { return digestJSON(l) }
 
-// Asked is the digest of what a lock must have resolved for this recipe. A
-// lock with another value is stale: the recipe asks for other packages.
+// Asked returns the digest of the names and suites that a lock must have resolved for
+// this recipe. A lock with another value is stale: the recipe's packages were changed.
 func (r Recipe) Asked() string {
 	return digestJSON(struct {
 		Archives []Archive
@@ -86,7 +88,7 @@ func sorted(in []string) []string {
 	return out
 }
 
-// StaleLockError says that a lock does not fit its recipe or its archives.
+// StaleLockError reports that a lock does not fit its recipe or its archives.
 type StaleLockError struct {
 	Target string
 	Why    string
@@ -96,13 +98,19 @@ func (e *StaleLockError) Error() string {
 	return fmt.Sprintf("lock of %s is stale: %s: run `ingot target update %s`", e.Target, e.Why, e.Target)
 }
 
+// CauseID returns the cause.
+func (*StaleLockError) CauseID() string { return "config.lock-stale" }
+
+// ErrorClass returns the class of the error; see package cause.
+func (*StaleLockError) ErrorClass() cause.Class { return cause.Input }
+
 // Check reports whether the lock fits the recipe.
 func (l Lock) Check(r Recipe) error {
 	switch {
 	case l.Kind == "":
 		return &StaleLockError{r.Name, "there is no lock yet"}
 	case l.Asked != r.Asked():
-		return &StaleLockError{r.Name, "the recipe asks for other packages or suites than the lock holds"}
+		return &StaleLockError{r.Name, "the recipe's packages or suites differ from those of the lock"}
 	case l.Kernel.SHA256 == "" || len(l.Rootfs) == 0:
 		return &StaleLockError{r.Name, "it pins no kernel source or no packages"}
 	}
@@ -119,14 +127,14 @@ func (l Lock) Marshal() ([]byte, error) {
 	return append([]byte(head), b...), nil
 }
 
-// ParseLock reads a lock; file is used in messages only.
+// ParseLock parses a lock; file is used only in messages.
 func ParseLock(file string, data []byte) (Lock, error) {
 	var l Lock
 	if err := decodeStrict(file, data, &l); err != nil {
 		return Lock{}, err
 	}
 	if l.APIVersion != APIVersion || l.Kind != "Lock" {
-		return Lock{}, positioned(file, data, "$.kind", "kind", fmt.Sprintf("apiVersion %q kind %q is no lock: accepted are apiVersion %q, kind %q", l.APIVersion, l.Kind, APIVersion, "Lock"))
+		return Lock{}, positioned(file, data, "$.kind", "kind", fmt.Sprintf("apiVersion %q kind %q is not a lock: accepted are apiVersion %q, kind %q", l.APIVersion, l.Kind, APIVersion, "Lock"))
 	}
 	return l, nil
 }

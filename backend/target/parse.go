@@ -13,13 +13,16 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/parser"
+
+	"ingot/backend/cause"
+	"ingot/backend/disk"
 )
 
-// Error is a mistake in a recipe or lock: where it stands, which key, what is
-// wrong and what would be accepted.
+// Error is a mistake in a recipe or lock: its position, its key, what is wrong and what
+// is accepted.
 type Error struct {
 	File string
-	Line int // 1-based; 0 when the key is absent
+	Line int // 1-based; 0 if the key is absent
 	Key  string
 	Msg  string
 }
@@ -35,9 +38,55 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s: key %q: %s", where, e.Key, e.Msg)
 }
 
-// decodeStrict decodes data over v, which may already hold a base's values.
+// CauseID returns the cause.
+func (*Error) CauseID() string { return "config.invalid" }
+
+// ErrorClass returns the class of the error; see package cause.
+func (*Error) ErrorClass() cause.Class { return cause.Input }
+
+// Errors are all mistakes of a recipe, in line order.
+type Errors []*Error
+
+func (e Errors) Error() string {
+	texts := make([]string, len(e))
+	for i, one := range e {
+		texts[i] = one.Error()
+	}
+	return strings.Join(texts, "\n")
+}
+
+// Unwrap returns the mistakes.
+func (e Errors) Unwrap() []error {
+	out := make([]error, len(e))
+	for i, one := range e {
+		out[i] = one
+	}
+	return out
+}
+
+// mistakes returns nil, the only mistake, or all as Errors.
+func mistakes(list []*Error) error {
+	switch len(list) {
+	case 0:
+		return nil
+	case 1:
+		return list[0]
+	}
+	slices.SortStableFunc(list, func(a, b *Error) int { return a.Line - b.Line })
+	return Errors(list)
+}
+
+// decodeStrict decodes data into v and refuses keys that v does not have.
 func decodeStrict(file string, data []byte, v any) error {
-	err := yaml.NewDecoder(bytes.NewReader(data), yaml.DisallowUnknownField()).Decode(v)
+	if err := decode(file, data, v, yaml.DisallowUnknownField()); err != nil {
+		return err
+	}
+	return nil
+}
+
+// decode decodes data into v, which may already hold the values of a base recipe.
+func decode(file string, data []byte, v any, opts ...yaml.DecodeOption) *Error {
+	err := yaml.NewDecoder(bytes.NewReader(data), opts...).Decode(v)
 	if err == nil || errors.Is(err, io.EOF) && len(bytes.TrimSpace(data)) > 0 {
 		return nil
 	}
@@ -72,7 +121,7 @@ func firstLine(err error) string {
 	return positionPrefix.ReplaceAllString(line, "")
 }
 
-// positioned makes an Error at the line of the YAML path in data.
+// positioned returns an Error at the line of the YAML path in data.
 func positioned(file string, data []byte, path, key, msg string) *Error {
 	e := &Error{File: file, Key: key, Msg: msg}
 	f, err := parser.ParseBytes(data, 0)
@@ -89,86 +138,97 @@ func positioned(file string, data []byte, path, key, msg string) *Error {
 	return e
 }
 
-// Accepted values, also shown by messages.
+// Accepted values, also used in messages.
 var (
 	arches  = []string{"arm64", "amd64"}
-	oses    = []string{"debian"}
-	formats = []string{"qcow2", "raw", "tar.zst"}
 	namePat = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,62}$`)
 	modePat = regexp.MustCompile(`^0?[0-7]{3}$`)
 )
 
-// problem is one failed check before it has a place in a file.
-type problem struct{ path, key, msg string }
+// Problem is a mistake of a recipe without its position in a file: the YAML path of the
+// value ("$.rootfs.packages"), the key for the message, and a message that says what is
+// accepted.
+type Problem struct{ Path, Key, Msg string }
 
-func oneOf(path, key, got string, want []string) []problem {
+// OneOf returns a problem if got is not in want.
+func OneOf(path, key, got string, want []string) []Problem {
 	if slices.Contains(want, got) {
 		return nil
 	}
-	return []problem{{path, key, fmt.Sprintf("%q is not known; accepted: %s", got, strings.Join(want, ", "))}}
+	return []Problem{{path, key, fmt.Sprintf("%q is not known; accepted: %s", got, strings.Join(want, ", "))}}
 }
 
-func required(path, key string, empty bool) []problem {
+// Required returns a problem if the key's value is empty.
+func Required(path, key string, empty bool) []Problem {
 	if !empty {
 		return nil
 	}
-	return []problem{{path, key, "is required and missing or empty"}}
+	return []Problem{{path, key, "is required and missing or empty"}}
 }
 
-// validate lists what is wrong with a resolved recipe.
-func (r Recipe) validate() []problem {
-	var ps []problem
-	ps = append(ps, oneOf("$.apiVersion", "apiVersion", r.APIVersion, []string{APIVersion})...)
-	ps = append(ps, oneOf("$.kind", "kind", r.Kind, []string{"Target"})...)
+// FamilyCheck returns the mistakes of a composed recipe that depend on the family of
+// its system, or one mistake if no family has the system. This package cannot import
+// the families: callers of Load pass all.Check of package family/all.
+type FamilyCheck func(Recipe) []Problem
+
+// validate returns the problems of a resolved recipe.
+func (r Recipe) validate(check FamilyCheck) []Problem {
+	var ps []Problem
+	ps = append(ps, OneOf("$.apiVersion", "apiVersion", r.APIVersion, []string{APIVersion})...)
+	ps = append(ps, OneOf("$.kind", "kind", r.Kind, []string{"Target"})...)
 	if !namePat.MatchString(r.Name) {
-		ps = append(ps, problem{"$.name", "name", fmt.Sprintf("%q is no target name; accepted: lower-case letters, digits, dots and dashes", r.Name)})
+		ps = append(ps, Problem{"$.name", "name", fmt.Sprintf("%q is not a target name; accepted: lower-case letters, digits, dots and dashes", r.Name)})
 	}
-	ps = append(ps, oneOf("$.os", "os", r.OS, oses)...)
-	ps = append(ps, oneOf("$.arch", "arch", r.Arch, arches)...)
-	ps = append(ps, required("$.release", "release", r.Release == "")...)
-	ps = append(ps, required("$.variant", "variant", r.Variant == "")...)
-	ps = append(ps, required("$.kernel.sourcePackage", "kernel.sourcePackage", r.Kernel.SourcePackage == "")...)
-	ps = append(ps, required("$.kernel.configs", "kernel.configs", len(r.Kernel.Configs) == 0)...)
-	ps = append(ps, required("$.kernel.image", "kernel.image", r.Kernel.Image == "")...)
-	ps = append(ps, required("$.rootfs.packages", "rootfs.packages", len(r.Rootfs.Packages) == 0)...)
-	ps = append(ps, required("$.archives", "archives", len(r.Archives) == 0)...)
-	ps = append(ps, required("$.disk.loader", "disk.loader", r.Disk.Loader == "")...)
-	ps = append(ps, r.validateArchives()...)
-	ps = append(ps, r.validateFiles()...)
-	ps = append(ps, r.validateDisk()...)
+	ps = append(ps, OneOf("$.arch", "arch", r.Arch, arches)...)
+	ps = append(ps, Required("$.release", "release", r.Release == "")...)
+	ps = append(ps, Required("$.variant", "variant", r.Variant == "")...)
+	ps = append(ps, r.validateStrategy()...)
+	if r.How() == Compose {
+		ps = append(ps, check(r)...)
+		ps = append(ps, r.validateCompose()...)
+	}
+	ps = append(ps, r.validateFormats()...)
 	return ps
 }
 
-func (r Recipe) validateArchives() (ps []problem) {
+// validateCompose checks the keys of the strategy compose that do not depend on the
+// family.
+func (r Recipe) validateCompose() (ps []Problem) {
+	ps = append(ps, r.validateArchives()...)
+	ps = append(ps, r.validateFiles()...)
+	return ps
+}
+
+func (r Recipe) validateArchives() (ps []Problem) {
 	for i, a := range r.Archives {
 		at := fmt.Sprintf("$.archives[%d]", i)
 		key := fmt.Sprintf("archives[%d]", i)
 		switch u, err := url.Parse(a.URI); {
-		case err == nil && u.User != nil: // and the problem does not repeat it
-			ps = append(ps, problem{at + ".uri", key + ".uri", "the address holds a user, and stands in the image and its evidence, for all to read; accepted: a public archive, of which config.yaml may name another mirror"})
+		case err == nil && u.User != nil: // the problem does not repeat it
+			ps = append(ps, Problem{at + ".uri", key + ".uri", "the address contains a user name, and it would be public in the image and its evidence; accepted: a public archive; config.yaml may set a mirror for it"})
 		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-			ps = append(ps, problem{at + ".uri", key + ".uri", fmt.Sprintf("%q is no archive address; accepted: http:// or https://", a.URI)})
+			ps = append(ps, Problem{at + ".uri", key + ".uri", fmt.Sprintf("%q is not an archive address; accepted: http:// or https://", a.URI)})
 		}
-		ps = append(ps, required(at, key+".name", a.Name == "")...)
-		ps = append(ps, required(at, key+".suites", len(a.Suites) == 0)...)
-		ps = append(ps, required(at, key+".keyring", a.Keyring == "")...)
+		ps = append(ps, Required(at, key+".name", a.Name == "")...)
+		ps = append(ps, Required(at, key+".suites", len(a.Suites) == 0)...)
+		ps = append(ps, Required(at, key+".keyring", a.Keyring == "")...)
 	}
 	return ps
 }
 
-func (r Recipe) validateFiles() (ps []problem) {
+func (r Recipe) validateFiles() (ps []Problem) {
 	for i, f := range r.Rootfs.Files {
 		at, key := fmt.Sprintf("$.rootfs.files[%d].path", i), fmt.Sprintf("rootfs.files[%d].path", i)
 		if !cleanAbs(f.Path) {
-			ps = append(ps, problem{at, key, fmt.Sprintf("%q must be an absolute path inside the image, without ..", f.Path)})
+			ps = append(ps, Problem{at, key, fmt.Sprintf("%q must be an absolute path inside the image, without ..", f.Path)})
 		}
 		if f.Mode != "" && !modePat.MatchString(f.Mode) {
-			ps = append(ps, problem{fmt.Sprintf("$.rootfs.files[%d].mode", i), fmt.Sprintf("rootfs.files[%d].mode", i), fmt.Sprintf("%q is no file mode; accepted: octal like \"0644\"", f.Mode)})
+			ps = append(ps, Problem{fmt.Sprintf("$.rootfs.files[%d].mode", i), fmt.Sprintf("rootfs.files[%d].mode", i), fmt.Sprintf("%q is not a file mode; accepted: octal like \"0644\"", f.Mode)})
 		}
 	}
 	for i, l := range r.Rootfs.Links {
 		if !cleanAbs(l.Path) {
-			ps = append(ps, problem{fmt.Sprintf("$.rootfs.links[%d].path", i), fmt.Sprintf("rootfs.links[%d].path", i), fmt.Sprintf("%q must be an absolute path inside the image, without ..", l.Path)})
+			ps = append(ps, Problem{fmt.Sprintf("$.rootfs.links[%d].path", i), fmt.Sprintf("rootfs.links[%d].path", i), fmt.Sprintf("%q must be an absolute path inside the image, without ..", l.Path)})
 		}
 	}
 	return ps
@@ -178,16 +238,10 @@ func cleanAbs(p string) bool {
 	return strings.HasPrefix(p, "/") && !slices.Contains(strings.Split(p, "/"), "..") && !strings.ContainsAny(p, "\n\"'`$\\")
 }
 
-func (r Recipe) validateDisk() (ps []problem) {
-	if r.Disk.Size < r.Disk.ESP+(256<<20) {
-		ps = append(ps, problem{"$.disk.size", "disk.size", fmt.Sprintf("%s leaves no room beside an ESP of %s; accepted: ESP + 256MiB or more", r.Disk.Size, r.Disk.ESP)})
-	}
-	if r.Disk.ESP < 34<<20 {
-		ps = append(ps, problem{"$.disk.esp", "disk.esp", fmt.Sprintf("%s is too small for FAT32; accepted: 34MiB or more", r.Disk.ESP)})
-	}
-	ps = append(ps, required("$.export.formats", "export.formats", len(r.Export.Formats) == 0)...)
+func (r Recipe) validateFormats() (ps []Problem) {
+	ps = append(ps, Required("$.export.formats", "export.formats", len(r.Export.Formats) == 0)...)
 	for i, f := range r.Export.Formats {
-		ps = append(ps, oneOf("$.export.formats["+strconv.Itoa(i)+"]", "export.formats", f, formats)...)
+		ps = append(ps, OneOf("$.export.formats["+strconv.Itoa(i)+"]", "export.formats", f, disk.FormatNames())...)
 	}
 	return ps
 }

@@ -7,9 +7,9 @@
 //
 // A lock pins everything a target takes from outside: the InRelease digest of
 // each suite, the version and SHA-256 of each package, and the kernel source.
-// A build uses the lock and never asks the network whether it is old.
+// A build uses the lock and does not check whether newer packages exist.
 //
-// The package reads and checks data; it runs nothing and fetches nothing.
+// The package parses and checks data; it runs no programs and fetches nothing.
 package target
 
 import (
@@ -17,6 +17,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
@@ -25,7 +26,7 @@ import (
 // APIVersion is the schema version of recipes and locks.
 const APIVersion = "ingot/v1"
 
-// Recipe says how one target is made. Sizes are in bytes after parsing.
+// Recipe describes how one target is made. Sizes are in bytes after parsing.
 type Recipe struct {
 	APIVersion string    `yaml:"apiVersion" json:"apiVersion"`
 	Kind       string    `yaml:"kind" json:"kind"`
@@ -36,7 +37,7 @@ type Recipe struct {
 	Release    string    `yaml:"release" json:"release"`
 	Arch       string    `yaml:"arch" json:"arch"` // Go's name: arm64, amd64
 	Variant    string    `yaml:"variant" json:"variant"`
-	Lock       string    `yaml:"lock,omitempty" json:"lock,omitempty"` // name of the lock to use; default: the target's own
+	Lock       string    `yaml:"lock,omitempty" json:"lock,omitempty"` // name of the lock to use; default: the target's own name
 	Archives   []Archive `yaml:"archives" json:"archives"`
 	Kernel     Kernel    `yaml:"kernel" json:"kernel"`
 	Rootfs     Rootfs    `yaml:"rootfs" json:"rootfs"`
@@ -44,11 +45,13 @@ type Recipe struct {
 	Export     Export    `yaml:"export" json:"export"`
 	Proof      Proof     `yaml:"proof" json:"proof"`
 
-	origin string // file the recipe was read from, for messages
+	Further `yaml:",inline"`
+
+	origin string // file from which the recipe was read, for messages
 }
 
-// Archive is one apt archive. URI is the public address; a user's mirror of
-// the same name replaces it for transport and appears in no evidence.
+// Archive is one apt archive. URI is its public address; the address of a user's mirror
+// of the same name is used instead for downloads, and does not appear in evidence.
 type Archive struct {
 	Name       string   `yaml:"name" json:"name"`
 	URI        string   `yaml:"uri" json:"uri"`
@@ -57,18 +60,18 @@ type Archive struct {
 	Keyring    string   `yaml:"keyring" json:"keyring"`
 }
 
-// Kernel says which source is built with which configuration.
+// Kernel selects the kernel's source and configuration.
 type Kernel struct {
 	SourcePackage string   `yaml:"sourcePackage" json:"sourcePackage"`
-	Configs       []string `yaml:"configs" json:"configs"` // fragments, later ones win
+	Configs       []string `yaml:"configs" json:"configs"` // fragments; later ones override earlier ones
 	MakeArch      string   `yaml:"makeArch" json:"makeArch"`
-	CrossCompile  string   `yaml:"crossCompile" json:"crossCompile"` // prefix, used when the guest's arch differs
+	CrossCompile  string   `yaml:"crossCompile" json:"crossCompile"` // prefix, used if the guest's arch differs
 	Image         string   `yaml:"image" json:"image"`               // path below the source tree
-	Target        string   `yaml:"target" json:"target"`             // make's name for it
-	Objects       int      `yaml:"objects" json:"-"`                 // hint for the first ETA; changes no output
+	Target        string   `yaml:"target" json:"target"`             // make target of the image
+	Objects       int      `yaml:"objects" json:"-"`                 // number of objects, for the first ETA; does not change the output
 }
 
-// Rootfs lists packages by name and the files that Ingot lays over them.
+// Rootfs lists packages by name and the files that Ingot adds.
 type Rootfs struct {
 	Packages []string `yaml:"packages" json:"packages"`
 	Files    []File   `yaml:"files" json:"files"`
@@ -89,7 +92,7 @@ type Link struct {
 	To   string `yaml:"to" json:"to"`
 }
 
-// Disk is the layout: GPT, an EFI system partition, one ext4 root.
+// Disk is the disk layout: GPT, an EFI system partition, one ext4 root.
 type Disk struct {
 	Size    Size   `yaml:"size" json:"size"`
 	ESP     Size   `yaml:"esp" json:"esp"`
@@ -98,12 +101,12 @@ type Disk struct {
 	Cmdline string `yaml:"cmdline" json:"cmdline"` // root= is added by the image step
 }
 
-// Export lists the artifact formats a build makes: qcow2, raw, tar.zst.
+// Export lists the artifact formats of a build: qcow2, raw, tar.zst.
 type Export struct {
 	Formats []string `yaml:"formats" json:"formats"`
 }
 
-// Proof says how the artifact is booted and what must answer.
+// Proof describes how the artifact is booted and what is checked.
 type Proof struct {
 	Memory    Size      `yaml:"memory" json:"memory"`
 	CPUs      int       `yaml:"cpus" json:"cpus"`
@@ -111,8 +114,8 @@ type Proof struct {
 	Smoke     Smoke     `yaml:"smoke" json:"smoke"`
 }
 
-// Deadlines bounds each phase; a proof under TCG multiplies nothing: the
-// figures are chosen for TCG and are generous elsewhere.
+// Deadlines bound the phases. They are not multiplied under TCG: they are chosen for
+// TCG and generous elsewhere.
 type Deadlines struct {
 	Firmware Duration `yaml:"firmware" json:"firmware"`
 	Loader   Duration `yaml:"loader" json:"loader"`
@@ -122,21 +125,21 @@ type Deadlines struct {
 	Answer   Duration `yaml:"answer" json:"answer"`
 }
 
-// Smoke lists checks that run inside the proof guest; their tools come on a
-// second read-only disk, so that the image itself stays as published.
+// Smoke lists checks that run inside the proof guest. Their tools are on a second
+// read-only disk, so that the image is not changed.
 type Smoke struct {
 	Packages []string `yaml:"packages" json:"packages"`
 	Checks   []Check  `yaml:"checks" json:"checks"`
 }
 
-// Check is one smoke check: a POSIX shell script run as root; exit 0 passes.
+// Check is one smoke check: a POSIX shell script run as root; exit status 0 is a pass.
 type Check struct {
 	Name string `yaml:"name" json:"name"`
 	Why  string `yaml:"why" json:"why"`
 	Run  string `yaml:"run" json:"run"`
 }
 
-// LockName is the name of the lock this recipe uses.
+// LockName returns the name of the lock of this recipe.
 func (r Recipe) LockName() string {
 	if r.Lock != "" {
 		return r.Lock
@@ -144,16 +147,19 @@ func (r Recipe) LockName() string {
 	return r.Name
 }
 
-// Origin is the file the recipe was read from.
+// Origin returns the file from which the recipe was read.
 func (r Recipe) Origin() string { return r.origin }
 
-// Digest is the SHA-256 of the recipe's meaning: its resolved JSON form, so
-// comments and layout of the YAML do not change it.
+// Shipped reports whether the recipe is embedded in the program and cannot be edited.
+func (r Recipe) Shipped() bool { return strings.HasPrefix(r.origin, shippedFolder) }
+
+// Digest returns the SHA-256 of the resolved recipe's JSON form, so that comments and
+// layout of the YAML do not change it.
 func (r Recipe) Digest() string { return digestJSON(r) }
 
 func digestJSON(v any) string {
 	b, err := json.Marshal(v)
-	if err != nil { // plain data types only; a failure is a programming error
+	if err != nil { // plain data types only: an error is a bug
 		return fmt.Sprintf("unmarshalable:%v", err)
 	}
 	sum := sha256.Sum256(b)
@@ -163,7 +169,7 @@ func digestJSON(v any) string {
 // Duration is a time.Duration written as "90s" in YAML and JSON.
 type Duration time.Duration
 
-// UnmarshalYAML reads Go's duration syntax.
+// UnmarshalYAML parses Go's duration syntax.
 func (d *Duration) UnmarshalYAML(n ast.Node) error {
 	v, err := time.ParseDuration(scalar(n))
 	if err != nil || v <= 0 {

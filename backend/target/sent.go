@@ -7,16 +7,16 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// Sent is one target with all that its build goes by, as it travels to another
-// machine: nothing of the receiver's own recipes plays a part.
+// Sent is one target with everything that its build depends on, as it is sent to
+// another machine. The receiver does not use its own recipes.
 type Sent struct {
 	Recipe    string            `json:"recipe"` // YAML, resolved
 	Lock      string            `json:"lock"`   // YAML
 	Fragments map[string]string `json:"fragments"`
-	Digest    string            `json:"digest"` // of the recipe's meaning
+	Digest    string            `json:"digest"` // recipe digest; see Recipe.Digest
 }
 
-// Send packs a target.
+// Send returns a target with its lock and fragments.
 func (s *Set) Send(name string) (Sent, error) {
 	r, err := s.Get(name)
 	if err != nil {
@@ -49,40 +49,40 @@ func (s *Set) Send(name string) (Sent, error) {
 	return out, nil
 }
 
-// Set is the set of this target alone. What was sent is checked as if it were
-// read from the user's files, and must mean what its sender said.
-func (s Sent) Set() (*Set, error) {
+// Set returns a set of only this target. The recipe is checked like a user's file, with
+// check for its family, and must have the digest that the sender computed.
+func (s Sent) Set(check FamilyCheck) (*Set, error) {
 	const file = "the sent recipe"
 	var r Recipe
 	if err := decodeStrict(file, []byte(s.Recipe), &r); err != nil {
 		return nil, err
 	}
-	if ps := r.validate(); len(ps) > 0 {
-		return nil, &Error{File: file, Key: ps[0].key, Msg: ps[0].msg}
+	if ps := r.validate(check); len(ps) > 0 {
+		return nil, &Error{File: file, Key: ps[0].Key, Msg: ps[0].Msg}
 	}
 	if got := r.Digest(); got != s.Digest {
-		return nil, &Error{File: file, Msg: fmt.Sprintf("it means something else here (digest %s) than where it was sent (%s)", got, s.Digest)}
+		return nil, &Error{File: file, Msg: fmt.Sprintf("target %s differs between submitter and worker (recipe digest %s here, %s there): run the same version of Ingot on both", r.Name, got, s.Digest)}
 	}
 	r.origin = file
 	files := texts{"targets/" + r.LockName() + ".lock.yaml": s.Lock}
 	for name, text := range s.Fragments {
 		if !fs.ValidPath(name) {
-			return nil, &Error{File: file, Key: "kernel.configs", Msg: fmt.Sprintf("%q is no relative path", name)}
+			return nil, &Error{File: file, Key: "kernel.configs", Msg: fmt.Sprintf("the fragment's name %q is not a relative path", name)}
 		}
 		files["kernel/"+name] = text
 	}
-	return &Set{shipped: files, recipes: map[string]Recipe{r.Name: r}, problems: map[string]error{}}, nil
+	return &Set{shipped: files, check: check, recipes: map[string]Recipe{r.Name: r}, problems: map[string]error{}}, nil
 }
 
-// texts is a file system of texts by path; it lists no folders.
+// texts is a read-only file system of texts by path, without folders.
 type texts map[string]string
 
-// Open is there for fs.FS.
+// Open implements fs.FS; it always fails.
 func (t texts) Open(name string) (fs.File, error) {
 	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 }
 
-// ReadFile reads a text.
+// ReadFile returns a text.
 func (t texts) ReadFile(name string) ([]byte, error) {
 	text, ok := t[name]
 	if !ok {

@@ -9,9 +9,9 @@ import (
 	"ingot/resources"
 )
 
-// What is sent means the same where it arrives: recipe, lock, fragments.
+// A sent target has the same recipe, lock and fragments at its receiver.
 func TestSentMeansTheSame(t *testing.T) {
-	set, err := Load(resources.FS, "../../test/targets")
+	set, err := Load(resources.FS, "../../test/targets", onlyDebian)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestSentMeansTheSame(t *testing.T) {
 		if err := json.Unmarshal(text, &got); err != nil {
 			t.Fatal(err)
 		}
-		there, err := got.Set()
+		there, err := got.Set(onlyDebian)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -60,9 +60,9 @@ func TestSentMeansTheSame(t *testing.T) {
 	}
 }
 
-// What is sent is checked like a file of the user's.
+// A sent target is checked like a user's file.
 func TestSentIsChecked(t *testing.T) {
-	set, err := Load(resources.FS, "")
+	set, err := Load(resources.FS, "", onlyDebian)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,20 +70,23 @@ func TestSentIsChecked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, spoil := range map[string]func(*Sent){
-		"another meaning": func(s *Sent) { s.Recipe = strings.Replace(s.Recipe, "title: ", "title: X", 1) },
-		"unknown key":     func(s *Sent) { s.Recipe += "run: rm\n" },
-		"bad name":        func(s *Sent) { s.Recipe = strings.Replace(s.Recipe, "name: debian", "name: ../debian", 1) },
-		"upwards":         func(s *Sent) { s.Fragments["../../x"] = "" },
+	for name, c := range map[string]struct {
+		spoil func(*Sent)
+		want  string // in the error
+	}{
+		"another meaning": {func(s *Sent) { s.Recipe = strings.Replace(s.Recipe, "title: ", "title: X", 1) }, "target debian-12-arm64 differs between submitter and worker"},
+		"unknown key":     {func(s *Sent) { s.Recipe += "run: rm\n" }, `key "run"`},
+		"bad name":        {func(s *Sent) { s.Recipe = strings.Replace(s.Recipe, "name: debian", "name: ../debian", 1) }, "../debian"},
+		"upwards":         {func(s *Sent) { s.Fragments["../../x"] = "" }, "../../x"},
 	} {
 		bad := good
 		bad.Fragments = map[string]string{}
 		for k, v := range good.Fragments {
 			bad.Fragments[k] = v
 		}
-		spoil(&bad)
-		if _, err := bad.Set(); err == nil {
-			t.Errorf("%s was taken", name)
+		c.spoil(&bad)
+		if _, err := bad.Set(onlyDebian); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got error %v, want %q in it", name, err, c.want)
 		}
 	}
 }

@@ -12,21 +12,26 @@ import (
 	"sort"
 	"strings"
 	"sync"
+
+	"ingot/backend/cause"
+	"ingot/backend/limit"
 )
 
-// Set is all recipes that this installation knows, resolved. A file that does
-// not parse is kept as a problem, so that the others still work.
+// Set is all recipes of this installation, resolved. A file that does not parse is kept
+// as a problem, so that the others can be used.
 type Set struct {
 	shipped  fs.FS  // resources.FS
 	userDir  string // <config>/targets
+	check    FamilyCheck
 	recipes  map[string]Recipe
 	problems map[string]error
 	locks    sync.Map // file and digest of its bytes → readLock
 }
 
-// Load reads the shipped recipes and the user's, which win by name.
-func Load(shipped fs.FS, userDir string) (*Set, error) {
-	s := &Set{shipped: shipped, userDir: userDir, recipes: map[string]Recipe{}, problems: map[string]error{}}
+// Load reads the shipped recipes and the user's, which override shipped ones of the
+// same name. check, which must not be nil, is the check of the families.
+func Load(shipped fs.FS, userDir string, check FamilyCheck) (*Set, error) {
+	s := &Set{shipped: shipped, userDir: userDir, check: check, recipes: map[string]Recipe{}, problems: map[string]error{}}
 	names, err := s.names()
 	if err != nil {
 		return nil, err
@@ -71,18 +76,21 @@ func (s *Set) names() ([]string, error) {
 	return names, nil
 }
 
-// read returns the user's file if there is one, else the shipped one.
+// shippedFolder begins the name of a file of the program.
+const shippedFolder = "resources/"
+
+// read returns the user's file if it exists, else the shipped one.
 func (s *Set) read(rel string) (string, []byte, error) {
 	if s.userDir != "" {
 		p := filepath.Join(s.userDir, filepath.FromSlash(strings.TrimPrefix(rel, "targets/")))
-		if b, err := os.ReadFile(p); err == nil {
+		if b, err := limit.ReadFile(p, limit.Settings); err == nil {
 			return p, b, nil
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return p, nil, fmt.Errorf("read %s: %w", p, err)
 		}
 	}
 	b, err := fs.ReadFile(s.shipped, rel)
-	return "resources/" + rel, b, err
+	return shippedFolder + rel, b, err
 }
 
 func (s *Set) resolve(name string, chain []string) (Recipe, error) {
@@ -90,37 +98,43 @@ func (s *Set) resolve(name string, chain []string) (Recipe, error) {
 	if err != nil {
 		return Recipe{}, fmt.Errorf("read target %s: %w", name, err)
 	}
+	found := unknownKeys(file, data, Recipe{})
 	var head Recipe
-	if err := decodeStrict(file, data, &head); err != nil {
-		return Recipe{}, err
+	if err := decode(file, data, &head); err != nil {
+		return Recipe{}, mistakes(append(found, err))
 	}
 	r := Recipe{}
 	if head.Extends != "" {
 		if r, err = s.base(file, data, head, name, chain); err != nil {
 			return Recipe{}, err
 		}
-		if err := decodeStrict(file, data, &r); err != nil {
-			return Recipe{}, err
+		if err := decode(file, data, &r); err != nil {
+			return Recipe{}, mistakes(append(found, err))
 		}
 	} else {
 		r = head
 	}
 	r.origin = file
 	if r.Name != name {
-		return Recipe{}, positioned(file, data, "$.name", "name", fmt.Sprintf("%q does not fit the file name; accepted: %q", r.Name, name))
+		return Recipe{}, positioned(file, data, "$.name", "name", fmt.Sprintf("%q differs from the file name; accepted: %q", r.Name, name))
 	}
-	if ps := r.validate(); len(ps) > 0 {
-		return Recipe{}, positioned(file, data, ps[0].path, ps[0].key, ps[0].msg)
+	misspelt := len(found) > 0
+	for _, p := range append(r.applyChanges(), r.validate(s.check)...) {
+		e := positioned(file, data, p.Path, p.Key, p.Msg)
+		if e.Line == 0 && misspelt { // an absent key may be the misspelt one
+			continue
+		}
+		found = append(found, e)
 	}
-	return r, nil
+	return r, mistakes(found)
 }
 
-// base resolves what a recipe extends. A user's file that overrides a shipped
-// one of the same name may extend the shipped one.
+// base resolves the recipe that a recipe extends. A user's file that overrides a
+// shipped one of the same name may extend the shipped one.
 func (s *Set) base(file string, data []byte, head Recipe, name string, chain []string) (Recipe, error) {
 	from := s
 	if head.Extends == name && !strings.HasPrefix(file, "resources/") {
-		from = &Set{shipped: s.shipped}
+		from = &Set{shipped: s.shipped, check: s.check}
 		chain = nil
 	} else {
 		if chain = append(chain, name); slices.Contains(chain, head.Extends) {
@@ -135,7 +149,7 @@ func (s *Set) base(file string, data []byte, head Recipe, name string, chain []s
 	return r, err
 }
 
-// UnknownError says that no target has this name.
+// UnknownError reports that no target has this name.
 type UnknownError struct {
 	Name  string
 	Known []string
@@ -145,7 +159,10 @@ func (e *UnknownError) Error() string {
 	return fmt.Sprintf("there is no target %q; known: %s", e.Name, strings.Join(e.Known, ", "))
 }
 
-// Get returns a resolved recipe, the recipe's own problem, or *UnknownError.
+// ErrorClass returns the class of the error; see package cause.
+func (*UnknownError) ErrorClass() cause.Class { return cause.Input }
+
+// Get returns a resolved recipe, the recipe's problem, or an *UnknownError.
 func (s *Set) Get(name string) (Recipe, error) {
 	if r, ok := s.recipes[name]; ok {
 		return r, nil
@@ -156,7 +173,7 @@ func (s *Set) Get(name string) (Recipe, error) {
 	return Recipe{}, &UnknownError{name, s.Names()}
 }
 
-// Names lists all targets, broken ones too, in order.
+// Names returns all targets, including broken ones, sorted.
 func (s *Set) Names() []string {
 	names := make([]string, 0, len(s.recipes)+len(s.problems))
 	for n := range s.recipes {
@@ -169,8 +186,8 @@ func (s *Set) Names() []string {
 	return names
 }
 
-// Fork writes a recipe into the user's folder that extends another one under a
-// new name, to be edited, and returns its file. A file that exists is left.
+// Fork writes a new recipe that extends another one to the user's folder, to be edited,
+// and returns its file. It does not overwrite a file.
 func (s *Set) Fork(name, as string) (string, error) {
 	r, err := s.Get(name)
 	if err != nil {
@@ -182,11 +199,10 @@ func (s *Set) Fork(name, as string) (string, error) {
 	}
 	lock := r.LockName()
 	r.Name = as
-	for _, p := range r.validate() {
-		return "", &Error{File: file, Key: p.key, Msg: p.msg}
+	for _, p := range r.validate(s.check) {
+		return "", &Error{File: file, Key: p.Key, Msg: p.Msg}
 	}
-	text := fmt.Sprintf("apiVersion: %s\nkind: Target\nextends: %s\nlock: %s\nname: %s\ntitle: %q\n# What stands here wins over %s: `ingot target show %s` prints it all.\n",
-		APIVersion, name, lock, as, r.Title+" ("+as+")", name, name)
+	text := fmt.Sprintf(forkText, as, name, APIVersion, name, lock, as, r.Title+" ("+as+")", name)
 	if err := os.MkdirAll(s.userDir, 0o700); err != nil {
 		return "", fmt.Errorf("targets folder: %w", err)
 	}
@@ -198,16 +214,44 @@ func (s *Set) Fork(name, as string) (string, error) {
 	return file, errors.Join(err, f.Close())
 }
 
-// Problem is why a target cannot be used, or nil.
+// forkText is a recipe that extends another one, with the keys that are most often
+// changed.
+const forkText = `# The target %[1]s: it is %[2]s with what this file changes.
+# "ingot target show %[1]s" prints the whole of it, "ingot target validate %[1]s" checks it.
+apiVersion: %[3]s
+kind: Target
+extends: %[4]s
+lock: %[5]s # of the packages; take this line out, and run "ingot target update %[1]s", once packages change
+name: %[6]s
+title: %[7]q
+variant: %[6]s # part of the published file's name
+# packages: {add: [htop], remove: [nano]}
+# files: {add: [{path: /etc/motd, content: "hello\n"}]}
+# kernel: {configs: [base.config, arm64.config, mine.config]} # mine.config beside this file, in kernel/
+# disk: {size: 8GiB}
+# export: {formats: [qcow2, raw]}
+`
+
+// Problem returns why a target cannot be used, or nil.
 func (s *Set) Problem(name string) error { return s.problems[name] }
 
-// Lock reads the recipe's lock; a missing one is a *StaleLockError.
+// Lock returns the recipe's lock; a missing one is a *StaleLockError.
 func (s *Set) Lock(r Recipe) (Lock, error) {
 	l, _, err := s.LockOf(r)
 	return l, err
 }
 
-// LockOf is Lock with the lock's digest, which is remembered as the lock is.
+// LockText returns the text of the recipe's lock file; a missing one is a
+// *StaleLockError.
+func (s *Set) LockText(r Recipe) ([]byte, error) {
+	_, data, err := s.read("targets/" + r.LockName() + ".lock.yaml")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &StaleLockError{r.Name, "there is no lock yet"}
+	}
+	return data, err
+}
+
+// LockOf returns the recipe's lock and its digest, both from a cache.
 func (s *Set) LockOf(r Recipe) (l Lock, digest string, err error) {
 	file, data, err := s.read("targets/" + r.LockName() + ".lock.yaml")
 	if errors.Is(err, fs.ErrNotExist) {
@@ -234,13 +278,13 @@ type readLock struct {
 	digest string
 }
 
-// LockPath is where a renewed lock of r is written.
+// LockPath returns the file to which a renewed lock of r is written.
 func (s *Set) LockPath(r Recipe) string {
 	return filepath.Join(s.userDir, r.LockName()+".lock.yaml")
 }
 
-// Fragment reads a kernel configuration fragment named by a recipe; a file of
-// that name beside the user's targets wins over the shipped one.
+// Fragment returns a kernel configuration fragment that a recipe names; a file of that
+// name beside the user's targets overrides the shipped one.
 func (s *Set) Fragment(name string) (file string, data []byte, err error) {
 	if !fs.ValidPath(name) {
 		return "", nil, fmt.Errorf("kernel fragment %q: the name must be a relative path", name)

@@ -16,7 +16,7 @@ var sizeUnits = []struct {
 	factor int64
 }{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}}
 
-// ParseSize reads "3GiB", "64MiB", "512KiB" or a plain number of bytes.
+// ParseSize parses "3GiB", "64MiB", "512KiB" or a plain number of bytes.
 func ParseSize(s string) (Size, error) {
 	for _, u := range sizeUnits {
 		if num, ok := strings.CutSuffix(s, u.suffix); ok {
@@ -33,7 +33,7 @@ func ParseSize(s string) (Size, error) {
 	return 0, fmt.Errorf("%q is not a size: write it like 64MiB or 3GiB", s)
 }
 
-// UnmarshalYAML reads ParseSize's syntax.
+// UnmarshalYAML parses ParseSize's syntax.
 func (s *Size) UnmarshalYAML(n ast.Node) error {
 	v, err := ParseSize(scalar(n))
 	if err != nil {
@@ -43,7 +43,7 @@ func (s *Size) UnmarshalYAML(n ast.Node) error {
 	return nil
 }
 
-// String writes the largest whole unit.
+// String formats the size in the largest unit that gives a whole number.
 func (s Size) String() string {
 	for _, u := range sizeUnits {
 		if int64(s) >= u.factor && int64(s)%u.factor == 0 {
@@ -55,7 +55,7 @@ func (s Size) String() string {
 
 func scalar(n ast.Node) string { return strings.Trim(n.GetToken().Value, `"'`) }
 
-// valueError places a value's mistake; decodeStrict adds the file.
+// valueError returns an error with line and key of a value; decodeStrict adds the file.
 func valueError(n ast.Node, err error) error {
 	return &Error{Line: n.GetToken().Position.Line, Key: strings.TrimPrefix(n.GetPath(), "$."), Msg: err.Error()}
 }

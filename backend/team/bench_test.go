@@ -19,9 +19,9 @@ import (
 // timed is a follower that says when a part of a log has come.
 type timed struct{ came chan time.Time }
 
-func (timed) Event(string, event.Event) error { return nil }
-func (timed) Away(err error) error            { return err }
-func (timed) Idle(context.Context) error      { return nil }
+func (timed) Event(string, event.Event) error   { return nil }
+func (timed) ConnectionChanged(err error) error { return err }
+func (timed) Idle(context.Context) error        { return nil }
 
 func (f timed) Log(Chunk) error {
 	f.came <- time.Now()

@@ -18,29 +18,31 @@ import (
 
 var stepName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 
-// Chunk is a part of a log: Data belongs at Offset. Chunks may come twice.
+// Chunk is a part of a worker's log: Data belongs at Offset, in bytes. The same
+// chunk may be delivered more than once.
 type Chunk struct {
 	Worker, Step string
 	Offset       int64
 	Data         []byte
 }
 
-// Follower is told what a build does elsewhere. Its methods are called one at a
-// time; an error of theirs ends the following.
+// Follower receives what a build on another machine reports. Its methods are
+// called one at a time. If one returns an error, Follow returns that error.
 type Follower interface {
-	// Event is an event of the worker's journal, each once, with Origin set; or
-	// progress, without an origin.
+	// Event receives each event of the worker's journal once, with Origin set,
+	// and progress events, which have no Origin and an empty worker.
 	Event(worker string, e event.Event) error
 	Log(c Chunk) error
-	// Away says that the server cannot be reached, and with nil that it can be
-	// again.
-	Away(err error) error
-	// Idle is called about every second while nothing comes.
+	// ConnectionChanged is called with an error when the server becomes
+	// unreachable, and with nil when it is reachable again.
+	ConnectionChanged(err error) error
+	// Idle is called about once a second while nothing arrives.
 	Idle(ctx context.Context) error
 }
 
-// Follow tells f what comes after the stream's number after, until there is a
-// result. It goes on while the server is away, until ctx ends.
+// Follow passes the stream's messages with sequence numbers above after to f,
+// until the build has a result. While the server is unreachable it keeps trying
+// until ctx is done.
 func (s *Station) Follow(ctx context.Context, build string, after uint64, f Follower) (Result, error) {
 	w := &following{Station: s, build: build, after: after, f: f, wake: make(chan struct{}, 1), progress: make(chan event.Event, 64)}
 	stop, err := w.listen()
@@ -53,31 +55,32 @@ func (s *Station) Follow(ctx context.Context, build string, after uint64, f Foll
 
 type following struct {
 	*Station
-	build    string
-	after    uint64
-	f        Follower
-	away     bool
-	wake     chan struct{}
-	progress chan event.Event
+	build        string
+	after        uint64
+	f            Follower
+	disconnected bool
+	wake         chan struct{}
+	progress     chan event.Event
 }
 
-// listen lets the sender wake the follower when the stream has something new.
+// listen subscribes to the sender's notifications, so that new messages are
+// read at once.
 func (w *following) listen() (stop func(), err error) {
 	conn := w.js.Conn()
 	var subs []*nats.Subscription
 	stop = func() {
 		for _, s := range subs {
-			_ = s.Unsubscribe() // the connection may be gone
+			_ = s.Unsubscribe() // the connection may be closed
 		}
 	}
-	nudge := func(*nats.Msg) {
+	wake := func(*nats.Msg) {
 		select {
 		case w.wake <- struct{}{}:
 		default:
 		}
 	}
 	for subj, call := range map[string]nats.MsgHandler{
-		storedSubject(w.build): nudge, progressSubject(w.build): w.takeProgress,
+		storedSubject(w.build): wake, progressSubject(w.build): w.takeProgress,
 	} {
 		s, err := conn.Subscribe(subj, call)
 		if err != nil {
@@ -95,13 +98,13 @@ func (w *following) takeProgress(m *nats.Msg) {
 		return
 	}
 	select {
-	case w.progress <- event.Event{Kind: event.Progress, Step: plain(e.Step), Done: e.Done, Total: e.Total, ETA: e.ETA}:
-	default: // the next one comes soon
+	case w.progress <- event.Event{Kind: event.Progress, Step: stripControls(e.Step), Done: e.Done, Total: e.Total, ETA: e.ETA}:
+	default: // the channel is full; a later event replaces this one
 	}
 }
 
 func (w *following) run(ctx context.Context) (Result, error) {
-	ticker := time.NewTicker(look)
+	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	for {
 		result, done, err := w.catchUp(ctx)
@@ -118,7 +121,7 @@ func (w *following) run(ctx context.Context) (Result, error) {
 		case e := <-w.progress:
 			err = w.f.Event("", e)
 		case <-ticker.C:
-			if !w.away {
+			if !w.disconnected {
 				err = w.f.Idle(ctx)
 			}
 		}
@@ -128,10 +131,11 @@ func (w *following) run(ctx context.Context) (Result, error) {
 	}
 }
 
-// catchUp hands on all that there is. A result was left after all that belongs
-// to it, so the stream is read once more when there is one.
+// catchUp delivers all messages that the stream has. A result is written after
+// all messages that belong to it, so once there is one the stream is read again
+// to its end.
 func (w *following) catchUp(ctx context.Context) (r Result, done bool, err error) {
-	var mine *followerError
+	var ferr *followerError
 	err = w.drain(ctx)
 	if err == nil {
 		if r, done, err = w.Result(ctx, w.build); err == nil && done {
@@ -140,28 +144,29 @@ func (w *following) catchUp(ctx context.Context) (r Result, done bool, err error
 	}
 	var bad *Error
 	switch {
-	case errors.As(err, &mine):
-		return r, true, mine.err
+	case errors.As(err, &ferr):
+		return r, true, ferr.err
 	case errors.As(err, &bad):
 		return r, true, err
 	case err != nil && ctx.Err() == nil:
-		return r, false, w.tellAway(w.Explain(err))
+		return r, false, w.setDisconnected(w.Explain(err))
 	}
-	if w.away && err == nil {
-		return r, done, w.tellAway(nil)
+	if w.disconnected && err == nil {
+		return r, done, w.setDisconnected(nil)
 	}
 	return r, done && err == nil, nil
 }
 
-func (w *following) tellAway(err error) error {
-	if w.away == (err != nil) {
+func (w *following) setDisconnected(err error) error {
+	if w.disconnected == (err != nil) {
 		return nil
 	}
-	w.away = err != nil
-	return w.f.Away(err)
+	w.disconnected = err != nil
+	return w.f.ConnectionChanged(err)
 }
 
-// followerError is an error of the follower, not of the server.
+// followerError marks an error of the Follower, as opposed to one of the
+// server.
 type followerError struct{ err error }
 
 func (e *followerError) Error() string { return e.err.Error() }
@@ -177,46 +182,48 @@ func (w *following) drain(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := w.hand(m); err != nil {
+		if err := w.deliver(m); err != nil {
 			return &followerError{err}
 		}
 		w.after = m.Sequence
 	}
 }
 
-// hand gives a message to the follower. What is no message of a worker is left
-// out: it can be no more than noise.
-func (w *following) hand(m *jetstream.RawStreamMsg) error {
-	words := strings.Split(m.Subject, ".") // team kind build worker [step]
-	if len(words) < 4 || !word.MatchString(words[3]) {
+// deliver passes a message to the follower. A message that does not have the
+// form of a worker's message is ignored.
+func (w *following) deliver(m *jetstream.RawStreamMsg) error {
+	tokens := strings.Split(m.Subject, ".") // team kind build worker [step]
+	if len(tokens) < 4 || !validName.MatchString(tokens[3]) {
 		return nil
 	}
 	switch {
-	case words[1] == "event" && len(words) == 4:
+	case tokens[1] == "event" && len(tokens) == 4:
 		var e event.Event
 		if json.Unmarshal(m.Data, &e) != nil {
 			return nil
 		}
-		return w.f.Event(words[3], foreign(e, m.Sequence))
-	case words[1] == "log" && len(words) == 5 && stepName.MatchString(words[4]):
+		return w.f.Event(tokens[3], sanitise(e, m.Sequence))
+	case tokens[1] == "log" && len(tokens) == 5 && stepName.MatchString(tokens[4]):
 		off, err := strconv.ParseInt(m.Header.Get(offsetHeader), 10, 64)
 		if err != nil || off < 0 || off > maxLog {
 			return nil
 		}
-		return w.f.Log(Chunk{Worker: words[3], Step: words[4], Offset: off, Data: m.Data})
+		return w.f.Log(Chunk{Worker: tokens[3], Step: tokens[4], Offset: off, Data: m.Data})
 	}
 	return nil
 }
 
-// foreign takes over of an event what may come from elsewhere: no process of
-// this computer, no evidence that is not here, and texts for a terminal.
-func foreign(e event.Event, seq uint64) event.Event {
-	return event.Event{At: e.At.UTC(), Kind: e.Kind, Step: plain(e.Step), Msg: plain(e.Msg), Outcome: e.Outcome, Cause: plain(e.Cause), Fix: plain(e.Fix),
-		Class: plain(e.Class), WallMS: e.WallMS, ChildMS: e.ChildMS, Origin: seq}
+// sanitise copies the fields of an event that another machine may set. Process
+// ids and evidence ids are left out, and control characters are removed from
+// texts.
+func sanitise(e event.Event, seq uint64) event.Event {
+	return event.Event{At: e.At.UTC(), Kind: e.Kind, Step: stripControls(e.Step), Msg: stripControls(e.Msg), Outcome: e.Outcome, Cause: stripControls(e.Cause), Fix: stripControls(e.Fix),
+		Class: stripControls(e.Class), WallMS: e.WallMS, ChildMS: e.ChildMS, CPUMS: e.CPUMS, Origin: seq}
 }
 
-// plain leaves out what would steer a terminal.
-func plain(s string) string {
+// stripControls removes control characters, which could change a terminal's
+// state.
+func stripControls(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r != '\n' && r != '\t' && unicode.IsControl(r) {
 			return -1

@@ -12,14 +12,14 @@ import (
 	"ingot/backend/event"
 )
 
-// Result is how a build ended at a worker. Nothing in it is proved: the
-// submitter looks at the pieces.
+// Result is how a build ended on a worker. It is not signed: the submitter
+// verifies the pieces that it lists.
 type Result struct {
 	Build   string        `json:"build"`
-	Worker  string        `json:"worker"` // id of its key
+	Worker  string        `json:"worker"` // id of the worker's key
 	Host    string        `json:"host"`
 	Outcome event.Outcome `json:"outcome"`
-	Msg     string        `json:"msg,omitempty"` // of what did not pass
+	Msg     string        `json:"msg,omitempty"` // empty when the build passed
 	Cause   string        `json:"cause,omitempty"`
 	Class   string        `json:"class,omitempty"`
 	Fix     string        `json:"fix,omitempty"`
@@ -27,23 +27,23 @@ type Result struct {
 	At      time.Time     `json:"at"`
 }
 
-// maxPieces is more than any build makes.
+// maxPieces limits the length of Result.Pieces; a build makes far fewer.
 const maxPieces = 256
 
-// check refuses a result that cannot be one of the build.
+// check returns an error if the result has a form that no worker writes.
 func (r Result) check(build string) error {
 	switch {
-	case r.Build != build, len(r.Pieces) > maxPieces, !word.MatchString(r.Worker):
+	case r.Build != build, len(r.Pieces) > maxPieces, !validName.MatchString(r.Worker):
 	case r.Outcome != event.Passed && r.Outcome != event.Failed && r.Outcome != event.Cancelled:
 	default:
 		return nil
 	}
-	return &Error{"team.result-invalid", fmt.Sprintf("the team's server holds a result of build %s that cannot be one", build), nil}
+	return &Error{"team.result-invalid", fmt.Sprintf("the result of build %s on the team's server is malformed: another program may have written it", build), nil}
 }
 
-// End leaves a build's result. The first one stays: made is false when there is
-// one already.
-func (s *Station) End(ctx context.Context, r Result) (made bool, err error) {
+// PutResult stores a build's result. An existing result is not replaced; made
+// is false then.
+func (s *Station) PutResult(ctx context.Context, r Result) (made bool, err error) {
 	if err := r.check(r.Build); err != nil {
 		return false, err
 	}
@@ -58,12 +58,12 @@ func (s *Station) End(ctx context.Context, r Result) (made bool, err error) {
 		return false, nil
 	}
 	if err == nil {
-		s.stored(r.Build)
+		s.notifyStored(r.Build)
 	}
 	return err == nil, err
 }
 
-// Result looks how a build ended; ok is false when it has not.
+// Result returns how a build ended; ok is false if it has not ended.
 func (s *Station) Result(ctx context.Context, build string) (r Result, ok bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()

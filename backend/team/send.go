@@ -25,31 +25,32 @@ const (
 	offsetHeader = "Ingot-Offset" // where in the log the bytes belong
 )
 
-// Source is what a worker sends of one build.
+// Source names what a worker sends of one build.
 type Source struct {
 	Build, Worker string
-	Journal       string // file
-	Logs          string // folder of *.log
+	Journal       string // journal file
+	Logs          string // folder that has the *.log files
 }
 
-// Sender sends a build's journal and logs as they grow, from the files, so that
-// nothing is lost while the server is away or when the worker is killed. One
-// goroutine at a time may send; Wake may be called from any.
+// Sender sends a build's journal and logs as they grow. It reads them from the
+// files, so nothing is lost while the server is unreachable or when the worker
+// is killed. Only one goroutine may send; Wake is safe for concurrent use.
 type Sender struct {
 	s     *Station
 	src   Source
 	wake  chan struct{}
-	known bool             // what the stream has already
+	known bool             // event is valid: the stream was asked for the last event sent
 	event int64            // id of the last event sent
 	logs  map[string]int64 // bytes sent by file name
 }
 
-// Sender makes the sender of a build.
+// Sender returns a sender for a build. It sends nothing until Run or Flush is
+// called.
 func (s *Station) Sender(src Source) *Sender {
 	return &Sender{s: s, src: src, wake: make(chan struct{}, 1)}
 }
 
-// Wake says that there may be something new.
+// Wake makes Run look for new data at once. It does not block.
 func (x *Sender) Wake() {
 	select {
 	case x.wake <- struct{}{}:
@@ -57,20 +58,22 @@ func (x *Sender) Wake() {
 	}
 }
 
-// look is how often a sender and a follower look without having been told.
-const look = time.Second
+// pollInterval is how often a sender and a follower check for new data without
+// a notification.
+const pollInterval = time.Second
 
-// Run sends what is new until ctx ends. away is called when the server cannot
-// be reached, and again with nil when it can; it may be nil.
-func (x *Sender) Run(ctx context.Context, away func(error)) {
-	ticker := time.NewTicker(look)
+// Run sends new data until ctx is done. connection is called with an error when
+// the server becomes unreachable and with nil when it is reachable again; it
+// may be nil.
+func (x *Sender) Run(ctx context.Context, connection func(error)) {
+	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
-	gone := false
+	disconnected := false
 	for {
 		err := x.send(ctx)
-		if away != nil && gone != (err != nil) && ctx.Err() == nil {
-			gone = err != nil
-			away(err)
+		if connection != nil && disconnected != (err != nil) && ctx.Err() == nil {
+			disconnected = err != nil
+			connection(err)
 		}
 		select {
 		case <-ctx.Done():
@@ -81,13 +84,14 @@ func (x *Sender) Run(ctx context.Context, away func(error)) {
 	}
 }
 
-// Flush sends all that there is; it goes on trying until ctx ends.
+// Flush sends all data that exists now. It retries until ctx is done.
 func (x *Sender) Flush(ctx context.Context) error {
-	return persist(ctx, x.send)
+	return retry(ctx, x.send)
 }
 
-// persist calls do until it succeeds or ctx ends; the error is then do's last.
-func persist(ctx context.Context, do func(context.Context) error) error {
+// retry calls do every pollInterval until it succeeds or ctx is done. It then
+// returns the context's cause joined with the last error of do.
+func retry(ctx context.Context, do func(context.Context) error) error {
 	for {
 		err := do(ctx)
 		if err == nil {
@@ -96,7 +100,7 @@ func persist(ctx context.Context, do func(context.Context) error) error {
 		select {
 		case <-ctx.Done():
 			return errors.Join(context.Cause(ctx), err)
-		case <-time.After(look):
+		case <-time.After(pollInterval):
 		}
 	}
 }
@@ -114,7 +118,7 @@ func (x *Sender) send(ctx context.Context) error {
 	return x.sendEvents(ctx)
 }
 
-// resume asks the stream what it has of this worker.
+// resume asks the stream for the last event that this worker has sent.
 func (x *Sender) resume(ctx context.Context) error {
 	x.logs = map[string]int64{}
 	last, err := x.last(ctx, x.subject("event"))
@@ -122,13 +126,13 @@ func (x *Sender) resume(ctx context.Context) error {
 		return err
 	}
 	if last != nil {
-		x.event, _ = strconv.ParseInt(last.Header.Get(eventHeader), 10, 64) // of another program: sent again
+		x.event, _ = strconv.ParseInt(last.Header.Get(eventHeader), 10, 64) // 0 for a header that is no number: all events are sent again
 	}
 	x.known = true
 	return nil
 }
 
-// last is the last message of a subject; nil when there is none.
+// last returns the last message of a subject, or nil if there is none.
 func (x *Sender) last(ctx context.Context, subject string) (*jetstream.RawStreamMsg, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
@@ -157,8 +161,8 @@ func (x *Sender) sendEvents(ctx context.Context) error {
 			return fmt.Errorf("event: %w", err)
 		}
 		if len(data) > maxMessage {
-			e.Msg = "(too long to be sent)"
-			data, _ = json.Marshal(e) // what could be written once can be again
+			e.Msg = "(the message is too long to be sent)"
+			data, _ = json.Marshal(e) // it was marshalled above
 		}
 		id := strconv.FormatInt(e.ID, 10)
 		m := &nats.Msg{Subject: x.subject("event"), Data: data, Header: nats.Header{eventHeader: {id}}}
@@ -175,23 +179,25 @@ func (x *Sender) publish(ctx context.Context, m *nats.Msg, opt ...jetstream.Publ
 	defer cancel()
 	_, err := x.s.js.PublishMsg(ctx, m, opt...)
 	if err == nil {
-		x.s.stored(x.src.Build)
+		x.s.notifyStored(x.src.Build)
 	}
 	return err
 }
 
-// stored wakes the build's followers. The message itself would come to them
-// before the stream has it.
-func (s *Station) stored(build string) {
-	_ = s.js.Conn().Publish(storedSubject(build), nil) // they look by themselves, later
+// notifyStored makes the build's followers read the stream. They do not
+// subscribe to the messages themselves, which would reach them before the
+// stream has stored them.
+func (s *Station) notifyStored(build string) {
+	_ = s.js.Conn().Publish(storedSubject(build), nil) // if this fails, they read at the next poll
 }
 
 func storedSubject(build string) string { return subject("team", "stored", build) }
 
-// Progress tells followers how far a step is: those who listen now, nobody else.
+// Progress sends a progress event to the followers that are connected now. It
+// is not stored.
 func (x *Sender) Progress(e event.Event) {
 	if data, err := json.Marshal(e); err == nil {
-		_ = x.s.Queue.JetStream().Conn().Publish(progressSubject(x.src.Build), data) // the next one comes soon
+		_ = x.s.Queue.JetStream().Conn().Publish(progressSubject(x.src.Build), data) // a lost event is replaced by the next one
 	}
 }
 
@@ -212,7 +218,7 @@ func (x *Sender) sendLogs(ctx context.Context) error {
 	return nil
 }
 
-// logStep is the step that a log is named after.
+// logStep returns the step that a log file is named after.
 func logStep(file string) (string, bool) {
 	step, ok := strings.CutSuffix(file, ".log")
 	return step, ok && stepName.MatchString(step)

@@ -1,18 +1,20 @@
-// Package team is what several computers build with: one NATS server and one
-// bucket.
+// Package team lets several computers build together. They share one NATS
+// server and one bucket.
 //
 // A Station is a connection to the server. A submitter puts an Order into the
-// team's queue (package jobs); the inputs lie in the bucket. A Worker that can
-// run it – of the same version of Ingot, with guests of the target's
-// architecture: that is the job's class – runs it at home, sends its journal and
-// its logs to a stream as they grow, puts what it made into the bucket under its
-// digests, and leaves a Result. The submitter follows the stream, and believes
-// nothing of the result: it hashes again what it takes out of the bucket, and
-// asks package evidence for the signatures.
+// team's queue (package jobs); the build's inputs are in the bucket. The job's
+// class names the version of Ingot and the architecture, and a Worker of that
+// class takes the job. The worker runs the build in its own home, sends the
+// journal and the logs to a stream as they grow, stores the files that it made
+// in the bucket under their digests, and stores a Result. The submitter follows
+// the stream. It does not trust the result: it computes the digest of every
+// file that it downloads from the bucket, and package evidence verifies the
+// signatures.
 //
-// The server may be away at any time: a Sender sends again from where the stream
-// ends, a follower asks again for what comes after its last number. The package
-// runs no build and reads no bucket.
+// The server may become unreachable at any time: a Sender resumes after the
+// last message that the stream has, and a follower after the last sequence
+// number that it has read. The package runs no builds and does not read the
+// bucket.
 //
 // External facts: JetStream's streams, direct reads of the next message of a
 // subject, key-value buckets with a time to live (docs.nats.io).
@@ -42,14 +44,14 @@ const (
 	// KeptFor is how long the server keeps events, logs and results.
 	KeptFor = 14 * 24 * time.Hour
 
-	streamBytes = 512 << 20 // the oldest go first; logs travel through the bucket as well
-	maxMessage  = 256 << 10 // bytes of a log in one message, and of an event
+	streamBytes = 512 << 20 // the oldest messages are deleted first; the bucket has the whole logs
+	maxMessage  = 256 << 10 // bytes of an event, and of one message of a log
 	maxLog      = 1 << 30   // bytes of one log
 	callLimit   = 5 * time.Second
 )
 
-// Station is a connection to a team's server. Its methods may be called from
-// several goroutines; Close ends all of them.
+// Station is a connection to a team's server. Its methods are safe for
+// concurrent use, except Close, after which no method may be called.
 type Station struct {
 	Queue   *jobs.Queue
 	url     string
@@ -59,7 +61,7 @@ type Station struct {
 	workers jetstream.KeyValue
 }
 
-// Error is what went wrong between this computer and the team, by its cause id.
+// Error is a failure between this computer and the team, with its cause id.
 type Error struct {
 	Cause, Msg string
 	Err        error
@@ -69,30 +71,30 @@ func (e *Error) Error() string   { return e.Msg }
 func (e *Error) Unwrap() error   { return e.Err }
 func (e *Error) CauseID() string { return e.Cause }
 
-// classify names the cause of a failed connection.
+// classify gives a failed connection its cause.
 func classify(url string, err error) error {
-	var known *Error
-	if err == nil || errors.As(err, &known) || errors.Is(err, context.Canceled) {
+	var classified *Error
+	if err == nil || errors.As(err, &classified) || errors.Is(err, context.Canceled) {
 		return err
 	}
-	id, said := "team.unreachable", err.Error()
+	id, detail := "team.unreachable", err.Error()
 	var ca x509.UnknownAuthorityError
 	var host x509.HostnameError
-	switch text := said; {
+	switch text := detail; {
 	case strings.Contains(text, "rootCA"):
 		id = "team.tls"
 	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
-		said = "it does not answer"
+		detail = "it does not answer"
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), strings.Contains(text, "Authorization Violation"), strings.Contains(text, "credentials"):
 		id = "team.credentials"
 	case errors.As(err, &ca), errors.As(err, &host), strings.Contains(text, "tls: "), strings.Contains(text, "secure connection"):
 		id = "team.tls"
 	}
-	return &Error{id, fmt.Sprintf("the team's server %s: %s", url, said), err}
+	return &Error{id, fmt.Sprintf("the team's server %s: %s", url, detail), err}
 }
 
-// Explain names the cause of an error of the station's queue; errors that have
-// one keep it.
+// Explain gives an error of the station's queue its cause. An error that has a
+// cause is returned as it is.
 func (s *Station) Explain(err error) error {
 	var named interface{ CauseID() string }
 	if errors.As(err, &named) {
@@ -101,14 +103,16 @@ func (s *Station) Explain(err error) error {
 	return classify(s.url, err)
 }
 
-// Passes tells whether the failure passes by itself: the server is away.
-func Passes(err error) bool {
+// Temporary reports whether the error means that the server is unreachable, so
+// that the same call may succeed later.
+func Temporary(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Cause == "team.unreachable"
 }
 
-// Join connects and makes sure of stream and buckets. The failure's cause is
-// team.unreachable, team.credentials or team.tls.
+// Join connects to the server and creates or updates the stream and the
+// buckets. The cause of a failure is team.unreachable, team.credentials or
+// team.tls.
 func Join(ctx context.Context, server jobs.Server, opt jobs.Options) (*Station, error) {
 	ctx, cancel := context.WithTimeout(ctx, 4*callLimit)
 	defer cancel()
@@ -132,55 +136,59 @@ func (s *Station) open(ctx context.Context) (err error) {
 	if s.results, err = s.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: resultBucket, TTL: KeptFor, Storage: jetstream.FileStorage}); err != nil {
 		return fmt.Errorf("bucket %s: %w", resultBucket, err)
 	}
-	if s.workers, err = s.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: workerBucket, TTL: forgotten, Storage: jetstream.FileStorage}); err != nil {
+	if s.workers, err = s.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: workerBucket, TTL: workerTTL, Storage: jetstream.FileStorage}); err != nil {
 		return fmt.Errorf("bucket %s: %w", workerBucket, err)
 	}
 	return nil
 }
 
-// Close leaves the team.
+// Close closes the connection.
 func (s *Station) Close() { s.Queue.Close() }
 
-// Order is a job's data: where the build's inputs lie in the team's bucket, in
-// the folder named by the build.
+// Order is the data of a team's job. It names the build's inputs, an object in
+// the team's bucket below the build's id.
 type Order struct {
 	Version string `json:"version"` // of Ingot
 	Arch    string `json:"arch"`    // of the target
 	Inputs  Piece  `json:"inputs"`
 }
 
-// Class names which workers can run the order.
+// Class returns the job class that a worker needs to run the order.
 func (o Order) Class() string { return class(o.Version, o.Arch) }
 
-var unfit = regexp.MustCompile(`[^A-Za-z0-9_.-]`)
+var invalidInClass = regexp.MustCompile(`[^A-Za-z0-9_.-]`)
 
-func class(version, arch string) string { return unfit.ReplaceAllString(version+"_"+arch, "-") }
+func class(version, arch string) string {
+	return invalidInClass.ReplaceAllString(version+"_"+arch, "-")
+}
 
-// Piece is an object of the build's folder in the bucket, by its digest.
+// Piece is an object in the team's bucket, named by the build's id and its
+// digest.
 type Piece struct {
 	Kind   PieceKind `json:"kind"`
-	Name   string    `json:"name"` // of the file it is; relative to the build's folder, with slashes
+	Name   string    `json:"name"` // of the file, relative to the build's folder, with slashes
 	SHA256 string    `json:"sha256"`
 	Size   int64     `json:"size"`
 }
 
-// PieceKind says what a piece is.
+// PieceKind is the kind of a Piece.
 type PieceKind string
 
 // Kinds of pieces.
 const (
-	Inputs   PieceKind = "inputs"   // of the order
-	Document PieceKind = "evidence" // Name is the document's id
-	Artifact PieceKind = "artifact" // an exported file; Name is its own
+	Inputs   PieceKind = "inputs"   // the target and options of an Order
+	Document PieceKind = "evidence" // evidence; Name is the document's id
+	Artifact PieceKind = "artifact" // an exported file; Name is its file name
 	Record   PieceKind = "record"   // a log or a screenshot; Name is relative to the build's folder
 )
 
-var word = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
+var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
 
-// subject puts words together; a word's dots would split it.
-func subject(words ...string) string {
-	for i, w := range words {
-		words[i] = strings.ReplaceAll(w, ".", "=")
+// subject joins tokens to a NATS subject. Dots inside a token are replaced,
+// since they separate tokens.
+func subject(tokens ...string) string {
+	for i, w := range tokens {
+		tokens[i] = strings.ReplaceAll(w, ".", "=")
 	}
-	return strings.Join(words, ".")
+	return strings.Join(tokens, ".")
 }

@@ -66,17 +66,17 @@ func (s *served) join() *Station {
 
 // listener is a follower that keeps what it is told.
 type listener struct {
-	mu     sync.Mutex
-	ids    []string // of events: worker and message
-	log    map[string][]byte
-	away   []bool
-	origin uint64
-	got    chan struct{} // told of everything
+	mu           sync.Mutex
+	ids          []string // of events: worker and message
+	log          map[string][]byte
+	disconnected []bool
+	origin       uint64
+	got          chan struct{} // gets a value after every call
 }
 
 func listen() *listener { return &listener{log: map[string][]byte{}, got: make(chan struct{}, 1)} }
 
-func (l *listener) told() {
+func (l *listener) notify() {
 	select {
 	case l.got <- struct{}{}:
 	default:
@@ -86,7 +86,7 @@ func (l *listener) told() {
 func (l *listener) Event(worker string, e event.Event) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	defer l.told()
+	defer l.notify()
 	if e.Kind == event.Progress {
 		return nil
 	}
@@ -101,7 +101,7 @@ func (l *listener) Event(worker string, e event.Event) error {
 func (l *listener) Log(c Chunk) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	defer l.told()
+	defer l.notify()
 	name := c.Step + "." + c.Worker
 	if int64(len(l.log[name])) < c.Offset {
 		return fmt.Errorf("a gap before %d of %s", c.Offset, name)
@@ -110,11 +110,11 @@ func (l *listener) Log(c Chunk) error {
 	return nil
 }
 
-func (l *listener) Away(err error) error {
+func (l *listener) ConnectionChanged(err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	defer l.told()
-	l.away = append(l.away, err != nil)
+	defer l.notify()
+	l.disconnected = append(l.disconnected, err != nil)
 	return nil
 }
 
@@ -193,7 +193,7 @@ func TestNothingIsLost(t *testing.T) {
 		for range n {
 			msg := fmt.Sprintf("line %d\x1b[2J", len(want))
 			note(t, j, log, msg)
-			want = append(want, "W1 "+plain(msg))
+			want = append(want, "W1 "+stripControls(msg))
 		}
 		first.Wake()
 	}
@@ -201,7 +201,7 @@ func TestNothingIsLost(t *testing.T) {
 	l.until(t, "the first lines", func() bool { return len(l.ids) == 100 })
 	srv.stop()
 	say(100)
-	l.until(t, "the notice that the server is away", func() bool { return slices.Equal(l.away, []bool{true}) })
+	l.until(t, "the notice that the server is away", func() bool { return slices.Equal(l.disconnected, []bool{true}) })
 	stop()
 	<-done // the worker was killed
 	say(100)
@@ -213,7 +213,7 @@ func TestNothingIsLost(t *testing.T) {
 	}
 	for _, wantMade := range []bool{true, false} { // it is delivered twice: the first stays
 		r := Result{Build: src.Build, Worker: "W1", Outcome: event.Passed, Host: fmt.Sprint(wantMade)}
-		if made, err := there.End(limit, r); err != nil || made != wantMade {
+		if made, err := there.PutResult(limit, r); err != nil || made != wantMade {
 			t.Fatalf("end: %v, %v", made, err)
 		}
 	}
@@ -231,8 +231,8 @@ func TestNothingIsLost(t *testing.T) {
 	if text := strings.Count(string(l.log["kernel.W1"]), "\n"); text != len(want) {
 		t.Errorf("%d lines, want %d", text, len(want))
 	}
-	if !slices.Equal(l.away, []bool{true, false}) {
-		t.Errorf("away: %v", l.away)
+	if !slices.Equal(l.disconnected, []bool{true, false}) {
+		t.Errorf("away: %v", l.disconnected)
 	}
 	// who comes back with the last number is told nothing twice
 	again := listen()
@@ -276,7 +276,7 @@ func TestWorkers(t *testing.T) {
 		t.Fatalf("%v, %v", all, err)
 	}
 	w := Worker{ID: "AB12", Host: "a", Version: "v1.2.3+x y", Builds: []string{"arm64"}, Running: []string{"b1"}, Slots: 2}
-	if err := errors.Join(s.Show(t.Context(), Worker{ID: "CD34", Host: "b"}), s.Show(t.Context(), w)); err != nil {
+	if err := errors.Join(s.Heartbeat(t.Context(), Worker{ID: "CD34", Host: "b"}), s.Heartbeat(t.Context(), w)); err != nil {
 		t.Fatal(err)
 	}
 	all, err := s.Workers(t.Context())
@@ -290,10 +290,10 @@ func TestWorkers(t *testing.T) {
 			t.Errorf("%+v: %v", o, !want)
 		}
 	}
-	if err := s.Show(t.Context(), Worker{ID: "a b"}); err == nil {
+	if err := s.Heartbeat(t.Context(), Worker{ID: "a b"}); err == nil {
 		t.Error("an id with a space was shown")
 	}
-	if err := s.Hide(t.Context(), w.ID); err != nil {
+	if err := s.RemoveWorker(t.Context(), w.ID); err != nil {
 		t.Fatal(err)
 	}
 	if all, err := s.Workers(t.Context()); err != nil || len(all) != 1 {
@@ -326,7 +326,7 @@ func TestNoTeam(t *testing.T) {
 		url := s.URL
 		_, err := Join(t.Context(), s, jobs.Options{})
 		var e *Error
-		if !errors.As(err, &e) || e.Cause != want || Passes(err) != (want == "team.unreachable") {
+		if !errors.As(err, &e) || e.Cause != want || Temporary(err) != (want == "team.unreachable") {
 			t.Errorf("%s: %v", url, err)
 		}
 	}

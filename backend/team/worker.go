@@ -12,31 +12,32 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Worker is what a worker says of itself at every heartbeat.
+// Worker is what a worker publishes about itself with every heartbeat.
 type Worker struct {
 	ID      string    `json:"id"`   // of the key that signs its evidence
-	Key     string    `json:"key"`  // that public key: what a submitter writes under team.workers
-	Host    string    `json:"host"` // its name, for people
+	Key     string    `json:"key"`  // the public key, to be added to team.workers of a submitter's config.yaml
+	Host    string    `json:"host"` // host name, for display only
 	Version string    `json:"version"`
-	OS      string    `json:"os"`      // as Go names it
-	Arch    string    `json:"arch"`    // of the computer
-	Builds  []string  `json:"builds"`  // architectures of targets that it can build and boot
-	Tools   []string  `json:"tools"`   // what it found: limactl, docker, qemu
-	Accels  []string  `json:"accels"`  // accelerators that work: kvm, hvf, tcg; arch/name
-	Slots   int       `json:"slots"`   // builds at once
-	Running []string  `json:"running"` // builds
-	Seen    time.Time `json:"seen"`    // the server's time of the last heartbeat
+	OS      string    `json:"os"`      // GOOS
+	Arch    string    `json:"arch"`    // GOARCH of the computer
+	Builds  []string  `json:"builds"`  // architectures that it can build and boot
+	Tools   []string  `json:"tools"`   // programs that it found: limactl, docker, qemu
+	Accels  []string  `json:"accels"`  // arch/name of the accelerators that work: kvm, hvf, tcg
+	Slots   int       `json:"slots"`   // builds that it runs at once
+	Running []string  `json:"running"` // ids of the builds that it runs
+	Seen    time.Time `json:"seen"`    // when the server received the last heartbeat
 }
 
-// Beat is the time between two heartbeats; a worker that was silent for Silent
-// is not counted on; the server forgets it after a while.
+// HeartbeatInterval is the time between two heartbeats of a worker. A worker
+// without a heartbeat for HeartbeatTimeout is regarded as offline. The server
+// removes it from the list after workerTTL.
 const (
-	Beat      = 10 * time.Second
-	Silent    = 45 * time.Second
-	forgotten = 10 * time.Minute
+	HeartbeatInterval = 10 * time.Second
+	HeartbeatTimeout  = 45 * time.Second
+	workerTTL         = 10 * time.Minute
 )
 
-// Classes are those of the orders that it takes.
+// Classes returns the classes of the jobs that the worker accepts.
 func (w Worker) Classes() []string {
 	var out []string
 	for _, arch := range w.Builds {
@@ -45,16 +46,17 @@ func (w Worker) Classes() []string {
 	return out
 }
 
-// Can tells whether the worker takes the order.
+// Can reports whether the worker can run the order.
 func (w Worker) Can(o Order) bool { return slices.Contains(w.Classes(), o.Class()) }
 
-// Live tells whether its last heartbeat is not long ago.
-func (w Worker) Live(now time.Time) bool { return now.Sub(w.Seen) < Silent }
+// Live reports whether the last heartbeat is less than HeartbeatTimeout before
+// now.
+func (w Worker) Live(now time.Time) bool { return now.Sub(w.Seen) < HeartbeatTimeout }
 
-// Show is a heartbeat.
-func (s *Station) Show(ctx context.Context, w Worker) error {
-	if !word.MatchString(w.ID) {
-		return fmt.Errorf("worker: %q is no id", w.ID)
+// Heartbeat publishes the worker in the team's list of workers.
+func (s *Station) Heartbeat(ctx context.Context, w Worker) error {
+	if !validName.MatchString(w.ID) {
+		return fmt.Errorf("worker: the id %q is invalid: it must be that of a signing key", w.ID)
 	}
 	data, err := json.Marshal(w)
 	if err != nil {
@@ -66,14 +68,14 @@ func (s *Station) Show(ctx context.Context, w Worker) error {
 	return err
 }
 
-// Hide takes a worker that ends from the list.
-func (s *Station) Hide(ctx context.Context, id string) error {
+// RemoveWorker removes a worker that stops from the team's list.
+func (s *Station) RemoveWorker(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	return s.workers.Delete(ctx, id)
 }
 
-// Workers lists those that were seen in the last ten minutes, by host.
+// Workers lists the workers seen in the last ten minutes, sorted by host.
 func (s *Station) Workers(ctx context.Context) ([]Worker, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
@@ -95,7 +97,7 @@ func (s *Station) Workers(ctx context.Context) ([]Worker, error) {
 		}
 		var w Worker
 		if json.Unmarshal(e.Value(), &w) != nil || w.ID != k {
-			continue // not of this program
+			continue // not written by Ingot
 		}
 		w.Seen = e.Created().UTC()
 		out = append(out, w)

@@ -17,27 +17,27 @@ import (
 	"ingot/app/feed"
 	"ingot/app/tray"
 	"ingot/app/tray/native"
-	"ingot/backend"
+	"ingot/backend/api"
 )
 
-// hostWait is how long a panel that shows icons may come after us.
+// hostWait is how long the menu waits for a panel that shows tray icons.
 const hostWait = 3 * time.Second
 
-// menu is what the menu's role holds.
+// menu is the state of the menu's role.
 type menu struct {
 	log    *slog.Logger
 	config string // folder
 	feed   *feed.Feed
-	herald *desktop.Herald
+	policy *desktop.NotifyPolicy
 	desk   *tray.Desk
 	icon   *native.Tray
 	ctx    context.Context
 	stop   context.CancelFunc
-	notes  sync.Map       // backend.Event of a build by its note
+	notes  sync.Map       // api.Event of the build that a notification is about, by the notification's id
 	work   sync.WaitGroup // goroutines that end with ctx
 }
 
-// runMenu is the menu's role.
+// runMenu runs the menu's role and returns an exit code.
 func runMenu() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -55,33 +55,33 @@ func (m *menu) run() (err error) {
 		return err
 	}
 	if one == nil {
-		fmt.Println("Ingot runs already; its window opens: " + answer)
+		fmt.Println("Ingot is running already and opens its window: " + answer)
 		return nil
 	}
 	defer func() { err = errors.Join(err, one.Close()) }()
-	place, err := backend.FindPlace(desktop.MenuRole)
+	instance, err := api.FindInstance(desktop.MenuRole)
 	if err != nil {
 		return err
 	}
-	m.config = place.Config()
-	crash, last, err := desktop.StartCrashLog(place.Data(), desktop.MenuRole)
+	m.config = instance.Config()
+	crash, last, err := desktop.StartCrashLog(instance.Data(), desktop.MenuRole)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, crash.Close()) }()
 	if last != "" {
-		m.log.Warn("the menu ended by a crash last time", "log", last)
+		m.log.Warn("the menu crashed last time", "log", last)
 	}
 	return m.show()
 }
 
-// show runs the menu until it is to end.
+// show runs the menu until it has to end.
 func (m *menu) show() error {
 	m.wire()
 	defer func() {
 		m.stop()
 		m.work.Wait()
-		if err := m.herald.Notifier.Close(); err != nil {
+		if err := m.policy.Notifier.Close(); err != nil {
 			m.log.Warn("notifications", "err", err)
 		}
 	}()
@@ -89,7 +89,7 @@ func (m *menu) show() error {
 	changed, done := m.feed.Changed()
 	defer done()
 	m.work.Go(func() {
-		m.herald.Attention(m.ctx, changed, func() string { return m.feed.State().Problem })
+		m.policy.Attention(m.ctx, changed, func() string { return m.feed.State().Problem })
 	})
 	host, err := desktop.TrayHost(m.ctx, 0)
 	if err != nil {
@@ -101,7 +101,7 @@ func (m *menu) show() error {
 	}
 	m.icon.Run(func() {
 		if err := desktop.WatchApp(func() { m.work.Go(func() { m.open(app.RouteLast) }) }, m.icon.MenuClosed); err != nil {
-			m.log.Warn("a second launch does not open the window", "err", err)
+			m.log.Warn("a second launch cannot open the window", "err", err)
 		}
 		first := make(chan struct{})
 		m.work.Go(func() {
@@ -115,16 +115,17 @@ func (m *menu) show() error {
 	return failed
 }
 
-// controller closes first when the first menu is made.
+// controller returns the menu's controller; first is closed when the first menu
+// has been built.
 func (m *menu) controller(first chan struct{}) *tray.Controller {
 	return &tray.Controller{Feed: m.feed, View: &firstView{View: m.icon, first: first}, Actor: m.desk, Ended: m.stop, AtLogin: desktop.AtLogin,
 		Failed: func(a tray.Action, err error) {
 			m.log.Error("action failed", "target", a.Target, "err", err)
-			m.tell(desktop.Note{ID: "action", Title: "Ingot could not do it", Body: app.Line(err.Error()), Actions: []desktop.NoteAction{{Key: desktop.ActDefault, Label: "Show"}}})
+			m.notify(desktop.Note{ID: "action", Title: "The action failed", Body: app.Line(err.Error()), Actions: []desktop.NoteAction{{Key: desktop.ActDefault, Label: "Show"}}})
 		}}
 }
 
-// firstView tells when its view has a menu.
+// firstView closes a channel when its view has built the first menu.
 type firstView struct {
 	tray.View
 	first chan struct{}
@@ -136,8 +137,9 @@ func (v *firstView) Build(m tray.Menu) {
 	v.once.Do(func() { close(v.first) })
 }
 
-// awaitHost opens the window where nothing shows icons, and ends the menu with
-// it unless something does by then: a process that nobody sees is no use.
+// awaitHost opens the window if the desktop shows no tray icons. When the
+// window is closed, the menu ends too, unless the desktop shows icons by then:
+// an invisible process would be of no use.
 func (m *menu) awaitHost() error {
 	host, err := desktop.TrayHost(m.ctx, hostWait)
 	if host || m.ctx.Err() != nil {
@@ -145,7 +147,7 @@ func (m *menu) awaitHost() error {
 	}
 	m.log.Warn("nothing on this desktop shows tray icons (org.kde.StatusNotifierWatcher): the window opens instead; a panel with a status notifier plugin shows the menu", "err", err)
 	defer func() {
-		if host, _ := desktop.TrayHost(m.ctx, 0); !host { // no bus is no host
+		if host, _ := desktop.TrayHost(m.ctx, 0); !host { // without a bus there is no host
 			m.stop()
 		}
 	}()
@@ -166,13 +168,14 @@ func (m *menu) stay(route string) error {
 	}
 }
 
-// withoutIcon is the menu where there cannot be one.
+// withoutIcon runs the menu's role on a desktop without tray icons.
 func (m *menu) withoutIcon(why error) error {
 	m.log.Warn("the window opens instead of the menu", "why", why)
 	return m.stay(app.RouteLast)
 }
 
-// serve answers other processes of this home: a second launch, `ingot-app`.
+// serve answers requests of other processes of this home, such as a second
+// launch of `ingot-app`.
 func (m *menu) serve(request string) string {
 	verb, route, _ := strings.Cut(request, " ")
 	if verb != desktop.RequestShow {
@@ -182,13 +185,13 @@ func (m *menu) serve(request string) string {
 	return "ok"
 }
 
-// open shows the window and tells where it cannot.
+// open shows the window, and a notification if that fails.
 func (m *menu) open(route string) {
 	if m.ctx.Err() != nil {
 		return
 	}
 	m.log.Info("window", "route", route)
 	if _, err := desktop.OpenWindow(m.ctx, route); err != nil && m.ctx.Err() == nil {
-		m.log.Error("no window", "err", err)
+		m.log.Error("cannot open the window", "err", err)
 	}
 }

@@ -23,14 +23,21 @@ import (
 	"ingot/app/feed"
 	"ingot/app/window"
 	"ingot/backend"
+	"ingot/backend/api"
+	"ingot/backend/doctor"
+	"ingot/backend/owner"
+	"ingot/backend/remote"
+	"ingot/backend/status"
+	"ingot/backend/verify"
+	"ingot/backend/vm"
 	"ingot/resources"
 )
 
-// appID names the window's preferences; nothing of the product is kept there.
+// appID names the window's preferences in Fyne; Ingot stores nothing there.
 const appID = "org.ingot.app.window"
 
-// runWindow is the window's role, at a route of package window. It returns an
-// exit code. A second one hands its route to the first.
+// runWindow runs the window's role at a route of package window, and returns an
+// exit code. If a window is open, it shows the route there.
 func runWindow(route string) int {
 	if err := showWindow(route); err != nil {
 		fmt.Fprintln(os.Stderr, "ingot-app:", err)
@@ -39,12 +46,12 @@ func runWindow(route string) int {
 	return 0
 }
 
-// shown is the window as other processes ask for it.
+// shown is the window as it answers other processes.
 type shown struct {
-	ready   chan struct{} // closed when there is something to see
+	ready   chan struct{} // closed when the window shows something
 	over    context.Context
 	focused atomic.Bool
-	goTo    func(route string, r window.Route) // "": where it is
+	goTo    func(route string, r window.Route) // shows a route; "" brings the window to the front
 }
 
 func showWindow(route string) error {
@@ -64,11 +71,11 @@ func showWindow(route string) error {
 	return one.Close()
 }
 
-// run shows the window until it is closed or ctx ends: at the place where it was
-// closed last when the route is "".
+// run shows the window until it is closed or ctx is done. If the route is "",
+// it shows the page that was open last.
 func (s *shown) run(ctx context.Context, route string, r window.Route) {
 	a := fyneapp.NewWithID(appID)
-	if icon, err := resources.FS.ReadFile("icons/ingot.png"); err == nil { // a window without is no fault
+	if icon, err := resources.FS.ReadFile("icons/ingot.png"); err == nil { // the window has no icon otherwise
 		a.SetIcon(fyne.NewStaticResource("ingot.png", icon))
 	}
 	life := a.Lifecycle()
@@ -85,10 +92,10 @@ func (s *shown) run(ctx context.Context, route string, r window.Route) {
 			return
 		case <-ctx.Done():
 		}
-		select { // before it runs, Fyne forgets that it was told to quit
+		select { // Fyne ignores Quit before its loop runs
 		case <-over:
 		case <-s.ready:
-			window.OnMain(a.Driver().Quit) // not the app's own, which closes windows first
+			window.OnMain(a.Driver().Quit) // App.Quit would close the windows first
 		}
 	})
 	b, err := openHome()
@@ -110,20 +117,20 @@ func (s *shown) run(ctx context.Context, route string, r window.Route) {
 		w.RequestFocus()
 	}
 	w.Restore(filepath.Join(b.Home.Data, "window.json"))
-	if route != "" { // asked for, by a notification or the menu
+	if route != "" { // requested by a notification or the menu
 		w.Go(r)
 	}
 	w.ShowAndRun()
-	w.End() // Fyne quits of its own on a signal, too
+	w.End() // Fyne also quits on a signal
 	unwatch()
 	w.Wait()
 	work.Wait()
 }
 
-// runWithout says why there is nothing to show.
+// runWithout shows why the home cannot be opened.
 func (s *shown) runWithout(a fyne.App, why error) {
 	w := a.NewWindow("Ingot")
-	text := widget.NewLabel("Ingot's home cannot be opened:\n\n" + why.Error() + "\n\nMend it, and open Ingot again.")
+	text := widget.NewLabel("Ingot's home cannot be opened:\n\n" + why.Error() + "\n\nCorrect this and open Ingot again.")
 	text.Wrapping = fyne.TextWrapWord
 	text.Selectable = true
 	w.SetContent(container.NewPadded(text))
@@ -133,7 +140,7 @@ func (s *shown) runWithout(a fyne.App, why error) {
 	w.ShowAndRun()
 }
 
-// serve answers the menu and second windows.
+// serve answers requests of the menu and of second windows.
 func (s *shown) serve(request string) string {
 	select {
 	case <-s.ready:
@@ -158,71 +165,96 @@ func (s *shown) serve(request string) string {
 	return "unknown request " + verb
 }
 
-// ofHome is the home as the window reads it. What concerns recipes and
-// configuration is read afresh, since both change while the window is open.
+// ofHome implements window.Backend for a home. It opens the home again for
+// operations that use recipes and configuration, since those may change while
+// the window is open.
 type ofHome struct{ *backend.Backend }
 
 func (h ofHome) now() *backend.Backend {
 	if b, err := openHome(); err == nil {
 		return b
 	}
-	return h.Backend // the feed says what is wrong
+	return h.Backend // the feed reports the error
 }
 
-func (h ofHome) Artifacts(ctx context.Context) ([]backend.ArtifactInfo, error) {
-	return h.now().Artifacts(ctx)
+func (h ofHome) Artifacts(ctx context.Context) ([]status.ArtifactInfo, error) {
+	return status.Artifacts(ctx, h.now())
+}
+
+func (h ofHome) BuildFile(d api.Document, f api.File) (string, error) {
+	return status.BuildFile(h.Backend, d, f)
+}
+
+func (h ofHome) Builds(target string) ([]status.BuildInfo, error) {
+	return status.Builds(h.Backend, target)
+}
+
+func (h ofHome) Journal(target, id string) ([]api.Event, error) {
+	return status.Journal(h.Backend, target, id)
+}
+
+func (h ofHome) LogFiles(target, id string) ([]string, error) {
+	return status.LogFiles(h.Backend, target, id)
+}
+
+func (h ofHome) HandOut(a status.ArtifactInfo) (string, error) { return status.HandOut(h.Backend, a) }
+
+func (h ofHome) Export(ctx context.Context, target, format, dst string, progress func(done, total int64)) error {
+	return status.Export(ctx, h.Backend, target, format, dst, progress)
 }
 
 func (h ofHome) RecipeText(target string) (file, text string, err error) {
-	return h.now().RecipeText(target)
+	return status.RecipeText(h.now(), target)
 }
 
 func (h ofHome) Fork(ctx context.Context, target, as string) (string, error) {
-	return h.now().Fork(ctx, target, as)
+	return status.Fork(ctx, h.now(), target, as)
 }
 
-func (h ofHome) Doctor(ctx context.Context, targets ...string) (backend.Report, error) {
-	return h.now().Doctor(ctx, targets...)
+func (h ofHome) Doctor(ctx context.Context, targets ...string) (doctor.Report, error) {
+	return doctor.Examine(ctx, h.now(), targets...)
 }
 
-func (h ofHome) Validate(target string) error { return backend.Validate(h.now(), target) }
+func (h ofHome) Validate(target string) error { return status.Validate(h.now(), target) }
 
-func (h ofHome) Submit(ctx context.Context, s backend.Submission) (string, error) {
-	return h.now().Client().Submit(ctx, s)
+func (h ofHome) Submit(ctx context.Context, s api.Submission) (string, error) {
+	return owner.ClientOf(h.now()).Submit(ctx, s)
 }
 
-func (h ofHome) Cancel(ctx context.Context, id string) error { return h.Client().Cancel(ctx, id) }
+func (h ofHome) Cancel(ctx context.Context, id string) error {
+	return owner.ClientOf(h.Backend).Cancel(ctx, id)
+}
 
 func (h ofHome) Prove(ctx context.Context, file string, notify func(string)) (string, error) {
-	id, _, err := backend.Prove(ctx, h.now(), file, "", notify)
+	id, _, err := verify.Prove(ctx, h.now(), file, "", notify)
 	return id, err
 }
 
 func (h ofHome) VMStart(ctx context.Context, name string) error {
-	return h.now().VMStart(ctx, name, nil)
+	return vm.Start(ctx, h.now(), name, nil)
 }
 
 func (h ofHome) VMStop(ctx context.Context, name string) error {
-	return backend.VMStop(ctx, name, false, nil)
+	return vm.Stop(ctx, name, false, nil)
 }
 
-func (h ofHome) VMExport(ctx context.Context, o backend.VMExportOptions) (backend.VMExported, error) {
-	return h.now().VMExport(ctx, o)
+func (h ofHome) VMExport(ctx context.Context, o vm.ExportOptions) (vm.Exported, error) {
+	return vm.Export(ctx, h.now(), o)
 }
 
 func (h ofHome) VMShell(ctx context.Context, name string) (argv, environ []string, err error) {
-	return backend.VMShell(ctx, name)
+	return vm.Shell(ctx, name)
 }
 
-func (h ofHome) Explain(text string) (backend.Explanation, error) { return backend.Explain(text) }
+func (h ofHome) Explain(text string) (status.Explanation, error) { return status.Explain(text) }
 
-// Workers asks the team's server.
+// Workers lists the team's workers.
 func (h ofHome) Workers(ctx context.Context) ([]window.Worker, error) {
 	b := h.now()
-	all, err := b.TeamWorkers(ctx)
+	all, err := remote.TeamWorkers(ctx, b)
 	out := make([]window.Worker, len(all))
 	for i, w := range all {
-		out[i] = window.Worker{WorkerInfo: w, Believed: b.Believed(w)}
+		out[i] = window.Worker{WorkerInfo: w, Trusted: remote.TrustsWorker(b, w)}
 	}
 	return out, err
 }
@@ -233,7 +265,7 @@ func (h ofHome) KeepPreferences(p app.Preferences) error { return p.Keep(h.now()
 
 func (h ofHome) Settings() window.Settings {
 	b := h.now()
-	c := b.Config().Publish
+	c := b.Config.Publish
 	return window.Settings{Config: b.Home.Config, Data: b.Home.Data, Cache: b.Home.Cache, ConfigFile: b.Home.ConfigFile(),
-		Endpoint: c.Endpoint, Bucket: c.Bucket, PublicURL: c.PublicURL, Keys: b.KeysWhere(), Team: b.Config().Team.NATS, Version: backend.Version}
+		Endpoint: c.Endpoint, Bucket: c.Bucket, PublicURL: c.PublicURL, Keys: b.KeysWhere(), Team: b.Config.Team.NATS, Version: api.Version}
 }

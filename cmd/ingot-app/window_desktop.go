@@ -15,12 +15,11 @@ import (
 	"ingot/app/desktop"
 )
 
-// onDesktop is the desktop as the window asks for it; what is under way ends
-// with ctx.
+// onDesktop implements window.Desktop. Its operations end when ctx is done.
 type onDesktop struct{ ctx context.Context }
 
-// StartDrag begins to drag a file out of the window, on the main goroutine.
-func (d onDesktop) StartDrag(w fyne.Window, file string, ended func(taken bool, err error)) error {
+// StartDrag starts dragging a file out of the window, on the main goroutine.
+func (d onDesktop) StartDrag(w fyne.Window, file string, ended func(accepted bool, err error)) error {
 	begin := func(window uintptr) error {
 		return desktop.StartDrag(d.ctx, window, []string{file}, func(drop desktop.Drop, err error) { ended(drop.Accepted, err) })
 	}
@@ -47,9 +46,9 @@ func (d onDesktop) OpenTerminal(argv, environ []string) error {
 	return desktop.OpenTerminal(d.ctx, argv, environ)
 }
 
-// errMenuOnly is for macOS, where a bundle can say only of itself that it is to
-// start at login, and the window's is not the menu's.
-var errMenuOnly = errors.New("the menu's own Start at Login is where this is said on a Mac")
+// errMenuOnly is the error on macOS, where only a bundle itself can register to
+// start at login, and the window is in another bundle than the menu.
+var errMenuOnly = errors.New("on a Mac this is set with Start at Login in the menu")
 
 func (onDesktop) Autostart() (bool, error) {
 	if runtime.GOOS == "darwin" {
@@ -58,7 +57,8 @@ func (onDesktop) Autostart() (bool, error) {
 	return desktop.AtLogin(), nil
 }
 
-// SetAutostart makes the menu start at login: the program beside this one.
+// SetAutostart makes the menu, the program beside this one, start at login, or
+// not.
 func (onDesktop) SetAutostart(on bool) error {
 	if runtime.GOOS == "darwin" {
 		return errMenuOnly

@@ -15,21 +15,23 @@ import (
 	"ingot/app/tray"
 	"ingot/app/tray/native"
 	"ingot/backend"
+	"ingot/backend/api"
+	"ingot/backend/owner"
 )
 
 func openHome() (*backend.Backend, error) { return backend.Open(backend.Options{}) }
 
-// wire puts the menu's parts together.
+// wire connects the menu's parts.
 func (m *menu) wire() {
 	m.feed = feed.New(&feed.Home{Open: openHome})
-	m.feed.OnFinished(func(e backend.Event) { m.work.Go(func() { m.finished(e) }) })
+	m.feed.OnFinished(func(e api.Event) { m.work.Go(func() { m.finished(e) }) })
 	m.icon = native.New()
 	notifier, err := desktop.OpenNotifier(m.invoked)
 	if err != nil {
-		m.log.Warn("no notifications; this log has them", "err", err)
+		m.log.Warn("no notification server; notifications are logged here", "err", err)
 		notifier = logNotifier{m}
 	}
-	m.herald = &desktop.Herald{Notifier: notifier, Focused: desktop.Focused, Quiet: func() bool { return app.LoadPreferences(m.config).Quiet }, Failed: func(err error) { m.log.Warn("not shown", "err", err) }}
+	m.policy = &desktop.NotifyPolicy{Notifier: notifier, Focused: desktop.Focused, Quiet: func() bool { return app.LoadPreferences(m.config).Quiet }, Failed: func(err error) { m.log.Warn("notification not shown", "err", err) }}
 	m.desk = &tray.Desk{Open: openHome, State: m.feed.State, AtLogin: desktop.AtLogin, Export: m.export, Terminal: desktop.OpenTerminal, ExportVM: m.exportVM,
 		Window: func(ctx context.Context, route string) error {
 			m.log.Info("window", "route", route)
@@ -45,7 +47,8 @@ func (m *menu) wire() {
 		}}
 }
 
-// logNotifier stands in where there is no notification server.
+// logNotifier writes notifications to the log if there is no notification
+// server.
 type logNotifier struct{ m *menu }
 
 func (l logNotifier) Show(n desktop.Note) error {
@@ -55,35 +58,36 @@ func (l logNotifier) Show(n desktop.Note) error {
 
 func (logNotifier) Close() error { return nil }
 
-// tell shows a note without holding up its caller.
-func (m *menu) tell(n desktop.Note) { m.work.Go(func() { m.herald.Tell(m.ctx, n) }) }
+// notify shows a notification without blocking its caller.
+func (m *menu) notify(n desktop.Note) { m.work.Go(func() { m.policy.Show(m.ctx, n) }) }
 
-// rowLimit bounds the question for a row after a build.
+// rowLimit bounds the request for a row after a build.
 const rowLimit = 5 * time.Second
 
-// finished tells of a build that ended, with what holds then.
-func (m *menu) finished(e backend.Event) {
+// finished shows a notification about a build that ended, with the target's
+// state afterwards.
+func (m *menu) finished(e api.Event) {
 	ctx, cancel := context.WithTimeout(m.ctx, rowLimit)
 	defer cancel()
-	row := backend.Row{Target: e.Target}
+	row := api.Row{Target: e.Target}
 	if b, err := openHome(); err == nil {
-		if rows, err := b.Client().Status(ctx, e.Target); err == nil && len(rows) == 1 { // else the note has less to say
+		if rows, err := owner.ClientOf(b).Status(ctx, e.Target); err == nil && len(rows) == 1 { // otherwise the notification has no row
 			row = rows[0]
 		}
 	}
 	if n, ok := desktop.OfBuild(e, row); ok {
 		m.notes.Store(n.ID, e)
-		m.herald.Tell(m.ctx, n)
+		m.policy.Show(m.ctx, n)
 	}
 }
 
-// invoked does what a note's action means.
+// invoked performs the action of a notification.
 func (m *menu) invoked(id, action string) {
 	m.log.Info("notification action", "note", id, "action", action)
 	m.work.Go(func() {
 		if err := m.act(id, action); err != nil && m.ctx.Err() == nil {
 			m.log.Error("notification action", "err", err)
-			m.tell(desktop.Note{ID: "action", Title: "Ingot could not do it", Body: app.Line(err.Error())})
+			m.notify(desktop.Note{ID: "action", Title: "The action failed", Body: app.Line(err.Error())})
 		}
 	})
 }
@@ -96,31 +100,32 @@ func (m *menu) act(id, action string) error {
 	if !ok {
 		return m.desk.Do(m.ctx, tray.Action{Verb: tray.Window, Arg: app.RouteLast})
 	}
-	e := v.(backend.Event)
+	e := v.(api.Event)
 	a := tray.Action{Verb: tray.Window, Target: e.Target, Arg: app.RouteBuild(e.Target, e.Build)}
 	switch {
 	case action == desktop.ActPublish:
 		a = tray.Action{Verb: tray.Publish, Target: e.Target}
-	case e.Outcome == backend.OutcomePassed && action != desktop.ActLog:
+	case e.Outcome == api.OutcomePassed && action != desktop.ActLog:
 		a.Arg = app.RouteArtifact(e.Target)
 	}
 	return m.desk.Do(m.ctx, a)
 }
 
-// export lets `ingot export` write the file, so that its memory and its crash
-// are not ours.
+// export runs `ingot export`, so that its memory use and a crash do not affect
+// the menu.
 func (m *menu) export(ctx context.Context, target, format string) error {
 	return m.write(ctx, target, format, "export", target, "--format", format)
 }
 
-// exportVM lets `ingot vm export` take an instance's disk.
+// exportVM runs `ingot vm export`.
 func (m *menu) exportVM(ctx context.Context, name string) error {
 	return m.write(ctx, name, "qcow2", "vm", "export", name)
 }
 
-// write runs an export of `ingot` into a new file, and tells of it.
+// write runs an export of `ingot` into a new file, and shows a notification
+// about it.
 func (m *menu) write(ctx context.Context, base, format string, args ...string) error {
-	program, err := backend.Program()
+	program, err := api.Program()
 	if err != nil {
 		return err
 	}
@@ -129,11 +134,11 @@ func (m *menu) write(ctx context.Context, base, format string, args ...string) e
 		return err
 	}
 	cmd := exec.CommandContext(ctx, program, append(args, "--output", file)...)
-	var says bytes.Buffer
-	cmd.Stderr = &says
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("export: %s", strings.TrimPrefix(app.Line(says.String()+" "+err.Error()), "ingot: "))
+		return fmt.Errorf("export: %s", strings.TrimPrefix(app.Line(stderr.String()+" "+err.Error()), "ingot: "))
 	}
-	m.tell(desktop.Note{ID: "file/" + file, Title: base + " as " + format, Body: app.Line(file), Actions: []desktop.NoteAction{{Key: desktop.ActDefault, Label: "Show"}, {Key: desktop.ActReveal, Label: "Show"}}})
+	m.notify(desktop.Note{ID: "file/" + file, Title: base + " as " + format, Body: app.Line(file), Actions: []desktop.NoteAction{{Key: desktop.ActDefault, Label: "Show"}, {Key: desktop.ActReveal, Label: "Show"}}})
 	return nil
 }

@@ -7,12 +7,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ingot/backend"
+	"ingot/backend/api"
+	"ingot/backend/vm"
 )
 
-// completeValues lets the shell complete values as well as verbs: what a verb's
-// usage calls TARGET and NAME, steps, formats and guests. What cannot be read has
-// no completion; a shell is no place for an error.
+// completeValues adds shell completion of values: what a verb's usage calls
+// TARGET and NAME, steps, formats and guests. Values that cannot be read are
+// not completed; no error is printed.
 func completeValues(c *cobra.Command, g *global) {
 	words := strings.Fields(c.Use)[1:]
 	if c.ValidArgsFunction == nil && len(c.ValidArgs) == 0 && len(words) > 0 {
@@ -26,15 +27,15 @@ func completeValues(c *cobra.Command, g *global) {
 			return valuesOf(c, g, word)
 		}
 	}
-	steps := func(context.Context) []string { return backend.Steps }
-	formats := func(context.Context) []string { return []string{"qcow2", "raw", "tar.zst"} }
+	steps := func(context.Context) []string { return api.Steps }
+	formats := func(context.Context) []string { return api.Formats }
 	guests := func(ctx context.Context) []string { return guestNames(ctx, g) }
 	for flag, values := range map[string]func(context.Context) []string{"until": steps, "force": steps, "format": formats, "guest": guests} {
 		f := c.NonInheritedFlags().Lookup(flag)
 		if f == nil || f.Value.Type() == "bool" {
 			continue
 		}
-		// it fails for a flag that has one already
+		// it returns an error for a flag that has a completion
 		_ = c.RegisterFlagCompletionFunc(flag, func(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 			return values(c.Context()), cobra.ShellCompDirectiveNoFileComp
 		})
@@ -46,14 +47,14 @@ func completeValues(c *cobra.Command, g *global) {
 	}
 }
 
-// valuesOf are what may stand for a word of a usage.
+// valuesOf returns the possible values for a word of a usage.
 func valuesOf(c *cobra.Command, g *global, word string) (values []string, _ cobra.ShellCompDirective) {
 	directive := cobra.ShellCompDirectiveNoFileComp
 	for _, kind := range strings.Split(strings.Trim(word, "[]…"), "|") {
 		switch {
 		case kind == "TARGET":
 			if b, err := g.open(); err == nil {
-				values = append(values, b.Targets().Names()...)
+				values = append(values, b.Targets.Names()...)
 			}
 		case kind == "NAME" && c.Parent().Name() == "vm" && c.Name() != "create":
 			values = append(values, vmNames(c.Context())...)
@@ -65,7 +66,7 @@ func valuesOf(c *cobra.Command, g *global, word string) (values []string, _ cobr
 }
 
 func vmNames(ctx context.Context) (names []string) {
-	all, err := backend.VMs(ctx)
+	all, err := vm.List(ctx)
 	if err != nil {
 		return nil
 	}
@@ -80,8 +81,8 @@ func guestNames(ctx context.Context, g *global) []string {
 	if b, err := g.open(); err == nil {
 		names = b.GuestNames()
 	}
-	for _, vm := range vmNames(ctx) {
-		names = append(names, backend.VMGuest(vm))
+	for _, name := range vmNames(ctx) {
+		names = append(names, vm.GuestName(name))
 	}
 	slices.Sort(names)
 	return names

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ingot/backend"
+	"ingot/backend/doctor"
 )
 
 type doctorOptions struct {
@@ -22,7 +22,8 @@ type doctorOptions struct {
 func newDoctor(g *global) *cobra.Command {
 	o := &doctorOptions{global: g}
 	c := &cobra.Command{
-		Use: "doctor [TARGET…]", Short: "Say what is missing on this computer, why it matters, and how to install it",
+		Use: "doctor [TARGET…]", Short: "List what is missing on this computer and how to install it",
+		Example: "  ingot doctor debian-12-arm64\n  ingot doctor --install debian-12-arm64",
 		RunE: func(c *cobra.Command, a []string) error {
 			o.targets = a
 			return runDoctor(c.Context(), o, os.Stdout)
@@ -33,7 +34,7 @@ func newDoctor(g *global) *cobra.Command {
 	return c
 }
 
-// missingError is the doctor's verdict that something is not there.
+// missingError is the error of doctor if something is missing.
 type missingError struct{ n int }
 
 func (e *missingError) Error() string { return fmt.Sprintf("%d things are missing", e.n) }
@@ -43,23 +44,23 @@ func runDoctor(ctx context.Context, o *doctorOptions, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	rep, err := b.Doctor(ctx, o.targets...)
+	rep, err := doctor.Examine(ctx, b, o.targets...)
 	if err != nil {
 		return err
 	}
 	if o.install && !rep.OK() {
 		for _, cmd := range rep.Install {
 			fmt.Fprintf(os.Stderr, "+ %s\n", cmd)
-			if err := backend.RunInstall(ctx, cmd, os.Getuid() == 0, func(c *exec.Cmd) { c.Stdout, c.Stderr, c.Stdin = os.Stderr, os.Stderr, os.Stdin }); err != nil {
+			if err := doctor.Install(ctx, cmd, os.Getuid() == 0, func(c *exec.Cmd) { c.Stdout, c.Stderr, c.Stdin = os.Stderr, os.Stderr, os.Stdin }); err != nil {
 				return err
 			}
 		}
 		if len(rep.InGuest) > 0 {
-			if err := b.InstallInGuest(ctx, rep.InGuest, os.Stderr); err != nil {
+			if err := doctor.InstallInGuest(ctx, b, rep.InGuest, os.Stderr); err != nil {
 				return err
 			}
 		}
-		if rep, err = b.Doctor(ctx, o.targets...); err != nil {
+		if rep, err = doctor.Examine(ctx, b, o.targets...); err != nil {
 			return err
 		}
 	}
@@ -82,7 +83,7 @@ func runDoctor(ctx context.Context, o *doctorOptions, w io.Writer) error {
 	return &missingError{n}
 }
 
-func printReport(w io.Writer, rep backend.Report) {
+func printReport(w io.Writer, rep doctor.Report) {
 	for _, c := range rep.Checks {
 		mark := "✓"
 		if !c.OK {

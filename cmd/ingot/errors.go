@@ -6,10 +6,10 @@ import (
 	"io"
 	"strings"
 
-	"ingot/backend"
+	"ingot/backend/api"
 )
 
-// Exit codes; docs/cli.md has the same table, word for word.
+// Exit codes; docs/cli.md has the same table.
 const (
 	exitOK        = 0   // done
 	exitInternal  = 1   // anything without a code of its own
@@ -18,25 +18,25 @@ const (
 	exitStep      = 4   // a step of the build failed
 	exitUnproven  = 5   // the image does not boot
 	exitPublish   = 6   // publishing failed
-	exitVerify    = 7   // evidence, digest or signature does not fit; or an image holds what must not be given away
-	exitInUse     = 8   // another process uses this home, or builds the target (`--no-wait`); or a running VM has the disk; or the owner at work is of another version or environment; or a newer Ingot has written this home
+	exitVerify    = 7   // evidence, digest or signature is invalid; or an image contains data that must not be published
+	exitInUse     = 8   // another process uses this home, or builds the target (`--no-wait`); or a running VM uses the disk; or the running owner has another version or environment; or a newer Ingot has written this home
 	exitCancelled = 130 // cancelled
 )
 
-// usageError is a wrong call.
+// usageError is an error in the command line.
 type usageError struct{ msg string }
 
 func (e *usageError) Error() string { return e.msg }
 
-// insideError is the end of a command that ran in a machine: its code is ours,
-// as with ssh, and it has said itself what was wrong.
+// insideError is the failure of a command in a machine. Ingot exits with its
+// code, as ssh does; the command has printed the error itself.
 type insideError struct{ code int }
 
 func (e *insideError) Error() string {
 	return fmt.Sprintf("the command ended with exit status %d", e.code)
 }
 
-// codeOf is the one place where errors become exit codes.
+// codeOf returns the exit code for an error.
 func codeOf(err error) int {
 	var usage *usageError
 	if errors.As(err, &usage) {
@@ -50,31 +50,31 @@ func codeOf(err error) int {
 	if errors.As(err, &missing) {
 		return exitMissing
 	}
-	switch backend.ClassOf(err) {
-	case backend.ClassInput:
+	switch api.ClassOf(err) {
+	case api.ClassInput:
 		return exitUsage
-	case backend.ClassMissing:
+	case api.ClassMissing:
 		return exitMissing
-	case backend.ClassStep:
+	case api.ClassStep:
 		return exitStep
-	case backend.ClassUnproven:
+	case api.ClassUnproven:
 		return exitUnproven
-	case backend.ClassPublish:
+	case api.ClassPublish:
 		return exitPublish
-	case backend.ClassVerify:
+	case api.ClassVerify:
 		return exitVerify
-	case backend.ClassInUse:
+	case api.ClassInUse:
 		return exitInUse
-	case backend.ClassCancelled:
+	case api.ClassCancelled:
 		return exitCancelled
 	}
 	return exitInternal
 }
 
-// report prints what happened, its cause, and what to do next.
+// report prints the error, its cause, and the next step.
 func report(w io.Writer, err error) {
 	fmt.Fprintf(w, "ingot: %s\n", strings.TrimSpace(err.Error()))
-	if id, fix := backend.Advice(err); id != "" {
+	if id, fix := api.Advice(err); id != "" {
 		fmt.Fprintf(w, "  cause: %s\n  next:  %s\n", id, fix)
 	}
 }

@@ -6,17 +6,20 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"ingot/backend"
+	"ingot/backend/status"
+	"ingot/backend/verify"
 )
 
 func newEvidence(g *global) *cobra.Command {
-	c := group("evidence", "Look at what stands behind a tick")
+	c := parent("evidence", "Print a piece of evidence, or this home's public key", "ingot evidence show proof-cc6e4bff5fc6")
 	c.AddCommand(&cobra.Command{
-		Use: "show ID", Short: "Print a document of the ledger and say whether it can be believed", Args: args(cobra.ExactArgs(1)),
+		Use: "show ID", Short: "Print a piece of evidence and check its signature",
+		Example: "  ingot evidence show proof-cc6e4bff5fc6", Args: args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, a []string) error {
 			b, err := g.open()
 			if err != nil {
@@ -32,25 +35,30 @@ func newEvidence(g *global) *cobra.Command {
 			}
 			fmt.Printf("%s\n", text)
 			fmt.Fprintf(os.Stderr, "%s\n", d.Path)
-			return backend.Believable(d)
+			return verify.Believable(d)
 		},
 	}, newKey(g))
 	return c
 }
 
 func newKey(g *global) *cobra.Command {
-	var export, imported string
+	var export, imported, retire string
 	var rotate bool
 	c := &cobra.Command{
-		Use: "key", Short: "Print this home's public key, for `ingot verify --key` and `minisign -V`", Args: args(cobra.NoArgs),
+		Use: "key", Short: "Print this home's public key, for verify --key and minisign -V",
+		Example: "  ingot evidence key\n  ingot evidence key --export home.key", Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
-			for _, flag := range []string{"export", "import"} {
-				if c.Flags().Changed(flag) && export+imported == "" {
-					return &usageError{"evidence key: --" + flag + " wants a file"}
+			given := 0
+			for flag, value := range map[string]string{"export": export, "import": imported, "retire": retire, "rotate": strconv.FormatBool(rotate)} {
+				if !c.Flags().Changed(flag) {
+					continue
+				}
+				if given++; value == "" {
+					return &usageError{"evidence key: --" + flag + " needs a value"}
 				}
 			}
-			if rotate && export+imported != "" || export != "" && imported != "" {
-				return &usageError{"evidence key: give one of --export, --import and --rotate"}
+			if given > 1 {
+				return &usageError{"evidence key: give one of --export, --import, --retire and --rotate"}
 			}
 			b, err := g.open()
 			if err != nil {
@@ -61,6 +69,8 @@ func newKey(g *global) *cobra.Command {
 				return b.ExportKey(export)
 			case imported != "":
 				_, err = b.ImportKey(c.Context(), imported)
+			case retire != "":
+				err = b.RetireKey(c.Context(), retire)
 			case rotate:
 				_, err = b.RotateKey(c.Context())
 			}
@@ -74,17 +84,19 @@ func newKey(g *global) *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringVar(&export, "export", "", "write the private key to this new file; whoever has it can sign as this home")
-	c.Flags().StringVar(&imported, "import", "", "take the private key from this file; the one before stays believed")
-	c.Flags().BoolVar(&rotate, "rotate", false, "make a new private key; the one before stays believed")
+	c.Flags().StringVar(&export, "export", "", "write the private key to this new file; anyone who has it can sign as this home")
+	c.Flags().StringVar(&imported, "import", "", "use the private key in this file; signatures of the previous key stay valid")
+	c.Flags().StringVar(&retire, "retire", "", "stop accepting the previous key with this id: what it signed does not count any more")
+	c.Flags().BoolVar(&rotate, "rotate", false, "make a new private key; signatures of the previous key stay valid")
 	return c
 }
 
 func newVerify(g *global) *cobra.Command {
-	var opt backend.VerifyOptions
+	var opt verify.Options
 	c := &cobra.Command{
-		Use: "verify FILE|URL", Short: "Check digests, signatures and proof again; with --boot, boot it again",
-		Args: args(cobra.ExactArgs(1)),
+		Use: "verify FILE|URL", Short: "Check digests, signatures and proof of a file or release",
+		Example: "  ingot verify debian-12-arm64.qcow2 --boot\n  ingot verify https://s3.example.org/images/debian/12/arm64/20261124-1408/ --key publisher.pub",
+		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, a []string) error {
 			b, err := g.open()
 			if err != nil {
@@ -97,7 +109,7 @@ func newVerify(g *global) *cobra.Command {
 				}
 			}
 			opt.Notify = func(msg string) { fmt.Fprintln(os.Stderr, msg) }
-			v, err := b.Verify(c.Context(), opt)
+			v, err := verify.Check(c.Context(), b, opt)
 			if err != nil {
 				return err
 			}
@@ -105,13 +117,13 @@ func newVerify(g *global) *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&opt.Boot, "boot", false, "boot the disk here and now")
-	c.Flags().BoolVar(&opt.Lima, "lima", false, "start the release's disk with limactl, until `shell` answers with the kernel that was proven")
-	c.Flags().StringVar(&opt.KeyFile, "key", "", "the publisher's public key file (default: this home's own, the earlier ones too)")
+	c.Flags().BoolVar(&opt.Lima, "lima", false, "start the release's disk with limactl, until its shell answers with the kernel that was proven")
+	c.Flags().StringVar(&opt.KeyFile, "key", "", "the publisher's public key file (default: this home's keys, including retired ones)")
 	c.Flags().BoolVar(&g.json, "json", false, "print the result as JSON")
 	return c
 }
 
-func printVerified(w io.Writer, v backend.Verified, asJSON bool) error {
+func printVerified(w io.Writer, v verify.Verified, asJSON bool) error {
 	if asJSON {
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
@@ -128,17 +140,18 @@ func printVerified(w io.Writer, v backend.Verified, asJSON bool) error {
 }
 
 func newLogs(g *global) *cobra.Command {
-	var opt backend.LogOptions
+	var opt status.LogOptions
 	c := &cobra.Command{
 		Use: "logs TARGET", Short: "Print the logs of a target's last build, or of another one",
-		Args: args(cobra.ExactArgs(1)),
+		Example: "  ingot logs debian-12-arm64 --step prove\n  ingot logs debian-12-arm64 --follow",
+		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, a []string) error {
 			b, err := g.open()
 			if err != nil {
 				return err
 			}
 			opt.Target = a[0]
-			return b.Logs(c.Context(), opt, os.Stdout)
+			return status.Logs(c.Context(), b, opt, os.Stdout)
 		},
 	}
 	c.Flags().StringVar(&opt.Build, "build", "", "a build's id (default: the last one)")
@@ -151,12 +164,14 @@ func newExplain(g *global) *cobra.Command {
 	var list bool
 	c := &cobra.Command{
 		Use: "explain FILE…", Short: "Name cause and fix of a serial log or of QEMU's messages",
+		Long:    "Name cause and fix of what a machine or a program that ran QEMU printed: a serial log, QEMU's messages, the log of Lima, Packer, UTM, libvirt and others. FILE may be the folder of a Lima instance or another one with logs, an archive of logs such as a bundle of `ingot support`, or - for standard input. Causes come before their consequences.",
+		Example: "  ingot explain serial.log\n  ingot explain ~/.lima/default\n  ingot explain --list",
 		RunE: func(_ *cobra.Command, a []string) error {
 			if list {
-				return backend.ListCauses(os.Stdout, g.json)
+				return status.ListCauses(os.Stdout, g.json)
 			}
 			if len(a) == 0 {
-				return &usageError{"explain: name a log file, or - for standard input, or --list"}
+				return &usageError{"explain: name a log file, a folder, or - for standard input, or --list"}
 			}
 			for _, f := range a {
 				if err := explainFile(os.Stdout, f, g.json); err != nil {
@@ -172,17 +187,7 @@ func newExplain(g *global) *cobra.Command {
 }
 
 func explainFile(w io.Writer, file string, asJSON bool) error {
-	var text []byte
-	var err error
-	if file == "-" {
-		text, err = io.ReadAll(os.Stdin)
-	} else {
-		text, err = os.ReadFile(file)
-	}
-	if err != nil {
-		return &usageError{err.Error()}
-	}
-	e, err := backend.Explain(string(text))
+	e, err := status.ExplainAt(file, os.Stdin)
 	if err != nil {
 		return err
 	}
@@ -192,6 +197,12 @@ func explainFile(w io.Writer, file string, asJSON bool) error {
 	fmt.Fprintf(w, "%s: %s\n", file, e.ID)
 	if e.Fix != "" {
 		fmt.Fprintf(w, "  line:  %s\n  means: %s\n  next:  %s\n", e.Line, e.Means, e.Fix)
+		if e.File != "" {
+			fmt.Fprintf(w, "  in:    %s\n", e.File)
+		}
+	}
+	for _, f := range e.Findings[min(1, len(e.Findings)):] {
+		fmt.Fprintf(w, "  also:  %s: %s\n", f.ID, f.Line)
 	}
 	for _, l := range e.Tail {
 		fmt.Fprintf(w, "  | %s\n", l)

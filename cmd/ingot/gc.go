@@ -11,25 +11,26 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"ingot/backend"
+	"ingot/backend/retention"
 )
 
 func newGC(g *global) *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
-		Use: "gc", Short: "Remove outputs, caches and old builds that nothing needs; the plan is shown first", Args: args(cobra.NoArgs),
+		Use: "gc", Short: "List, then remove, outputs, caches and builds that nothing needs",
+		Example: "  ingot gc\n  ingot gc --yes", Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			b, err := g.open()
 			if err != nil {
 				return err
 			}
-			plan, err := b.GCPlan(c.Context())
+			plan, err := retention.Plan(c.Context(), b)
 			if err != nil {
 				return err
 			}
 			if g.json {
 				if yes {
-					if plan, err = b.Collect(c.Context()); err != nil {
+					if plan, err = retention.Collect(c.Context(), b); err != nil {
 						return err
 					}
 				}
@@ -41,13 +42,13 @@ func newGC(g *global) *cobra.Command {
 			}
 			if !yes {
 				if !term.IsTerminal(int(os.Stdin.Fd())) {
-					return &usageError{"gc: nothing was removed: say --yes"}
+					return &usageError{"gc: nothing was removed: add --yes to remove without a question"}
 				}
 				if !confirmed(os.Stdin, os.Stdout) {
 					return nil
 				}
 			}
-			_, err = b.Collect(c.Context())
+			_, err = retention.Collect(c.Context(), b)
 			return err
 		},
 	}
@@ -56,14 +57,14 @@ func newGC(g *global) *cobra.Command {
 	return c
 }
 
-func printPlan(w io.Writer, plan backend.Collection) {
+func printPlan(w io.Writer, plan retention.Collection) {
 	for _, g := range plan.Remove {
 		fmt.Fprintf(w, "remove  %9.1f MB on disk (%.1f MB apparent)  %s: %s\n", float64(g.Allocated)/1e6, float64(g.Apparent)/1e6, g.Path, g.Why)
 	}
 	fmt.Fprintf(w, "%d things to remove, %.1f MB on disk; %d outputs and builds stay\n", len(plan.Remove), float64(plan.Allocated())/1e6, plan.Kept)
 }
 
-// confirmed asks one question; no answer is a no.
+// confirmed asks whether to continue; an empty answer means no.
 func confirmed(in io.Reader, w io.Writer) bool {
 	fmt.Fprint(w, "Go on? [y/N] ")
 	answer, _ := bufio.NewReader(in).ReadString('\n')
@@ -73,7 +74,8 @@ func confirmed(in io.Reader, w io.Writer) bool {
 func newPin(g *global) *cobra.Command {
 	var remove bool
 	c := &cobra.Command{
-		Use: "pin TARGET [BUILD]", Short: "Keep a build and its outputs from `gc` (default: the target's last build)", Args: args(cobra.RangeArgs(1, 2)),
+		Use: "pin TARGET [BUILD]", Short: "Keep a build (default: the last passed) from gc",
+		Example: "  ingot pin debian-12-arm64\n  ingot pin debian-12-arm64 --remove", Args: args(cobra.RangeArgs(1, 2)),
 		RunE: func(_ *cobra.Command, a []string) error {
 			b, err := g.open()
 			if err != nil {
@@ -83,16 +85,16 @@ func newPin(g *global) *cobra.Command {
 			if len(a) == 2 {
 				id = a[1]
 			}
-			if err := b.Pin(a[0], id, !remove); err != nil {
+			if err := retention.Pin(b, a[0], id, !remove); err != nil {
 				return err
 			}
-			pins, err := b.Pins()
+			pins, err := retention.Pins(b)
 			for _, p := range pins {
 				fmt.Println(p)
 			}
 			return err
 		},
 	}
-	c.Flags().BoolVar(&remove, "remove", false, "let it go")
+	c.Flags().BoolVar(&remove, "remove", false, "remove the pin")
 	return c
 }

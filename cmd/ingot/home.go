@@ -8,12 +8,16 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"ingot/backend/doctor"
+	"ingot/backend/retention"
 )
 
 func newHome(g *global) *cobra.Command {
 	var data bool
 	c := &cobra.Command{
-		Use: "home", Short: "Print where Ingot keeps things", Args: args(cobra.NoArgs),
+		Use: "home", Short: "Print the folders of Ingot's data",
+		Example: "  ingot home", Args: args(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
 			b, err := g.open()
 			if err != nil {
@@ -34,13 +38,14 @@ func newHome(g *global) *cobra.Command {
 func newSupport(g *global) *cobra.Command {
 	var out string
 	c := &cobra.Command{
-		Use: "support", Short: "Write a bundle for a report: versions, status, logs; names and credentials replaced", Args: args(cobra.NoArgs),
+		Use: "support", Short: "Write a bundle for a bug report, without names and credentials",
+		Example: "  ingot support --output report.tar.gz", Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			b, err := g.open()
 			if err != nil {
 				return err
 			}
-			names, err := b.Support(c.Context(), out)
+			names, err := doctor.Support(c.Context(), b, out)
 			if err != nil {
 				return err
 			}
@@ -63,7 +68,8 @@ type uninstallOptions struct {
 func newUninstall(g *global) *cobra.Command {
 	o := &uninstallOptions{global: g}
 	c := &cobra.Command{
-		Use: "uninstall", Short: "Remove the caches; with --purge everything, evidence and signing key too", Args: args(cobra.NoArgs),
+		Use: "uninstall", Short: "Remove the caches; with --purge also images, evidence and keys",
+		Example: "  ingot uninstall\n  ingot uninstall --purge", Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return runUninstall(c.Context(), o, os.Stdin, os.Stdout) },
 	}
 	c.Flags().BoolVar(&o.purge, "purge", false, "remove images, evidence, keys and configuration too")
@@ -76,7 +82,7 @@ func runUninstall(ctx context.Context, o *uninstallOptions, in io.Reader, w io.W
 	if err != nil {
 		return err
 	}
-	for _, l := range b.UninstallPlan(o.purge) {
+	for _, l := range retention.UninstallPlan(b, o.purge) {
 		verb := "remove"
 		if l.Kept {
 			verb = "keep"
@@ -85,11 +91,11 @@ func runUninstall(ctx context.Context, o *uninstallOptions, in io.Reader, w io.W
 	}
 	if !o.yes {
 		if !term.IsTerminal(int(os.Stdin.Fd())) {
-			return &usageError{"uninstall: nothing was removed: say --yes"}
+			return &usageError{"uninstall: nothing was removed: add --yes to remove without a question"}
 		}
 		if !confirmed(in, w) {
 			return nil
 		}
 	}
-	return b.Uninstall(ctx, o.purge)
+	return retention.Uninstall(ctx, b, o.purge)
 }

@@ -8,19 +8,20 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ingot/backend"
+	"ingot/backend/retention"
 )
 
 func newLedger(g *global) *cobra.Command {
-	c := group("ledger", "The folder of all evidence")
+	c := parent("ledger", "Check the folder of all evidence", "ingot ledger reindex")
 	reindex := &cobra.Command{
-		Use: "reindex", Short: "Read the whole ledger again: documents, signatures, artifacts", Args: args(cobra.NoArgs),
+		Use: "reindex", Short: "Read all documents, signatures and artifacts again",
+		Example: "  ingot ledger reindex", Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			b, err := g.open()
 			if err != nil {
 				return err
 			}
-			rep, err := b.Reindex(c.Context())
+			rep, err := retention.Reindex(c.Context(), b)
 			if perr := printReindexed(os.Stdout, rep, g.json); perr != nil {
 				return perr
 			}
@@ -32,7 +33,7 @@ func newLedger(g *global) *cobra.Command {
 	return c
 }
 
-func printReindexed(w io.Writer, rep backend.Reindexed, asJSON bool) error {
+func printReindexed(w io.Writer, rep retention.Reindexed, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(rep)
 	}

@@ -20,8 +20,10 @@ type loginOptions struct {
 func newLogin(g *global) *cobra.Command {
 	o := &loginOptions{global: g}
 	return &cobra.Command{
-		Use: "login [ENDPOINT]", Short: "Keep an endpoint's credentials: access key and secret key are read from standard input, a line each",
-		Args: args(cobra.MaximumNArgs(1)),
+		Use: "login [ENDPOINT]", Short: "Store an S3 endpoint's access key and secret key",
+		Long:    "Reads the access key and the secret key from standard input, one line each, and stores them.",
+		Example: "  ingot store login https://s3.example.org",
+		Args:    args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, a []string) error {
 			if len(a) > 0 {
 				o.endpoint = a[0]
@@ -44,12 +46,12 @@ func runLogin(ctx context.Context, o *loginOptions, in *os.File, w io.Writer) er
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "%s is kept in %s\n", name, b.KeysWhere())
+	fmt.Fprintf(w, "%s is stored in %s\n", name, b.KeysWhere())
 	return nil
 }
 
-// readCredentials reads two lines. On a terminal it asks for them, and the
-// secret one is not shown while it is typed.
+// readCredentials reads two lines. On a terminal it prompts for them and does
+// not echo the secret key.
 func readCredentials(in *os.File, prompts io.Writer) (access, key string, err error) {
 	if !term.IsTerminal(int(in.Fd())) {
 		if access, err = readLine(in); err == nil {
@@ -67,8 +69,8 @@ func readCredentials(in *os.File, prompts io.Writer) (access, key string, err er
 	return access, strings.TrimSpace(string(hidden)), err
 }
 
-// readLine takes one byte at a time: what follows the line belongs to the next
-// reader of the file.
+// readLine reads single bytes, so that the next reader of the file gets
+// everything after the line.
 func readLine(r io.Reader) (string, error) {
 	var line []byte
 	for b := make([]byte, 1); ; {

@@ -1,7 +1,7 @@
 // Command ingot forges, boots and publishes VM images from a terminal.
 //
-// It is a face of package backend: one file a verb, each an options struct and
-// a run function, and holds no logic of its own.
+// It has one file per verb, each with an options struct and a run function. The
+// work is done in the packages below backend.
 package main
 
 import (
@@ -9,23 +9,23 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"ingot/backend"
+	"ingot/backend/api"
 )
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() { os.Exit(execute(os.Args[1:])) }
 
-// run is main with an exit code; testscript calls it too.
-func run(args []string) (code int) {
+// execute is main with an exit code, so that testscript can call it.
+func execute(args []string) (code int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	defer func() {
 		if p := recover(); p != nil {
-			fmt.Fprintf(os.Stderr, "ingot: internal error: %v\nThis is a defect of Ingot; please report it with the command that you gave.\n", p)
+			fmt.Fprintf(os.Stderr, "ingot: internal error: %v\nThis is a bug in Ingot; please report it with the command that you ran.\n", p)
 			code = exitInternal
 		}
 	}()
@@ -36,14 +36,14 @@ func run(args []string) (code int) {
 		return exitOK
 	}
 	if ctx.Err() != nil {
-		fmt.Fprintln(os.Stderr, "ingot: cancelled (a build goes on from its last finished step when it is called again)")
+		fmt.Fprintln(os.Stderr, "ingot: cancelled (a new build continues after the last finished step)")
 		return exitCancelled
 	}
 	report(os.Stderr, err)
 	return codeOf(err)
 }
 
-// global holds the flags of every verb.
+// global has the flags of all verbs.
 type global struct {
 	guest   string
 	verbose bool
@@ -64,24 +64,27 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "ingot",
 		Short:         "Forge VM images for M-series Macs, boot them, publish them, and prove it",
-		Long:          "Ingot builds a target's kernel, makes its disk image, boots that very image and publishes it.\nA status is never stored: `ingot status` derives it from signed evidence.",
+		Long:          "Ingot forges VM images for M-series Macs. It builds a target's kernel, makes its disk image,\nboots that very image and publishes it. `ingot status` derives what is proved of each target from\nsigned evidence.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Version:       backend.Version,
+		Version:       api.Version,
 	}
 	verbsOnly(root)
 	root.PersistentFlags().StringVar(&g.guest, "guest", "", "run kernel and image steps in this guest of config.yaml, or in the Lima instance lima:NAME (default: this host)")
-	root.PersistentFlags().BoolVarP(&g.verbose, "verbose", "v", false, "say more about what goes on inside")
+	root.PersistentFlags().BoolVarP(&g.verbose, "verbose", "v", false, "print more about the steps and programs that run")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &usageError{fmt.Sprintf("%v: `%s --help` lists the flags", err, c.CommandPath())}
 	})
-	root.AddCommand(newBuild(g), newStatus(g), newTarget(g), newDoctor(g), newProve(g), newRun(g), newScan(), newExport(g), newPublish(g),
-		newVerify(g), newEvidence(g), newLogs(g), newStore(g), newExplain(g), newGC(g), newPin(g), newLedger(g), newOwner(g), newBuilds(g), newCancel(g), newFollow(g), newWorker(g), newWorkers(g), newHome(g), newSupport(g), newUninstall(g), newVMs(g), newVM(g))
+	addVerbs(root, g)
 	completeValues(root, g)
 	root.SetHelpCommand(newHelp(root))
-	root.InitDefaultCompletionCmd() // now, and not by cobra when it runs, so that its calls are checked like ours
+	root.SetHelpCommandGroupID(groupHome)
+	root.SetCompletionCommandGroupID(groupHome)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd() // created now rather than by cobra, so that its arguments are checked like those of other verbs
 	if c, _, err := root.Find([]string{"completion"}); err == nil {
 		verbsOnly(c)
+		c.Short, c.Example = "Print the completion script of a shell", "  ingot completion zsh"
 		for _, shell := range c.Commands() {
 			shell.Args = args(cobra.NoArgs)
 		}
@@ -89,42 +92,13 @@ func newRoot() *cobra.Command {
 	return root
 }
 
-// group is a command that only holds others.
-func group(use, short string) *cobra.Command {
-	c := &cobra.Command{Use: use, Short: short}
-	verbsOnly(c)
-	return c
-}
-
-// verbsOnly makes a command without work of its own print its help, and refuse
-// a word that is none of its commands: cobra would print help and call it done.
-func verbsOnly(c *cobra.Command) {
-	c.Args = func(c *cobra.Command, a []string) error {
-		if len(a) > 0 {
-			return &usageError{fmt.Sprintf("unknown command %q: `%s --help` lists the commands", a[0], c.CommandPath())}
-		}
-		return nil
-	}
-	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
-}
-
-func newHelp(root *cobra.Command) *cobra.Command {
-	return &cobra.Command{
-		Use: "help [COMMAND]", Short: "Help about a command",
-		RunE: func(_ *cobra.Command, a []string) error {
-			c, rest, err := root.Find(a)
-			if err != nil || len(rest) > 0 {
-				return &usageError{fmt.Sprintf("there is no command %q: `ingot --help` lists the commands", strings.Join(a, " "))}
-			}
-			return c.Help()
-		},
-	}
-}
-
-// args wraps cobra's argument checks so that they end with the usage code.
+// args wraps cobra's argument checks, so that they exit with the usage code.
 func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(c *cobra.Command, a []string) error {
 		if err := check(c, a); err != nil {
+			if c.HasSubCommands() && len(a) > 0 {
+				return unknownCommand(c, a[0])
+			}
 			return &usageError{fmt.Sprintf("%v: usage: %s", err, c.UseLine())}
 		}
 		return nil

@@ -13,44 +13,48 @@ import (
 	"golang.org/x/term"
 
 	"ingot/backend"
+	"ingot/backend/api"
+	"ingot/backend/owner"
 )
 
-// view says how events are shown.
+// view configures how events are shown.
 type view struct {
 	json bool // NDJSON on standard output
 	why  bool // with the reason of each step
 }
 
-// printer returns a function that shows events – bars on a terminal, plain
-// lines in a pipe, NDJSON when asked – and one that ends the show.
-func (v view) printer() (show func(backend.Event), finish func()) {
+// printer returns a function that shows events – as bars on a terminal, as
+// plain lines in a pipe, or as NDJSON – and one that must be called at the end.
+func (v view) printer() (show func(api.Event), finish func()) {
 	if v.json {
 		enc := json.NewEncoder(os.Stdout)
-		return func(e backend.Event) { _ = enc.Encode(e) }, func() {} // a reader that is gone ends us by SIGPIPE
+		return func(e api.Event) { _ = enc.Encode(e) }, func() {} // a closed pipe ends the program with SIGPIPE
 	}
 	p := &lines{w: os.Stderr, last: map[string]int64{}}
 	text, finish := p.show, func() {}
 	if term.IsTerminal(int(os.Stderr.Fd())) {
-		t := &bars{w: os.Stderr, running: map[string]backend.Event{}}
+		t := &bars{w: os.Stderr, running: map[string]api.Event{}}
 		text, finish = t.show, t.clear
 	}
-	return func(e backend.Event) {
-		if e.Kind == backend.EventStepStarted && !v.why {
+	return func(e api.Event) {
+		if e.Kind == api.EventStepStarted && !v.why {
 			e.Msg = ""
 		}
 		text(e)
 	}, finish
 }
 
-// cancelLimit bounds the wait for the end of a build that was cancelled.
+// cancelLimit bounds the wait for the end of a cancelled build.
 const cancelLimit = 30 * time.Second
 
-// buildAndFollow hands a build to the owner and shows it to its end. The end of
-// ctx cancels the build, since this command started it.
-func buildAndFollow(ctx context.Context, b *backend.Backend, s backend.Submission, v view) error {
-	c := b.Client()
+// buildAndFollow submits a build to the owner and shows its events until it
+// ends. When ctx is done it cancels the build, since this command has started
+// it.
+func buildAndFollow(ctx context.Context, b *backend.Backend, s api.Submission, v view) error {
+	c := owner.ClientOf(b)
 	c.NoWait = s.NoWait
-	c.Waiting = func(h backend.Holder) { fmt.Fprintf(os.Stderr, "waiting for %s\n", h) }
+	c.Waiting = func(h api.Holder) { fmt.Fprintf(os.Stderr, "waiting for %s\n", h) }
+	c.Silent = sayAndWait
 	id, err := c.Submit(ctx, s)
 	if err != nil {
 		return err
@@ -58,7 +62,7 @@ func buildAndFollow(ctx context.Context, b *backend.Backend, s backend.Submissio
 	show, finish := v.printer()
 	defer finish()
 	last := int64(0)
-	seen := func(e backend.Event) {
+	seen := func(e api.Event) {
 		last = max(last, e.ID)
 		show(e)
 	}
@@ -74,42 +78,49 @@ func buildAndFollow(ctx context.Context, b *backend.Backend, s backend.Submissio
 	return c.Follow(after, s.Target, id, last, seen)
 }
 
-// sentence is what an event says to a person; "" for those that say nothing.
-func sentence(e backend.Event) string {
+// sayAndWait says that the owner does not answer; the build that is followed may go
+// on with it.
+func sayAndWait(err error) bool {
+	fmt.Fprintf(os.Stderr, "ingot: %v\n", err)
+	return true
+}
+
+// sentence describes an event for people; "" means that it is not shown.
+func sentence(e api.Event) string {
 	switch e.Kind {
-	case backend.EventBuildStarted:
+	case api.EventBuildStarted:
 		return fmt.Sprintf("build %s of %s", e.Build, e.Target)
-	case backend.EventStepStarted:
+	case api.EventStepStarted:
 		if e.Msg != "" {
 			return fmt.Sprintf("%-8s started: %s", e.Step, e.Msg)
 		}
 		return fmt.Sprintf("%-8s started", e.Step)
-	case backend.EventStepSkipped:
+	case api.EventStepSkipped:
 		return fmt.Sprintf("%-8s %s", e.Step, e.Msg)
-	case backend.EventStepFinished:
+	case api.EventStepFinished:
 		if e.Msg != "" && e.Outcome == "passed" {
 			return fmt.Sprintf("%-8s %s: %s", e.Step, e.Outcome, e.Msg)
 		}
 		return fmt.Sprintf("%-8s %s", e.Step, e.Outcome)
-	case backend.EventNote:
+	case api.EventNote:
 		if e.Outcome == "failed" {
 			return ""
 		}
 		return fmt.Sprintf("%-8s %s", e.Step, e.Msg)
-	case backend.EventEvidence:
+	case api.EventEvidence:
 		return fmt.Sprintf("%-8s %s", "evidence", e.Evidence)
 	}
 	return ""
 }
 
-// lines writes one plain line an event, and progress every tenth.
+// lines writes one plain line per event, and progress in steps of 10 %.
 type lines struct {
 	w    io.Writer
 	last map[string]int64
 }
 
-func (l *lines) show(e backend.Event) {
-	if e.Kind == backend.EventProgress {
+func (l *lines) show(e api.Event) {
+	if e.Kind == api.EventProgress {
 		if e.Total == 0 || e.Step == "fetch" && e.Done < e.Total {
 			return
 		}
@@ -129,7 +140,7 @@ func (l *lines) show(e backend.Event) {
 	}
 }
 
-func progressText(e backend.Event) string {
+func progressText(e api.Event) string {
 	s := fmt.Sprintf("%-8s %3d %%", e.Step, e.Done*100/max(1, e.Total))
 	if e.ETA > 0 && e.Done < e.Total {
 		s += fmt.Sprintf("  about %s left", (time.Duration(e.ETA) * time.Second).Round(time.Second))
@@ -137,23 +148,23 @@ func progressText(e backend.Event) string {
 	return s
 }
 
-// bars keeps a block of progress lines at the end of a terminal's output.
+// bars shows progress lines at the end of a terminal's output.
 type bars struct {
 	w       io.Writer
-	running map[string]backend.Event
+	running map[string]api.Event
 	drawn   int
 }
 
 const barWidth = 28
 
-func (t *bars) show(e backend.Event) {
+func (t *bars) show(e api.Event) {
 	t.clear()
 	switch e.Kind {
-	case backend.EventProgress:
+	case api.EventProgress:
 		t.running[e.Step] = e
-	case backend.EventStepFinished, backend.EventStepSkipped:
+	case api.EventStepFinished, api.EventStepSkipped:
 		delete(t.running, e.Step)
-	case backend.EventStepStarted:
+	case api.EventStepStarted:
 		delete(t.running, "fetch")
 	}
 	if s := sentence(e); s != "" {
@@ -172,7 +183,7 @@ func (t *bars) show(e backend.Event) {
 	t.drawn = len(steps)
 }
 
-// clear takes the block away (ANSI: up one line, erase line).
+// clear erases the progress lines (ANSI: up one line, erase line).
 func (t *bars) clear() {
 	for range t.drawn {
 		fmt.Fprint(t.w, "\x1b[1A\x1b[2K")

@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"ingot/backend"
+	"ingot/backend/run"
+	"ingot/backend/vm"
 )
 
 type runOptions struct {
@@ -26,11 +28,12 @@ type runOptions struct {
 func newRun(g *global) *cobra.Command {
 	o := &runOptions{global: g}
 	c := &cobra.Command{
-		Use: "run TARGET|FILE [-- COMMAND…]", Short: "Start a disk with QEMU, or with --lima under Lima, and log in to it",
-		Long: "Starts the newest disk of a target, or a qcow2 or raw file made by anyone, which is only read.\n" +
+		Use: "run TARGET|FILE [-- COMMAND…]", Short: "Start a disk with QEMU or Lima, to log in to it",
+		Example: "  ingot run debian-12-arm64\n  ingot run disk.qcow2 --arch arm64 -- uname -a",
+		Long: "Starts the newest disk of a target, or any qcow2 or raw file. The file is opened read-only.\n" +
 			"Your public keys (~/.ssh/id_*.pub) may log in, on a port of 127.0.0.1. With a command, that\n" +
-			"command runs in the machine, its exit code is Ingot's, and the machine goes down after it;\n" +
-			"without, the machine runs until Ctrl-C, and its changes are thrown away. Nothing is recorded: a proof is made by `ingot prove`.",
+			"command runs in the machine, which then shuts down, and Ingot exits with its exit code;\n" +
+			"without, the machine runs until Ctrl-C. Its changes are discarded. Nothing is recorded: `ingot prove` makes a proof.",
 		Args: args(cobra.MinimumNArgs(1)),
 		RunE: func(c *cobra.Command, a []string) error {
 			if at := c.ArgsLenAtDash(); len(a) > 1 && at != 1 {
@@ -40,9 +43,9 @@ func newRun(g *global) *cobra.Command {
 			return runRun(c.Context(), o)
 		},
 	}
-	c.Flags().StringVar(&o.arch, "arch", "", "a file's architecture: arm64 or amd64 (default: by its name, else arm64)")
-	c.Flags().StringVar(&o.memory, "memory", "", "memory of the machine, like 2GiB (default: what the target's proof has)")
-	c.Flags().BoolVar(&o.lima, "lima", false, "make a Lima instance of it and start that; it stays, with what is changed in it")
+	c.Flags().StringVar(&o.arch, "arch", "", "a file's architecture: arm64 or amd64 (default: from its name, else arm64)")
+	c.Flags().StringVar(&o.memory, "memory", "", "memory of the machine, such as 2GiB (default: that of the target's proof)")
+	c.Flags().BoolVar(&o.lima, "lima", false, "create a Lima instance and start it; the instance and its changes are kept")
 	c.Flags().StringVar(&o.name, "name", "", "the instance's name, with --lima (default: the target's or the file's)")
 	c.Flags().DurationVar(&o.wait, "wait", 10*time.Minute, "how long ssh may take to answer")
 	return c
@@ -53,12 +56,12 @@ func runRun(ctx context.Context, o *runOptions) error {
 		return err
 	}
 	if o.name != "" && !o.lima {
-		return &usageError{"--name names a Lima instance: give --lima too"}
+		return &usageError{"--name is the name of a Lima instance: add --lima"}
 	}
 	if o.wait <= 0 {
-		return &usageError{fmt.Sprintf("--wait %s: it must be more than nothing", o.wait)}
+		return &usageError{fmt.Sprintf("--wait %s: the time must be positive", o.wait)}
 	}
-	memory, err := backend.ParseSize(o.memory)
+	memory, err := run.ParseSize(o.memory)
 	if err != nil {
 		return &usageError{fmt.Sprintf("--memory %q: %v", o.memory, err)}
 	}
@@ -69,25 +72,25 @@ func runRun(ctx context.Context, o *runOptions) error {
 	if o.lima {
 		return runInLima(ctx, b, o, memory)
 	}
-	err = b.Run(ctx, backend.RunOptions{Subject: o.subject, Arch: o.arch, Memory: memory, Wait: o.wait, Command: o.command,
+	err = run.Run(ctx, b, run.Options{Subject: o.subject, Arch: o.arch, Memory: memory, Wait: o.wait, Command: o.command,
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Notify: func(text string) { fmt.Fprintln(os.Stderr, text) },
-		Ready: func(r backend.Ready) {
+		Ready: func(r run.Ready) {
 			fmt.Fprintf(os.Stderr, "ready after %s; log in with\n  %s\n", r.After.Round(time.Second), r.SSH)
 			if len(o.command) == 0 {
 				fmt.Fprintln(os.Stderr, "Ctrl-C shuts it down")
 			}
 		}})
-	var exit *backend.ExitError
+	var exit *run.ExitError
 	if len(o.command) > 0 && errors.As(err, &exit) && exit.Code > 0 {
 		return &insideError{exit.Code}
 	}
 	return err
 }
 
-// runInLima starts an instance, and leaves the command to limactl.
+// runInLima starts an instance and runs the command with limactl.
 func runInLima(ctx context.Context, b *backend.Backend, o *runOptions, memory int64) error {
-	name, err := b.RunLima(ctx, backend.RunOptions{Subject: o.subject, Arch: o.arch, Memory: memory, Notify: func(text string) { fmt.Fprintln(os.Stderr, text) }}, o.name, saidTo(os.Stderr))
+	name, err := run.Lima(ctx, b, run.Options{Subject: o.subject, Arch: o.arch, Memory: memory, Notify: func(text string) { fmt.Fprintln(os.Stderr, text) }}, o.name, limaOutput(os.Stderr))
 	if err != nil {
 		return err
 	}
@@ -95,7 +98,7 @@ func runInLima(ctx context.Context, b *backend.Backend, o *runOptions, memory in
 	if len(o.command) == 0 {
 		return nil
 	}
-	argv, environ, err := backend.VMShell(ctx, name, o.command...)
+	argv, environ, err := vm.Shell(ctx, name, o.command...)
 	if err != nil {
 		return err
 	}

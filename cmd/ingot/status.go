@@ -7,14 +7,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"ingot/backend"
+	"ingot/backend/api"
+	"ingot/backend/status"
 )
 
 type statusOptions struct {
@@ -26,8 +26,9 @@ type statusOptions struct {
 func newStatus(g *global) *cobra.Command {
 	o := &statusOptions{global: g}
 	c := &cobra.Command{
-		Use:   "status [TARGET…]",
-		Short: "Show what is proved of each target, derived from evidence now",
+		Use:     "status [TARGET…]",
+		Short:   "Show what is proven for each target",
+		Example: "  ingot status\n  ingot status debian-12-arm64 --watch",
 		RunE: func(c *cobra.Command, a []string) error {
 			o.targets = a
 			return runStatus(c.Context(), o, os.Stdout)
@@ -46,22 +47,23 @@ func runStatus(ctx context.Context, o *statusOptions, w io.Writer) error {
 	if o.watch {
 		return watchStatus(ctx, b, o, w)
 	}
-	rows, err := b.Status(ctx, o.targets...)
+	rows, err := status.Rows(ctx, b, o.targets...)
 	if err != nil {
 		return err
 	}
 	return o.print(w, b, rows)
 }
 
-// watchPoll is how often a watcher looks: the table is folded from files.
+// watchPoll is the time between two reads of the files that the table is
+// derived from.
 const watchPoll = time.Second
 
-// watchStatus prints the rows whenever they have changed: one line of JSON
-// each time, or on a terminal in place of the table before.
+// watchStatus prints the rows whenever they have changed: as one line of JSON,
+// or on a terminal in place of the previous table.
 func watchStatus(ctx context.Context, b *backend.Backend, o *statusOptions, w io.Writer) error {
 	last := ""
 	for {
-		rows, err := b.Status(ctx, o.targets...)
+		rows, err := status.Rows(ctx, b, o.targets...)
 		if err != nil {
 			return err
 		}
@@ -89,60 +91,16 @@ func watchStatus(ctx context.Context, b *backend.Backend, o *statusOptions, w io
 	}
 }
 
-func (o *statusOptions) print(w io.Writer, b *backend.Backend, rows []backend.Row) error {
+func (o *statusOptions) print(w io.Writer, b *backend.Backend, rows []api.Row) error {
 	if o.json {
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
 		return enc.Encode(rows)
 	}
-	return printRows(w, b, rows)
-}
-
-// glyphs of the states; the word beside says the same to those who see none.
-var glyphs = map[backend.State]string{
-	backend.Unknown: "·", backend.Running: "…", backend.Passed: "✓", backend.Failed: "✗", backend.Cancelled: "–", backend.Stale: "~",
-}
-
-func printRows(w io.Writer, b *backend.Backend, rows []backend.Row) error {
-	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	for i, r := range rows {
-		if i == 0 {
-			head := []string{"TARGET"}
-			for _, c := range r.Cells() {
-				head = append(head, strings.ToUpper(c.Name))
-			}
-			fmt.Fprintln(tw, strings.Join(head, "\t"))
-		}
-		states, ids := []string{r.Target}, []string{""}
-		for _, c := range r.Cells() {
-			word := c.Cell.State.String()
-			if c.Cell.Note != "" {
-				word += " (" + c.Cell.Note + ")"
-			}
-			states = append(states, glyphs[c.Cell.State]+" "+word)
-			ids = append(ids, c.Cell.Evidence)
-		}
-		fmt.Fprintln(tw, strings.Join(states, "\t"))
-		fmt.Fprintln(tw, strings.Join(ids, "\t"))
+	fix := func(cause string) string {
+		f, _ := b.Describe(cause)
+		return f.Fix
 	}
-	if err := tw.Flush(); err != nil {
-		return err
-	}
-	explainRows(w, b, rows)
-	return nil
-}
-
-// explainRows says for every cell that did not pass why, and what to do.
-func explainRows(w io.Writer, b *backend.Backend, rows []backend.Row) {
-	for _, r := range rows {
-		for _, c := range r.Cells() {
-			if c.Cell.Cause == "" {
-				continue
-			}
-			fmt.Fprintf(w, "\n%s, %s: %s: %s\n", r.Target, c.Name, c.Cell.Cause, c.Cell.Message)
-			if f, ok := b.Describe(c.Cell.Cause); ok {
-				fmt.Fprintf(w, "  next: %s\n", f.Fix)
-			}
-		}
-	}
+	_, err := io.WriteString(w, render(rows, terminalWidth(os.Stdout), fix))
+	return err
 }

@@ -15,9 +15,10 @@ import (
 
 func newStoreTest(g *global) *cobra.Command {
 	c := &cobra.Command{
-		Use: "test", Short: "Try what publishing needs of the configured endpoint, or of the local store",
-		Args: args(cobra.NoArgs),
-		RunE: func(c *cobra.Command, _ []string) error { return testStore(c.Context(), g, os.Stdout) },
+		Use: "test", Short: "Check that the configured or local store can take releases",
+		Example: "  ingot store test",
+		Args:    args(cobra.NoArgs),
+		RunE:    func(c *cobra.Command, _ []string) error { return testStore(c.Context(), g, os.Stdout) },
 	}
 	c.Flags().BoolVar(&g.json, "json", false, "print JSON")
 	return c

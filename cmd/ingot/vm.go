@@ -11,29 +11,30 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"ingot/backend"
+	"ingot/backend/vm"
 )
 
 func newVM(g *global) *cobra.Command {
-	c := group("vm", "Start, stop, open, make, clone, export and delete a Lima instance, give it a kernel, make its disk fit for others")
+	c := parent("vm", "Start, stop, create, export or change a Lima instance", "ingot vm start default")
 	c.AddCommand(newVMStart(g), newVMStop(), newVMShell(), newVMCreate(g), newVMClone(), newVMDelete(), newVMExport(g), newVMInstall(g), newVMSanitise())
 	return c
 }
 
-// saidTo prints what limactl says while it works.
-func saidTo(w io.Writer) func(backend.VMLine) {
-	return func(l backend.VMLine) { fmt.Fprintln(w, l) }
+// limaOutput returns a function that prints limactl's messages.
+func limaOutput(w io.Writer) func(vm.Line) {
+	return func(l vm.Line) { fmt.Fprintln(w, l) }
 }
 
 func newVMStart(g *global) *cobra.Command {
 	return &cobra.Command{
-		Use: "start NAME", Short: "Start an instance and wait until it is ready", Args: args(cobra.ExactArgs(1)),
+		Use: "start NAME", Short: "Start an instance and wait until it is ready",
+		Example: "  ingot vm start default", Args: args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, a []string) error {
 			b, err := g.open()
 			if err != nil {
 				return err
 			}
-			return b.VMStart(c.Context(), a[0], saidTo(os.Stderr))
+			return vm.Start(c.Context(), b, a[0], limaOutput(os.Stderr))
 		},
 	}
 }
@@ -41,53 +42,57 @@ func newVMStart(g *global) *cobra.Command {
 func newVMStop() *cobra.Command {
 	var force bool
 	c := &cobra.Command{
-		Use: "stop NAME", Short: "Shut an instance down", Args: args(cobra.ExactArgs(1)),
+		Use: "stop NAME", Short: "Shut an instance down",
+		Example: "  ingot vm stop default", Args: args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, a []string) error {
-			return backend.VMStop(c.Context(), a[0], force, saidTo(os.Stderr))
+			return vm.Stop(c.Context(), a[0], force, limaOutput(os.Stderr))
 		},
 	}
-	c.Flags().BoolVarP(&force, "force", "f", false, "pull the plug: what the guest has not written is lost")
+	c.Flags().BoolVarP(&force, "force", "f", false, "power off at once; data that the guest has not written to its disk is lost")
 	return c
 }
 
 func newVMShell() *cobra.Command {
 	c := &cobra.Command{
-		Use: "shell NAME [COMMAND…]", Short: "Open a shell in a running instance, or run a command there", Args: args(cobra.MinimumNArgs(1)),
+		Use: "shell NAME [COMMAND…]", Short: "Open a shell in a running instance, or run a command in it",
+		Example: "  ingot vm shell default\n  ingot vm shell default uname -r", Args: args(cobra.MinimumNArgs(1)),
 		RunE: func(c *cobra.Command, a []string) error {
-			argv, environ, err := backend.VMShell(c.Context(), a[0], a[1:]...)
+			argv, environ, err := vm.Shell(c.Context(), a[0], a[1:]...)
 			if err != nil {
 				return err
 			}
-			// in this process's place: terminal, signals and exit code are limactl's
+			// replaces this process: terminal, signals and exit code are limactl's
 			return syscall.Exec(argv[0], argv, environ)
 		},
 	}
-	c.Flags().SetInterspersed(false) // COMMAND's flags are COMMAND's
+	c.Flags().SetInterspersed(false) // flags after NAME belong to COMMAND
 	return c
 }
 
 func newVMCreate(g *global) *cobra.Command {
 	return &cobra.Command{
-		Use: "create NAME TARGET|FILE.yaml|URL", Short: "Make an instance of a published target or of a Lima template; it is not started", Args: args(cobra.ExactArgs(2)),
+		Use: "create NAME TARGET|FILE.yaml|URL", Short: "Create an instance from a published target or a Lima template",
+		Example: "  ingot vm create web debian-12-arm64", Args: args(cobra.ExactArgs(2)),
 		RunE: func(c *cobra.Command, a []string) error {
 			b, err := g.open()
 			if err != nil {
 				return err
 			}
-			return b.VMCreate(c.Context(), a[0], a[1], saidTo(os.Stderr))
+			return vm.Create(c.Context(), b, a[0], a[1], limaOutput(os.Stderr))
 		},
 	}
 }
 
 func newVMInstall(g *global) *cobra.Command {
 	return &cobra.Command{
-		Use: "install NAME TARGET", Short: "Put a target's built kernel into a running instance, start it again, and see that it runs", Args: args(cobra.ExactArgs(2)),
+		Use: "install NAME TARGET", Short: "Install a target's kernel in a running instance and reboot it",
+		Example: "  ingot vm install default debian-13-arm64", Args: args(cobra.ExactArgs(2)),
 		RunE: func(c *cobra.Command, a []string) error {
 			b, err := g.open()
 			if err != nil {
 				return err
 			}
-			release, err := b.VMInstall(c.Context(), a[0], a[1], os.Stderr, saidTo(os.Stderr))
+			release, err := vm.Install(c.Context(), b, a[0], a[1], os.Stderr, limaOutput(os.Stderr))
 			if err == nil {
 				fmt.Printf("%s runs %s\n", a[0], release)
 			}
@@ -99,27 +104,29 @@ func newVMInstall(g *global) *cobra.Command {
 func newVMSanitise() *cobra.Command {
 	var yes string
 	c := &cobra.Command{
-		Use: "sanitise NAME", Short: "Remove keys, identities, histories and logs from a running instance, and shut it down for its export; after you typed its name", Args: args(cobra.ExactArgs(1)),
+		Use: "sanitise NAME", Short: "Remove keys, identities and logs, then shut the instance down",
+		Example: "  ingot vm sanitise web", Args: args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, a []string) error {
-			vm, err := backend.FindVM(a[0])
+			machine, err := vm.Find(a[0])
 			if err != nil {
 				return err
 			}
-			if err := sure("sanitise", vm.Name, "nobody can log in to "+vm.Name+" afterwards", yes, os.Stdin, os.Stdout); err != nil {
+			if err := confirmName("sanitise", machine.Name, "no user can log in to "+machine.Name+" afterwards", yes, os.Stdin, os.Stdout); err != nil {
 				return err
 			}
-			return backend.VMSanitise(c.Context(), a[0], os.Stderr, saidTo(os.Stderr))
+			return vm.Sanitise(c.Context(), a[0], os.Stderr, limaOutput(os.Stderr))
 		},
 	}
-	c.Flags().StringVar(&yes, "yes", "", "the instance's name once more, instead of typing it")
+	c.Flags().StringVar(&yes, "yes", "", "confirm with the instance's name instead of typing it")
 	return c
 }
 
 func newVMClone() *cobra.Command {
 	return &cobra.Command{
-		Use: "clone NAME NEW", Short: "Copy a stopped instance", Args: args(cobra.ExactArgs(2)),
+		Use: "clone NAME NEW", Short: "Copy a stopped instance",
+		Example: "  ingot vm clone default copy", Args: args(cobra.ExactArgs(2)),
 		RunE: func(c *cobra.Command, a []string) error {
-			return backend.VMClone(c.Context(), a[0], a[1], saidTo(os.Stderr))
+			return vm.Clone(c.Context(), a[0], a[1], limaOutput(os.Stderr))
 		},
 	}
 }
@@ -128,29 +135,30 @@ func newVMDelete() *cobra.Command {
 	var yes string
 	var force bool
 	c := &cobra.Command{
-		Use: "delete NAME", Short: "Delete an instance with its disk, after you typed its name", Args: args(cobra.ExactArgs(1)),
+		Use: "delete NAME", Short: "Delete an instance with its disk, after you typed its name",
+		Example: "  ingot vm delete copy", Args: args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, a []string) error {
-			vm, err := backend.FindVM(a[0])
+			machine, err := vm.Find(a[0])
 			if err != nil {
 				return err
 			}
-			if err := sure("delete", vm.Name, fmt.Sprintf("%s and its disk (%s) cannot be brought back", vm.Name, gib(vm.DiskAllocated)), yes, os.Stdin, os.Stdout); err != nil {
+			if err := confirmName("delete", machine.Name, fmt.Sprintf("%s and its disk (%s) cannot be restored", machine.Name, gib(machine.DiskAllocated)), yes, os.Stdin, os.Stdout); err != nil {
 				return err
 			}
-			return backend.VMDelete(c.Context(), a[0], force, saidTo(os.Stderr))
+			return vm.Delete(c.Context(), a[0], force, limaOutput(os.Stderr))
 		},
 	}
-	c.Flags().StringVar(&yes, "yes", "", "the instance's name once more, instead of typing it")
-	c.Flags().BoolVarP(&force, "force", "f", false, "one that runs, or is broken, too")
+	c.Flags().StringVar(&yes, "yes", "", "confirm with the instance's name instead of typing it")
+	c.Flags().BoolVarP(&force, "force", "f", false, "delete it even if it runs or is broken")
 	return c
 }
 
-// sure wants the instance's name once more, from --yes or typed: a yes is said
-// too easily for what cannot be undone.
-func sure(verb, name, warning, yes string, in io.Reader, w io.Writer) error {
+// confirmName requires the instance's name, from --yes or typed: a simple yes
+// is given too easily for an action that cannot be undone.
+func confirmName(verb, name, warning, yes string, in io.Reader, w io.Writer) error {
 	if yes == "" {
 		if !term.IsTerminal(int(os.Stdin.Fd())) {
-			return &usageError{fmt.Sprintf("vm %s: nothing was done: say --yes %s", verb, name)}
+			return &usageError{fmt.Sprintf("vm %s: nothing was done: add --yes %s", verb, name)}
 		}
 		fmt.Fprintf(w, "%s. Type its name to %s it: ", warning, verb)
 		yes, _ = bufio.NewReader(in).ReadString('\n')

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"ingot/backend"
+	"ingot/backend/vm"
 )
 
 type vmExportOptions struct {
@@ -25,7 +25,8 @@ type vmExportOptions struct {
 func newVMExport(g *global) *cobra.Command {
 	o := &vmExportOptions{global: g}
 	c := &cobra.Command{
-		Use: "export NAME", Short: "Write an instance's disk as one file, running or not, and search it for secrets", Args: args(cobra.ExactArgs(1)),
+		Use: "export NAME", Short: "Write an instance's disk to a file and search it for secrets",
+		Example: "  ingot vm export default --output default-arm64.qcow2", Args: args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, a []string) error {
 			o.name = a[0]
 			return runVMExport(c.Context(), o, os.Stdout)
@@ -33,8 +34,8 @@ func newVMExport(g *global) *cobra.Command {
 	}
 	c.Flags().StringVarP(&o.out, "output", "o", "", "the file to write (default: NAME-ARCH.FORMAT here)")
 	c.Flags().StringVar(&o.format, "format", "qcow2", "qcow2 or raw")
-	c.Flags().BoolVar(&o.stop, "stop", false, "shut a running instance down for it, and start it again")
-	c.Flags().BoolVar(&o.force, "force", false, "write over a file that is there")
+	c.Flags().BoolVar(&o.stop, "stop", false, "shut a running instance down for the export, and start it again")
+	c.Flags().BoolVar(&o.force, "force", false, "overwrite an existing file")
 	c.Flags().BoolVar(&g.json, "json", false, "print the result as JSON")
 	return c
 }
@@ -45,21 +46,21 @@ func runVMExport(ctx context.Context, o *vmExportOptions, w io.Writer) error {
 		return err
 	}
 	if o.out == "" {
-		vm, err := backend.FindVM(o.name)
+		vm, err := vm.Find(o.name)
 		if err != nil {
 			return err
 		}
-		o.out = filepath.Base(fmt.Sprintf("%s-%s.%s", vm.Name, vm.Arch, o.format)) // `ingot prove` reads the architecture there
+		o.out = filepath.Base(fmt.Sprintf("%s-%s.%s", vm.Name, vm.Arch, o.format)) // `ingot prove` derives the architecture from the name
 	}
 	file, err := outputFile(o.out, o.force)
 	if err != nil {
 		return err
 	}
-	opt := backend.VMExportOptions{Name: o.name, File: file, Format: o.format, Stop: o.stop, Notify: func(msg string) { fmt.Fprintln(os.Stderr, msg) }}
+	opt := vm.ExportOptions{Name: o.name, File: file, Format: o.format, Stop: o.stop, Notify: func(msg string) { fmt.Fprintln(os.Stderr, msg) }}
 	if term.IsTerminal(int(os.Stdin.Fd())) {
 		opt.Agree = func(question string) bool { return agreed(question, os.Stdin, os.Stderr) }
 	}
-	res, err := b.VMExport(ctx, opt)
+	res, err := vm.Export(ctx, b, opt)
 	if err != nil {
 		return err
 	}
@@ -78,20 +79,20 @@ func runVMExport(ctx context.Context, o *vmExportOptions, w io.Writer) error {
 	return nil
 }
 
-// outputFile is the absolute name of a file to be written. One that is there, or a
-// link, is refused unless force says that it may go.
+// outputFile returns the absolute path of a file to write. It refuses an
+// existing file or symbolic link unless force is set.
 func outputFile(name string, force bool) (string, error) {
 	file, err := filepath.Abs(name)
 	if err != nil {
 		return "", err
 	}
 	if _, err := os.Lstat(file); err == nil && !force {
-		return "", &usageError{fmt.Sprintf("%s is there already: name another file with --output, or write over it with --force", file)}
+		return "", &usageError{fmt.Sprintf("%s exists: choose another file with --output, or overwrite it with --force", file)}
 	}
 	return file, nil
 }
 
-// agreed wants a yes.
+// agreed asks a yes-or-no question.
 func agreed(question string, in io.Reader, w io.Writer) bool {
 	fmt.Fprintf(w, "%s [y/N] ", question)
 	answer, _ := bufio.NewReader(in).ReadString('\n')

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"ingot/backend"
+	"ingot/backend/vm"
 )
 
 type vmsOptions struct {
@@ -23,7 +23,8 @@ type vmsOptions struct {
 func newVMs(_ *global) *cobra.Command {
 	o := &vmsOptions{}
 	c := &cobra.Command{
-		Use: "vms", Short: "List the Lima instances that you have", Args: args(cobra.NoArgs),
+		Use: "vms", Short: "List the Lima instances that you have",
+		Example: "  ingot vms --watch", Args: args(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return runVMs(c.Context(), o, os.Stdout) },
 	}
 	c.Flags().BoolVar(&o.json, "json", false, "print the list as JSON")
@@ -35,7 +36,7 @@ func runVMs(ctx context.Context, o *vmsOptions, w io.Writer) error {
 	if o.watch {
 		return o.follow(ctx, w)
 	}
-	vms, err := backend.VMs(ctx)
+	vms, err := vm.List(ctx)
 	if err != nil {
 		return err
 	}
@@ -47,15 +48,15 @@ func runVMs(ctx context.Context, o *vmsOptions, w io.Writer) error {
 	return enc.Encode(vms)
 }
 
-// follow prints the list whenever it has changed: one line of JSON each time,
-// or on a terminal in place of the table before.
+// follow prints the list whenever it has changed: as one line of JSON, or on a
+// terminal in place of the previous table.
 func (o *vmsOptions) follow(ctx context.Context, w io.Writer) error {
-	return backend.WatchVMs(ctx, func(vms []backend.VM, err error) {
+	return vm.Watch(ctx, func(vms []vm.Instance, err error) {
 		switch {
 		case err != nil:
 			report(os.Stderr, err)
 		case o.json:
-			_ = json.NewEncoder(w).Encode(vms) // a reader that is gone ends the program by SIGPIPE
+			_ = json.NewEncoder(w).Encode(vms) // a closed pipe ends the program with SIGPIPE
 		default:
 			if term.IsTerminal(int(os.Stdout.Fd())) {
 				fmt.Fprint(w, "\x1b[H\x1b[2J") // home, clear
@@ -65,7 +66,7 @@ func (o *vmsOptions) follow(ctx context.Context, w io.Writer) error {
 	})
 }
 
-func printVMs(w io.Writer, vms []backend.VM) error {
+func printVMs(w io.Writer, vms []vm.Instance) error {
 	if len(vms) == 0 {
 		fmt.Fprintln(w, "no Lima instances: `ingot vm create NAME TARGET` makes one of a published target")
 		return nil
@@ -86,7 +87,8 @@ func printVMs(w io.Writer, vms []backend.VM) error {
 	return nil
 }
 
-// plain is a text of a file that others write, without what a terminal obeys.
+// plain removes from a text of other origin the characters that a terminal
+// interprets.
 func plain(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
@@ -96,8 +98,9 @@ func plain(s string) string {
 	}, s)
 }
 
-// vmState says more than Running, which a VM is also that never answers.
-func vmState(v backend.VM) string {
+// vmState returns the state of an instance; for a running one that does not
+// answer, it includes the phase.
+func vmState(v vm.Instance) string {
 	if v.Phase != "" {
 		return fmt.Sprintf("%s (%s)", v.Status, v.Phase)
 	}

@@ -79,7 +79,7 @@ func TestSecondLaunch(t *testing.T) {
 	app := start(t, h.env(), filepath.Join(h.bin, "ingot-app"))
 	panel.icon(t)
 	second := start(t, h.env(), filepath.Join(h.bin, "ingot-app"))
-	if err := second.end(t); err != nil || !strings.Contains(second.says.String(), "runs already") {
+	if err := second.end(t); err != nil || !strings.Contains(second.says.String(), "running already") {
 		t.Errorf("%v: %s", err, second.says)
 	}
 	until(t, "the window", func() bool { return strings.Contains(app.says.String(), "msg=window") })

@@ -21,7 +21,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 
-	"ingot/backend/publish"
+	"ingot/backend/publish/s3"
 	"ingot/backend/secret"
 )
 
@@ -83,7 +83,7 @@ func newWorld(t *testing.T, seed uint64, jobs int, leases bool) *world {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("nats-server: %v\n%s", err, out)
 	}
-	l, err := publish.OpenLocalStore(context.Background(), filepath.Join(dir, "store"), 0, secret.Files{Dir: filepath.Join(dir, "keys")})
+	l, err := s3.OpenLocalStore(context.Background(), filepath.Join(dir, "store"), 0, secret.Files{Dir: filepath.Join(dir, "keys")})
 	if err != nil {
 		t.Fatal(err)
 	}

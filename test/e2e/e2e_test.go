@@ -168,8 +168,9 @@ func TestA_WholeLine(t *testing.T) {
 	if cells["published"].Note != "local only" {
 		t.Errorf("published: note %q", cells["published"].Note)
 	}
-	var kernel struct{ Release, BuildID string }
+	var kernel struct{ Release, BuildID, Compiler string }
 	evidence(t, cells["kernel"].Evidence, &kernel)
+	compareBytes(t, kernel.Compiler)
 	var proof struct {
 		KernelRelease, KernelBuildID string
 		Boots                        []struct {
@@ -194,6 +195,43 @@ func TestA_WholeLine(t *testing.T) {
 	for _, b := range proof.Boots {
 		if len(b.Argv) < 10 || b.Serial.Size < 10000 || len(b.Serial.SHA256) != 64 || b.Accelerator == "" {
 			t.Errorf("boot %s: argv %d, serial %+v, accelerator %q", b.Name, len(b.Argv), b.Serial, b.Accelerator)
+		}
+	}
+}
+
+// compareBytes compares what was built with the recorded digests, as far as lock,
+// recipe and scripts – the key in the folder's name – and compiler are the same.
+func compareBytes(t *testing.T, compiler string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "bytes.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
+		first, rest, _ := strings.Cut(line, " ")
+		switch first {
+		case "#":
+			continue
+		case "compiler":
+			if rest != compiler {
+				t.Logf("bytes not compared: the recorded ones are of %s, these of %s", rest, compiler)
+				return
+			}
+			continue
+		}
+		dir := filepath.Join(work, "home")
+		if cached, ok := strings.CutPrefix(rest, "cache/"); ok {
+			dir, rest = cacheDir(), cached
+		}
+		found, _ := filepath.Glob(filepath.Join(dir, filepath.FromSlash(rest))) // the pattern is good
+		if len(found) == 0 {
+			t.Logf("%s: not compared: no step of this key was run", rest)
+			continue
+		}
+		if sum := strings.Fields(run(t, "sha256sum", found[0]))[0]; sum != first {
+			t.Errorf("%s: SHA-256 %s, recorded is %s", rest, sum, first)
+		} else {
+			t.Logf("%s: the recorded bytes", rest)
 		}
 	}
 }

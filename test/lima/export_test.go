@@ -257,7 +257,7 @@ func targetFull(t *testing.T, i lima.Instance) {
 	if small == "" {
 		t.Skip("only root mounts a small file system: INGOT_E2E_SMALL")
 	}
-	refused(t, 3, "guest.no-space", "vm", "export", vm, "-o", filepath.Join(small, "x.qcow2"))
+	refused(t, 3, "home.no-space", "vm", "export", vm, "-o", filepath.Join(small, "x.qcow2"))
 	if left, _ := os.ReadDir(small); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
@@ -275,7 +275,7 @@ func cancelled(t *testing.T, i lima.Instance, dir string) {
 		t.Fatal(err)
 	}
 	said := make([]byte, 0, 4096)
-	for b := make([]byte, 512); !bytes.Contains(said, []byte("QEMU copies")); {
+	for b := make([]byte, 512); !bytes.Contains(said, []byte("QEMU is copying")); {
 		n, err := errs.Read(b)
 		said = append(said, b[:n]...)
 		if err != nil {

@@ -118,7 +118,7 @@ func startTwice(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n := strings.Count(said[0]+said[1], "another Ingot is changing "+vm); n != 1 {
+	if n := strings.Count(said[0]+said[1], "another Ingot process is changing "+vm); n != 1 {
 		t.Errorf("%d of them waited:\n%s\n%s", n, said[0], said[1])
 	}
 }

@@ -1,6 +1,6 @@
 // Package native shows a tray.Menu with fyne.io/systray: StatusNotifierItem and
-// dbusmenu on Linux, NSStatusItem on macOS. It is the one place that imports
-// systray, whose darwin half needs cgo.
+// dbusmenu on Linux, NSStatusItem on macOS. It is the only package that imports
+// systray, which needs cgo on darwin.
 package native
 
 import (
@@ -14,8 +14,8 @@ import (
 	"ingot/resources"
 )
 
-// Tray is the one icon of this process. Its goroutines end with the items that
-// they listen to.
+// Tray is the single icon of this process. Each item has a goroutine, which
+// ends with the item.
 type Tray struct {
 	clicks chan string
 	closed chan struct{}
@@ -24,14 +24,14 @@ type Tray struct {
 	over   chan struct{}
 }
 
-// New makes a tray that Run shows.
+// New returns a tray that Run shows.
 func New() *Tray {
 	return &Tray{clicks: make(chan string), closed: make(chan struct{}, 1), over: make(chan struct{})}
 }
 
-// Run shows the icon and calls ready when items can be made, in a goroutine of
-// its own; the menu can be read by others from when ready returns. Run blocks
-// until Quit, and on macOS must be called by the main thread.
+// Run shows the icon and calls ready in a new goroutine when items can be
+// created; once ready has returned, other programs can read the menu. Run
+// blocks until Quit. On macOS it must be called on the main thread.
 func (t *Tray) Run(ready func()) {
 	systray.Run(func() {
 		systray.SetTitle(name)
@@ -40,18 +40,18 @@ func (t *Tray) Run(ready func()) {
 	t.waits.Wait()
 }
 
-// name is the tray item's Id and title on Linux. On macOS a title would stand
-// beside the icon.
+// name is the tray item's Id and title on Linux. On macOS a title would be
+// shown beside the icon.
 var name = map[bool]string{false: "Ingot"}[runtime.GOOS == "darwin"]
 
-// Quit ends Run. No other method may be called after it.
+// Quit ends Run. No other method may be called afterwards.
 func (t *Tray) Quit() {
 	close(t.over)
 	systray.ResetMenu() // ends the goroutines of the items, while there still is a bus
 	systray.Quit()
 }
 
-// Build shows another menu.
+// Build replaces the menu.
 func (t *Tray) Build(m tray.Menu) {
 	if t.items != nil {
 		systray.ResetMenu()
@@ -69,8 +69,8 @@ func (t *Tray) Build(m tray.Menu) {
 	}
 }
 
-// watch keeps an item, makes those below it, and hands on its clicks. systray
-// drops a click for which nobody waits, so each item has a goroutine.
+// watch registers an item, creates the items below it, and forwards its clicks.
+// systray drops a click that no goroutine waits for, so each item has one.
 func (t *Tray) watch(i tray.Item, m *systray.MenuItem) {
 	t.items[i.ID] = m
 	if i.Disabled {
@@ -134,21 +134,22 @@ func (t *Tray) Look(i tray.Icon, tip string) {
 func png(name string) []byte {
 	b, err := resources.FS.ReadFile("icons/" + name + ".png")
 	if err != nil {
-		panic(err) // it is embedded: resources' test looks for it
+		panic(err) // it is embedded; a test of package resources checks that
 	}
 	return b
 }
 
-// Clicks gives the IDs of clicked items.
+// Clicks returns a channel of the IDs of clicked items.
 func (t *Tray) Clicks() <-chan string { return t.clicks }
 
-// Opened gives a value when the menu is opened.
+// Opened returns a channel that receives a value when the menu is opened.
 func (t *Tray) Opened() <-chan struct{} { return systray.TrayOpenedCh }
 
-// Closed gives a value when the menu is closed, where the platform tells.
+// Closed returns a channel that receives a value when the menu is closed, on
+// platforms that report it.
 func (t *Tray) Closed() <-chan struct{} { return t.closed }
 
-// MenuClosed tells that the menu is closed; it does not block.
+// MenuClosed reports that the menu was closed. It does not block.
 func (t *Tray) MenuClosed() {
 	select {
 	case t.closed <- struct{}{}:
@@ -156,8 +157,9 @@ func (t *Tray) MenuClosed() {
 	}
 }
 
-// label makes an underscore one: in a dbusmenu label it marks the key of the
-// character behind it (com.canonical.dbusmenu, property label).
+// label doubles underscores: in a dbusmenu label an underscore marks the
+// following character as the access key (com.canonical.dbusmenu, property
+// label).
 func label(s string) string {
 	if runtime.GOOS == "linux" {
 		return strings.ReplaceAll(s, "_", "__")

@@ -9,40 +9,55 @@ import (
 type Entry struct {
 	Name  string
 	Inode int64
-	Gone  bool // it was deleted, and its bytes are still there
+	Gone  bool // the name was deleted, and its bytes are still in the folder
 }
 
-// ReadDir lists a folder, with the deleted names that can still be read.
-// Folders with an index read the same: its nodes look like empty entries.
+// ReadDir lists a folder, including deleted names that can still be read. A
+// folder with an index is read in the same way, since the nodes of the index
+// look like empty entries.
 func (fs *FS) ReadDir(i Inode) ([]Entry, error) {
-	left := fs.blocks
-	return fs.readDir(i, &left)
+	left := fs.once()
+	var out []Entry
+	err := fs.readDir(i, &left, func(list []Entry) error {
+		out = append(out, list...)
+		return nil
+	})
+	return out, err
 }
 
-func (fs *FS) readDir(i Inode, left *int64) (out []Entry, err error) {
+// readDir calls found with the entries of each block of a folder; found must not
+// keep the slice. An error of found ends it and is returned.
+func (fs *FS) readDir(i Inode, left *int64, found func([]Entry) error) error {
 	if !i.IsDir() {
-		return nil, fmt.Errorf("%w: inode %d is no folder", ErrCorrupt, i.Number)
+		return fmt.Errorf("%w: inode %d is not a folder", ErrCorrupt, i.Number)
 	}
 	if i.flags&flagInline != 0 {
 		b := fs.inline(i) // four bytes name the parent
-		return fs.entries(fs.entries(nil, b[4:60]), b[60:]), nil
+		return found(fs.entries(fs.entries(nil, b[4:60]), b[60:]))
 	}
+	var list []Entry
 	b := make([]byte, fs.block)
-	for r, err := range fs.runsWithin(i, left) {
+	for r, err := range fs.runsWithin(i, left, left) {
 		if err != nil {
-			return out, err
+			return err
 		}
 		for n := range r.Count {
-			if err := fs.readBlock(b, r.Block+n); err != nil {
-				return out, err
+			if err := fs.spend(1); err != nil {
+				return err
 			}
-			out = fs.entries(out, b)
+			if err := fs.readBlock(b, r.Block+n); err != nil {
+				return err
+			}
+			list = fs.entries(list[:0], b)
+			if err := found(list); err != nil {
+				return err
+			}
 		}
 	}
-	return out, nil
+	return nil
 }
 
-// entries reads one block of a folder. An entry that does not fit ends it.
+// entries reads one block of a folder, up to the first invalid entry.
 func (fs *FS) entries(out []Entry, b []byte) []Entry {
 	for len(b) >= 8 {
 		size := int(binary.LittleEndian.Uint16(b[4:]))
@@ -64,8 +79,8 @@ func (fs *FS) entries(out []Entry, b []byte) []Entry {
 	return out
 }
 
-// entry reads the entry at the start of b; n is the bytes that it takes. One
-// whose inode number was cleared is Gone, and not ok.
+// entry reads the entry at the start of b; n is its length in bytes. If its
+// inode number is 0, e.Gone is true and ok is false.
 func (fs *FS) entry(b []byte) (e Entry, n int, ok bool) {
 	le := binary.LittleEndian
 	length := int(b[6])
@@ -81,7 +96,7 @@ func (fs *FS) entry(b []byte) (e Entry, n int, ok bool) {
 	return e, n, !e.Gone
 }
 
-// gone finds deleted entries in the slack behind a live one.
+// gone finds deleted entries in the unused bytes after a valid one.
 func (fs *FS) gone(out []Entry, b []byte) []Entry {
 	for len(b) >= 12 {
 		e, n, ok := fs.entry(b)
@@ -96,7 +111,7 @@ func (fs *FS) gone(out []Entry, b []byte) []Entry {
 	return out
 }
 
-// plausible tells a name from noise.
+// plausible reports whether the bytes look like a file name.
 func plausible(name string) bool {
 	for _, c := range []byte(name) {
 		if c < ' ' || c == '/' || c == 0x7f {

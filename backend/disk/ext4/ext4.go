@@ -1,14 +1,15 @@
 // Package ext4 reads ext2, ext3 and ext4 file systems without mounting them.
 //
-// It is made for images that come from anywhere: every count, length and block
-// number is checked against the file system's size before it is used, walks
-// are bounded, and a bent file system gives ErrCorrupt, never a panic, a loop
-// or an absurd allocation. It does not check checksums and does not replay the
-// journal: what it sees is what lies on the disk. Besides files and folders it
-// tells who owns a block (Owners), and what names deleted files once had.
+// It is made for images of any origin: every count, length and block number is
+// checked against the file system's size before it is used, and all reading is
+// bounded by the number of bytes that the image stores. A damaged file system gives ErrCorrupt, never a panic, an endless
+// loop or an excessive allocation. The package does not verify checksums and
+// does not replay the journal: it reads what is on the disk. Besides files and
+// folders it reports the owner of a block (Owners), and the names of deleted
+// files.
 //
 // External facts: the kernel's Documentation/filesystems/ext4/, and e2fsprogs'
-// lib/ext2fs/ext2_fs.h for bits that it leaves out.
+// lib/ext2fs/ext2_fs.h for the bits that it does not describe.
 package ext4
 
 import (
@@ -16,12 +17,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
+	"sync/atomic"
 )
 
 // Errors of this package; each error wraps one of them or one of the reader.
 var (
-	ErrNotExt4     = errors.New("no ext4 file system")
-	ErrUnsupported = errors.New("an ext4 feature that is not read here")
+	ErrNotExt4     = errors.New("not an ext4 file system")
+	ErrUnsupported = errors.New("an unsupported ext4 feature")
 	ErrCorrupt     = errors.New("the ext4 file system is damaged")
 )
 
@@ -46,8 +49,7 @@ const (
 
 const maxInodes = 1 << 28
 
-// FS is an open file system. It is safe for several goroutines when its reader
-// is.
+// FS is an open file system. It is safe for concurrent use if its reader is.
 type FS struct {
 	r           io.ReaderAt
 	block       int64 // bytes
@@ -59,19 +61,28 @@ type FS struct {
 	inodeSize   int64
 	incompat    uint32
 	groups      []group
-	checksums   bool // descriptors tell what was never written
+	checksums   bool // descriptors mark what was never written
+	stored      []Range
+	storedBytes int64
+	work        atomic.Int64 // blocks that may still be read
+
+	table      sync.Mutex
+	tableBlock int64 // the block of an inode table that was read last; 0 is none
+	tableData  []byte
 }
 
-// group is what is needed of a block group's descriptor.
+// group has the fields that are needed of a block group's descriptor.
 type group struct {
 	blockBitmap, inodeBitmap, inodeTable int64
 	unusedInodes                         int64 // at the table's end
 	blockUninit, inodeUninit             bool
 }
 
-// Open reads superblock and group descriptors of a file system that takes the
-// first size bytes of r.
-func Open(r io.ReaderAt, size int64) (*FS, error) {
+// Open reads the superblock and the group descriptors of a file system in the
+// first size bytes of r. stored are the ranges of r that are no holes, ascending;
+// without any, all of r counts as stored. What an FS reads in its life is limited
+// by their length; beyond it the methods return ErrExcess.
+func Open(r io.ReaderAt, size int64, stored ...Range) (*FS, error) {
 	sb := make([]byte, 1024)
 	if _, err := r.ReadAt(sb, 1024); err != nil || binary.LittleEndian.Uint16(sb[0x38:]) != 0xef53 {
 		return nil, ErrNotExt4
@@ -80,6 +91,7 @@ func Open(r io.ReaderAt, size int64) (*FS, error) {
 	if err != nil {
 		return nil, err
 	}
+	fs.bound(stored)
 	return fs, fs.readGroups(sb)
 }
 
@@ -113,8 +125,8 @@ func parseSuper(r io.ReaderAt, sb []byte, size int64) (*FS, error) {
 	return fs, nil
 }
 
-// readGroups reads the descriptors, which follow the superblock, or with
-// meta_bg lie in the first group of each run of groups that a block describes.
+// readGroups reads the descriptors. They follow the superblock, or with meta_bg
+// lie in the first group of the groups that a block describes.
 func (fs *FS) readGroups(sb []byte) error {
 	le := binary.LittleEndian
 	n := (fs.blocks - fs.firstBlock + fs.perGroup - 1) / fs.perGroup
@@ -124,6 +136,9 @@ func (fs *FS) readGroups(sb []byte) error {
 	}
 	if size < 32 || size > 1024 || size&(size-1) != 0 || n*fs.inodesGroup > maxInodes || n > fs.blocks {
 		return fmt.Errorf("%w: %d groups with descriptors of %d bytes", ErrCorrupt, n, size)
+	}
+	if n*size > fs.storedBytes+slack {
+		return fmt.Errorf("%w: %d groups", ErrExcess, n)
 	}
 	perBlock := fs.block / size
 	firstMeta := int64(le.Uint32(sb[0x104:]))
@@ -168,7 +183,7 @@ func parseGroup(d []byte, size int64) group {
 	return g
 }
 
-// hasSuper tells whether a group starts with a copy of the superblock.
+// hasSuper reports whether a group starts with a copy of the superblock.
 func hasSuper(g int64, sparse bool) bool {
 	if g <= 1 || !sparse {
 		return true
@@ -185,20 +200,20 @@ func hasSuper(g int64, sparse bool) bool {
 	return false
 }
 
-// BlockSize is in bytes.
+// BlockSize returns the size of a block in bytes.
 func (fs *FS) BlockSize() int64 { return fs.block }
 
-// Dirty tells whether the journal holds what the file system does not yet.
+// Dirty reports whether the journal has changes that are not written back.
 func (fs *FS) Dirty() bool { return fs.incompat&featRecover != 0 }
 
-// readBlock fills buf, of a block's size or less, from the start of block n.
+// readBlock fills buf, at most a block, from the start of block n.
 func (fs *FS) readBlock(buf []byte, n int64) error {
 	if n <= 0 && !(n == 0 && fs.firstBlock == 0) || n >= fs.blocks {
 		return fmt.Errorf("%w: block %d of %d", ErrCorrupt, n, fs.blocks)
 	}
 	_, err := fs.r.ReadAt(buf, n*fs.block)
 	if errors.Is(err, io.EOF) {
-		err = fmt.Errorf("%w: block %d lies behind the end", ErrCorrupt, n)
+		err = fmt.Errorf("%w: block %d is after the end", ErrCorrupt, n)
 	}
 	return err
 }

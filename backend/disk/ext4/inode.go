@@ -1,6 +1,7 @@
 package ext4
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -19,38 +20,47 @@ const (
 	flagInline  = 0x10000000
 )
 
-// Inode is one file's record.
+// Inode is a file's record.
 type Inode struct {
 	Number  int64
 	Mode    uint16
 	Links   uint16
 	Size    int64
-	Deleted uint32 // when, in seconds; 0: it is not
+	Deleted uint32 // time of deletion, Unix seconds; 0 if not deleted
 	flags   uint32
 	block   [60]byte // extents, block numbers, or the data itself
-	extra   []byte   // what follows the fixed fields: attributes
+	extra   []byte   // the bytes after the fixed fields: attributes
 }
 
-// IsDir, IsFile and IsLink tell the type.
+// IsDir, IsFile and IsLink report the type.
 func (i Inode) IsDir() bool  { return i.Mode&typeMask == typeDir }
 func (i Inode) IsFile() bool { return i.Mode&typeMask == typeFile }
 func (i Inode) IsLink() bool { return i.Mode&typeMask == typeLink }
 
-// Inode reads inode n, which counts from 1.
+// Inode reads inode n; the first is 1.
 func (fs *FS) Inode(n int64) (Inode, error) {
 	if n < 1 || n > fs.inodes {
 		return Inode{}, fmt.Errorf("%w: inode %d of %d", ErrCorrupt, n, fs.inodes)
 	}
 	g := fs.groups[(n-1)/fs.inodesGroup]
 	at := (n - 1) % fs.inodesGroup * fs.inodeSize
-	buf := make([]byte, fs.inodeSize)
-	if b := g.inodeTable + at/fs.block; b <= 0 || b >= fs.blocks {
+	b := g.inodeTable + at/fs.block
+	if b <= 0 || b >= fs.blocks {
 		return Inode{}, fmt.Errorf("%w: the table of inode %d", ErrCorrupt, n)
 	}
-	if _, err := fs.r.ReadAt(buf, g.inodeTable*fs.block+at); err != nil {
-		return Inode{}, fmt.Errorf("inode %d: %w", n, err)
+	fs.table.Lock()
+	defer fs.table.Unlock()
+	if fs.tableBlock != b { // the files of a folder are mostly close to each other
+		if fs.tableData == nil {
+			fs.tableData = make([]byte, fs.block)
+		}
+		fs.tableBlock = 0
+		if err := fs.readBlock(fs.tableData, b); err != nil {
+			return Inode{}, fmt.Errorf("inode %d: %w", n, err)
+		}
+		fs.tableBlock = b
 	}
-	return parseInode(n, buf), nil
+	return parseInode(n, bytes.Clone(fs.tableData[at%fs.block:at%fs.block+fs.inodeSize])), nil
 }
 
 func parseInode(n int64, b []byte) Inode {
@@ -66,7 +76,7 @@ func parseInode(n int64, b []byte) Inode {
 	return i
 }
 
-// Read returns up to max bytes of a file or a symbolic link's target.
+// Read returns up to max bytes of a file, or of a symbolic link's target.
 func (fs *FS) Read(i Inode, max int64) ([]byte, error) {
 	n := min(i.Size, max)
 	if n < 0 || i.Size < 0 {
@@ -80,6 +90,9 @@ func (fs *FS) Read(i Inode, max int64) ([]byte, error) {
 		return i.block[:n:n], nil
 	}
 	n = min(n, fs.blocks*fs.block)
+	if err := fs.spend((n + fs.block - 1) / fs.block); err != nil { // a hole takes memory too
+		return nil, fmt.Errorf("inode %d: %w", i.Number, err)
+	}
 	var out []byte
 	for r, err := range fs.runs(i) {
 		at := r.Logical * fs.block
@@ -98,7 +111,7 @@ func (fs *FS) Read(i Inode, max int64) ([]byte, error) {
 	return grow(out, n), nil
 }
 
-// grow lengthens b with zeros, for a hole.
+// grow appends n zeros, for a hole.
 func grow(b []byte, n int64) []byte {
 	if int64(len(b)) >= n {
 		return b
@@ -106,8 +119,8 @@ func grow(b []byte, n int64) []byte {
 	return append(b, make([]byte, n-int64(len(b)))...)
 }
 
-// inline is data that lies in the inode itself: the block numbers' place, and
-// an attribute named system.data.
+// inline returns data that is stored in the inode: in the place of the block
+// numbers, and in an attribute named system.data.
 func (fs *FS) inline(i Inode) []byte {
 	out := append([]byte{}, i.block[:]...)
 	const attrMagic, systemIndex = 0xea020000, 7

@@ -6,30 +6,31 @@ import (
 	"iter"
 )
 
-// Run is a stretch of a file's blocks.
+// Run is a range of consecutive blocks of a file.
 type Run struct {
 	Logical, Block, Count int64 // in blocks
-	unwritten             bool  // allocated, and reads as zeros
+	unwritten             bool  // allocated, but reads as zeros
 }
 
-// maxDepth is the deepest extent tree that the format allows.
+// maxDepth is the maximal depth of an extent tree in the format.
 const maxDepth = 5
 
-// runs are a file's blocks in order; holes are left out. A file has no more
-// tree nodes than the file system has blocks, so that a tree that bites its
-// tail ends.
+// runs yields a file's blocks in order, without holes. A file cannot have more
+// blocks than the file system, nor more tree nodes than the image stores; the
+// limits end the walk of a tree that uses nodes several times.
 func (fs *FS) runs(i Inode) iter.Seq2[Run, error] {
-	left := fs.blocks
-	return fs.runsWithin(i, &left)
+	blocks, nodes := fs.blocks, fs.once()
+	return fs.runsWithin(i, &blocks, &nodes)
 }
 
-// runsWithin is runs with a number of blocks that several files may share.
-func (fs *FS) runsWithin(i Inode, left *int64) iter.Seq2[Run, error] {
+// runsWithin is runs with limits that several files share: on blocks of data and
+// on nodes of trees. They may be the same.
+func (fs *FS) runsWithin(i Inode, blocks, nodes *int64) iter.Seq2[Run, error] {
 	return func(yield func(Run, error) bool) {
 		if i.flags&flagInline != 0 || i.IsLink() && i.Size < 60 && i.flags&flagExtents == 0 {
 			return
 		}
-		w := &runWalk{fs: fs, ino: i.Number, yield: yield, left: left}
+		w := &runWalk{fs: fs, ino: i.Number, yield: yield, blocks: blocks, nodes: nodes}
 		if i.flags&flagExtents != 0 {
 			w.extents(i.block[:], maxDepth)
 		} else {
@@ -42,7 +43,8 @@ type runWalk struct {
 	fs      *FS
 	ino     int64
 	yield   func(Run, error) bool
-	left    *int64 // blocks that may still be named, data and nodes
+	blocks  *int64 // of data that may still be yielded
+	nodes   *int64 // that may still be read
 	logical int64  // of the next block, for pointers
 }
 
@@ -51,21 +53,26 @@ func (w *runWalk) fail(format string, args ...any) bool {
 	return false
 }
 
-// give yields a run after checking it; false ends the walk.
+func (w *runWalk) excess() bool {
+	w.yield(Run{}, fmt.Errorf("inode %d: %w", w.ino, ErrExcess))
+	return false
+}
+
+// give checks a run and yields it; false ends the walk.
 func (w *runWalk) give(r Run) bool {
 	if r.Block <= 0 || r.Count <= 0 || r.Block+r.Count > w.fs.blocks {
 		return w.fail("%d blocks at %d", r.Count, r.Block)
 	}
-	if *w.left -= r.Count; *w.left < 0 {
-		return w.fail("more blocks than there are")
+	if *w.blocks -= r.Count; *w.blocks < 0 {
+		return w.excess()
 	}
 	return w.yield(r, nil)
 }
 
-// node reads a tree's or table's block.
+// node reads a block of a tree or table.
 func (w *runWalk) node(n int64) ([]byte, bool) {
-	if *w.left--; *w.left < 0 {
-		return nil, w.fail("more blocks than there are")
+	if *w.nodes--; *w.nodes < 0 || w.fs.spend(1) != nil {
+		return nil, w.excess()
 	}
 	b := make([]byte, w.fs.block)
 	if err := w.fs.readBlock(b, n); err != nil {

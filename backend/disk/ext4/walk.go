@@ -6,11 +6,11 @@ import (
 	"path"
 )
 
-// File is a file of the tree.
+// File is a file in the tree.
 type File struct {
 	Path  string
 	Inode Inode
-	Gone  bool // only a deleted name of it is left
+	Gone  bool // only the deleted name is left
 }
 
 // maxFiles bounds a walk; maxPath is how long a path may get.
@@ -19,10 +19,10 @@ const (
 	maxPath  = 4096
 )
 
-// Walk yields every file and folder below the root, and, with Gone set, the
-// names of deleted ones. A folder is entered once, however often it is named.
-// Damage is yielded as an error beside the path where it is, and the walk goes
-// on; an error that is not ErrCorrupt ends it.
+// Walk yields every file and folder below the root, and deleted names with Gone
+// set. A folder is entered once, even if several names refer to it. Damage is
+// yielded as an error together with its path, and the walk continues; ErrExcess
+// and an error other than ErrCorrupt end it.
 func (fs *FS) Walk() iter.Seq2[File, error] {
 	return func(yield func(File, error) bool) {
 		root, err := fs.Inode(Root)
@@ -30,32 +30,52 @@ func (fs *FS) Walk() iter.Seq2[File, error] {
 			yield(File{}, err)
 			return
 		}
-		seen := map[int64]bool{Root: true}
-		queue := []File{{Path: "/", Inode: root}}
-		left := fs.blocks // folders share no blocks
-		for n := 0; len(queue) > 0 && n < maxFiles; {
-			dir := queue[0]
-			queue = queue[1:]
-			entries, err := fs.readDir(dir.Inode, &left)
-			if err != nil && (!yield(dir, err) || !errors.Is(err, ErrCorrupt)) {
+		w := &walk{fs: fs, yield: yield, seen: map[int64]bool{Root: true}, queue: []File{{Path: "/", Inode: root}}, paths: min(fs.storedBytes+slack, maxPaths)}
+		left := fs.once() // folders share no blocks
+		for len(w.queue) > 0 && w.files < maxFiles {
+			dir := w.queue[0]
+			w.queue = w.queue[1:]
+			err := fs.readDir(dir.Inode, &left, func(list []Entry) error { return w.add(dir, list) })
+			if errors.Is(err, errLeft) || err != nil && (!yield(dir, err) || !errors.Is(err, ErrCorrupt) || errors.Is(err, ErrExcess)) {
 				return
-			}
-			for _, e := range entries {
-				n++
-				if e.Name == "." || e.Name == ".." || len(dir.Path)+len(e.Name) > maxPath {
-					continue
-				}
-				f, err := fs.file(dir.Path, e)
-				if !yield(f, err) {
-					return
-				}
-				if err == nil && !f.Gone && f.Inode.IsDir() && !seen[f.Inode.Number] {
-					seen[f.Inode.Number] = true
-					queue = append(queue, f)
-				}
 			}
 		}
 	}
+}
+
+// walk is the state of a Walk.
+type walk struct {
+	fs    *FS
+	yield func(File, error) bool
+	seen  map[int64]bool // folders that were queued
+	queue []File
+	files int
+	paths int64 // bytes that paths may still have
+}
+
+// errLeft reports that the consumer of a walk has ended it.
+var errLeft = errors.New("the walk was left")
+
+// add yields the entries of a folder, and queues the folders among them.
+func (w *walk) add(dir File, list []Entry) error {
+	for _, e := range list {
+		w.files++
+		if e.Name == "." || e.Name == ".." || len(dir.Path)+len(e.Name) > maxPath {
+			continue
+		}
+		if w.paths -= int64(len(dir.Path) + len(e.Name)); w.paths < 0 {
+			return ErrExcess
+		}
+		f, err := w.fs.file(dir.Path, e)
+		if !w.yield(f, err) {
+			return errLeft
+		}
+		if err == nil && !f.Gone && f.Inode.IsDir() && !w.seen[f.Inode.Number] {
+			w.seen[f.Inode.Number] = true
+			w.queue = append(w.queue, f)
+		}
+	}
+	return nil
 }
 
 func (fs *FS) file(dir string, e Entry) (File, error) {

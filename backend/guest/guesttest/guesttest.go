@@ -1,5 +1,5 @@
-// Package guesttest is the conformance suite of guests: what every kind of
-// guest.Guest must do, so that a recipe runs unchanged in any.
+// Package guesttest is the conformance suite of guests: what every kind of guest.Guest
+// must do, so that a recipe runs unchanged in all of them.
 package guesttest
 
 import (
@@ -20,12 +20,13 @@ import (
 	"ingot/backend/guest"
 )
 
-// Run runs the suite. open opens the guest, which has pgrep, afresh for each test.
+// Run runs the suite. open opens the guest again for each test; the guest must have
+// pgrep.
 func Run(t *testing.T, open func(t *testing.T) guest.Guest) {
 	tests := map[string]func(*testing.T, guest.Guest){
 		"exit codes": exitCodes, "full log": fullLog, "streams": streams, "arguments": arguments, "stdin, env, dir": surroundings,
 		"cancel": cancel, "long line": longLine, "put and get": putAndGet, "sparse": sparse, "missing file": missingFile,
-		"work directories": workDirs, "reclaim": reclaim, "facts": facts,
+		"work directories": workDirs, "reclaim": reclaim, "mounts": mounts, "facts": facts,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -61,13 +62,13 @@ func exitCodes(t *testing.T, g guest.Guest) {
 	}
 }
 
-// full takes nothing, as a file on a full disk.
+// full is a writer that always fails, like a file on a full disk.
 type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
 
-// fullLog: a command whose output is not taken still says what is wrong with it;
-// one that passes has not passed, and one that never ends is ended.
+// fullLog: a command whose output cannot be written still returns its error message; if
+// it passes, Run returns an error, and if it prints forever, it is ended.
 func fullLog(t *testing.T, g guest.Guest) {
 	ctx := context.Background()
 	run := func(script string) error {
@@ -85,7 +86,7 @@ func fullLog(t *testing.T, g guest.Guest) {
 	}
 }
 
-// streams: stdout and stderr are apart, and the first line comes before the
+// streams: stdout and stderr are separate, and the first line arrives before the
 // command ends.
 func streams(t *testing.T, g guest.Guest) {
 	r, w := io.Pipe()
@@ -131,7 +132,7 @@ func surroundings(t *testing.T, g guest.Guest) {
 	}
 }
 
-// cancel must end grandchildren too; a unique sleep names them.
+// cancel must end grandchildren too; they sleep for a unique time.
 func cancel(t *testing.T, g guest.Guest) {
 	secs := fmt.Sprintf("86%03d.%d", os.Getpid()%1000, time.Now().UnixNano()%1e6)
 	ctx, stop := context.WithCancel(context.Background())
@@ -158,7 +159,7 @@ func cancel(t *testing.T, g guest.Guest) {
 	if d := time.Since(began); d > 15*time.Second {
 		t.Errorf("cancel took %s", d)
 	}
-	for range 50 { // the kernel takes its time to bury the killed
+	for range 50 { // the kernel reaps killed processes some time later
 		var out bytes.Buffer
 		if err := g.Run(context.Background(), sh(`pgrep -f "sleep $1" || true`, &out, secs)); err != nil {
 			t.Fatal(err)
@@ -272,6 +273,41 @@ func workDirs(t *testing.T, g guest.Guest) {
 		}
 		if err := g.Run(ctx, sh(`[ ! -e "$1" ]`, nil, d)); err != nil {
 			t.Errorf("%s is still there", d)
+		}
+	}
+}
+
+// mounts: what is mounted below a work directory is unmounted before the directory is
+// removed, in both ways, and its files remain.
+func mounts(t *testing.T, g guest.Guest) {
+	ctx := context.Background()
+	var out strings.Builder
+	if err := g.Run(ctx, sh(`id -u; uname -s`, &out)); err != nil {
+		t.Fatal(err)
+	}
+	if strings.TrimSpace(out.String()) != "0\nLinux" {
+		t.Skipf("only root of a Linux guest can mount: %q", out.String())
+	}
+	host := t.TempDir()
+	if err := os.WriteFile(filepath.Join(host, "precious"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, remove := range map[string]func(dir string) error{
+		"remove":  func(dir string) error { return g.Remove(ctx, dir) },
+		"reclaim": func(dir string) error { return guest.Reclaim(ctx, g, dir) },
+	} {
+		dir, err := g.TempDir(ctx, "mounts")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := g.Run(ctx, sh(`mkdir -p "$1/a b/c" && mount --bind "$2" "$1/a b/c"`, nil, dir, host)); err != nil {
+			t.Skipf("this guest cannot mount: %v", err)
+		}
+		if err := remove(dir); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := g.Run(ctx, sh(`[ ! -e "$1" ] && ! grep -F "$1" /proc/mounts && [ -e "$2/precious" ]`, nil, dir, host)); err != nil {
+			t.Errorf("%s: the directory or its mount stays, or a mounted file is gone: %v", name, err)
 		}
 	}
 }

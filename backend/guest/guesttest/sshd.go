@@ -19,7 +19,7 @@ import (
 	"ingot/backend/home"
 )
 
-// NewKey makes a key file and its authorized_keys line.
+// NewKey creates a key file and returns it with its authorized_keys line.
 func NewKey(t *testing.T) (file, public string) {
 	t.Helper()
 	pub, priv, err := ed25519.GenerateKey(nil)
@@ -48,13 +48,13 @@ type SSHD struct {
 	PID              int
 }
 
-// Options are those that log in.
+// Options returns the options for a login.
 func (s SSHD) Options() guest.SSHOptions {
 	return guest.SSHOptions{Name: "loopback", Addr: s.Addr, User: s.User, KeyFile: s.Key, KnownHostsFile: s.Known}
 }
 
-// StartSSHD starts a server that ends with the test; it skips the test where
-// sshd is not installed.
+// StartSSHD starts a server that ends with the test; without an installed sshd it skips
+// the test.
 func StartSSHD(t *testing.T) SSHD {
 	t.Helper()
 	bin, err := home.LookTool("sshd")
@@ -66,7 +66,7 @@ func StartSSHD(t *testing.T) SSHD {
 		t.Fatal(err)
 	}
 	if os.Getuid() == 0 {
-		_ = os.MkdirAll("/run/sshd", 0o755) // the server's own requirement when root starts it
+		_ = os.MkdirAll("/run/sshd", 0o755) // required by a server that root starts
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -10,16 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// alonePoll is how often a waiter looks: flock(2) cannot be waited for together
-// with a context.
+// alonePoll is the interval between attempts to lock: flock(2) cannot wait for a
+// context as well.
 const alonePoll = 200 * time.Millisecond
 
-// alone waits until no other Ingot changes the instance, keeps others from it
-// until leave is called, or this process ends, and returns it as it is then.
-// leave may be called twice. The lock is an flock(2) on the instance's own
-// folder: nothing is written there, all homes and users of the store share it,
-// and limactl, which locks other folders, takes no notice.
-func (l *Limactl) alone(ctx context.Context, name string, said func(Line)) (i Instance, leave func(), err error) {
+// alone waits until no other Ingot process changes the instance, and returns its state
+// then. It excludes other Ingot processes until leave is called, which may be done
+// twice, or this process ends. The lock is an flock(2) on the instance's own folder: it
+// writes nothing, is shared by all homes and users of the store, and does not affect
+// limactl, which locks other folders.
+func (l *Limactl) alone(ctx context.Context, name string, onLine func(Line)) (i Instance, leave func(), err error) {
 	if i, err = l.Store.Instance(name); err != nil {
 		return i, nil, err
 	}
@@ -29,8 +29,8 @@ func (l *Limactl) alone(ctx context.Context, name string, said func(Line)) (i In
 	}
 	leave = func() { _ = dir.Close() }
 	if err := wait(ctx, dir, func() {
-		if said != nil {
-			said(Line{levelOurs, fmt.Sprintf("another Ingot is changing %s: waiting for it", name)})
+		if onLine != nil {
+			onLine(Line{levelOurs, fmt.Sprintf("another Ingot process is changing %s: waiting for it", name)})
 		}
 	}); err != nil {
 		leave()
@@ -43,29 +43,29 @@ func (l *Limactl) alone(ctx context.Context, name string, said func(Line)) (i In
 	return i, leave, nil
 }
 
-// unlessForced is alone, but waits for nobody when force is set: that is also for
-// a start that hangs, and holds the lock.
-func (l *Limactl) unlessForced(ctx context.Context, name string, force bool, said func(Line)) (i Instance, leave func(), err error) {
+// unlessForced is alone, but does not lock if force is set: a forced stop must work
+// while a start hangs and holds the lock.
+func (l *Limactl) unlessForced(ctx context.Context, name string, force bool, onLine func(Line)) (i Instance, leave func(), err error) {
 	if !force {
-		return l.alone(ctx, name, said)
+		return l.alone(ctx, name, onLine)
 	}
 	i, err = l.Store.Instance(name)
 	return i, func() {}, err
 }
 
-// wait locks the folder, and calls taken once when somebody else has the lock. A
-// file system without locks, such as some network ones, keeps nobody off.
+// wait locks the folder, and calls taken once if another process has the lock. On a
+// file system without locks, such as some network ones, it does not exclude anybody.
 func wait(ctx context.Context, dir *os.File, taken func()) error {
-	for told := false; ; {
+	for reported := false; ; {
 		switch err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
 		case errors.Is(err, unix.EINTR):
 			continue
 		case !errors.Is(err, unix.EWOULDBLOCK):
 			return nil
 		}
-		if !told {
+		if !reported {
 			taken()
-			told = true
+			reported = true
 		}
 		select {
 		case <-ctx.Done():

@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// Two Ingots start one instance: limactl is called by one after the other, and
-// the second says whom it waits for. A forced stop waits for nobody.
+// If two Ingot processes start one instance, limactl runs once at a time, and the
+// second process reports that it waits. A forced stop does not wait.
 func TestTwoIngots(t *testing.T) {
 	s := store(t, map[string]string{"vm/lima.yaml": sized, "other/lima.yaml": sized})
 	log := filepath.Join(t.TempDir(), "log")
 	fake(t, v2+`echo "$1 begins" >>`+log+`; [ "$1" != start ] || sleep 1; echo "$1 ends" >>`+log+`; exit 1`)
 	var mu sync.Mutex
-	var said []string
-	ingot := func(do func(l *Limactl, said func(Line)) error) error {
-		l, err := Find(context.Background(), s) // as two processes have two
+	var messages []string
+	ingot := func(do func(l *Limactl, onLine func(Line)) error) error {
+		l, err := Find(context.Background(), s) // two processes have two of them
 		if err != nil {
 			t.Error(err)
 			return err
@@ -28,10 +28,10 @@ func TestTwoIngots(t *testing.T) {
 		return do(l, func(l Line) {
 			mu.Lock()
 			defer mu.Unlock()
-			said = append(said, l.Text)
+			messages = append(messages, l.Text)
 		})
 	}
-	start := func(l *Limactl, said func(Line)) error { return l.Start(context.Background(), "vm", said) }
+	start := func(l *Limactl, onLine func(Line)) error { return l.Start(context.Background(), "vm", onLine) }
 	lines := func() string {
 		b, err := os.ReadFile(log)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -47,8 +47,8 @@ func TestTwoIngots(t *testing.T) {
 	if got := lines(); got != "start begins, start ends, start begins, start ends" {
 		t.Errorf("limactl's calls: %s", got)
 	}
-	if all := strings.Join(said, "|"); strings.Count(all, "another Ingot is changing vm") != 1 {
-		t.Errorf("said: %s", all)
+	if all := strings.Join(messages, "|"); strings.Count(all, "another Ingot process is changing vm") != 1 {
+		t.Errorf("messages: %s", all)
 	}
 
 	_ = os.Remove(log)
@@ -57,11 +57,11 @@ func TestTwoIngots(t *testing.T) {
 	}
 	gone, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
-	if err := ingot(func(l *Limactl, said func(Line)) error { return l.Clone(gone, "vm", "copy", said) }); !errors.Is(err, context.DeadlineExceeded) {
+	if err := ingot(func(l *Limactl, onLine func(Line)) error { return l.Clone(gone, "vm", "copy", onLine) }); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a clone meanwhile: %v", err)
 	}
-	_ = ingot(func(l *Limactl, said func(Line)) error { return l.Delete(context.Background(), "vm", true, said) })
-	_ = ingot(func(l *Limactl, said func(Line)) error {
+	_ = ingot(func(l *Limactl, onLine func(Line)) error { return l.Delete(context.Background(), "vm", true, onLine) })
+	_ = ingot(func(l *Limactl, onLine func(Line)) error {
 		return l.Start(context.Background(), "other", func(Line) {})
 	})
 	wg.Wait()

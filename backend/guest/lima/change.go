@@ -13,12 +13,12 @@ import (
 	"strings"
 )
 
-// Start starts an instance and waits until its host agent says that it is
-// ready; one that is ready already is done. Degraded is an error. When ctx ends,
-// limactl ends and what it began stays: a forced stop in the middle of a boot
-// would hurt the guest more. said gets limactl's lines as they come.
-func (l *Limactl) Start(ctx context.Context, name string, said func(Line)) error {
-	i, leave, err := l.alone(ctx, name, said)
+// Start starts an instance and waits until its host agent reports that it is ready; if
+// it is ready already it returns at once. Degraded is an error. When ctx is done,
+// limactl is ended and the instance stays as it is: a forced stop during a boot would
+// do more harm. onLine gets limactl's lines.
+func (l *Limactl) Start(ctx context.Context, name string, onLine func(Line)) error {
+	i, leave, err := l.alone(ctx, name, onLine)
 	if err != nil {
 		return err
 	}
@@ -27,44 +27,44 @@ func (l *Limactl) Start(ctx context.Context, name string, said func(Line)) error
 		return fail("lima.broken", name, "it cannot be started: %s", i.Problem)
 	}
 	if i.Status == Running && i.Phase == Starting {
-		leave() // nothing is changed while one waits
+		leave() // nothing is changed while waiting
 		return l.Store.awaitReady(ctx, name)
 	}
 	if i.Status != Running {
-		if err := l.change(ctx, startLimit, said, "start", "--timeout="+bootLimit.String(), name); err != nil {
+		if err := l.change(ctx, startLimit, onLine, "start", "--timeout="+bootLimit.String(), name); err != nil {
 			return l.notStarted(name, err)
 		}
 	}
 	return l.Store.ready(name)
 }
 
-// notStarted tells a start that failed from one that ended degraded.
+// notStarted distinguishes a failed start from one that ended degraded.
 func (l *Limactl) notStarted(name string, err error) error {
 	var failed *Error
 	if !errors.As(err, &failed) || failed.ID != "lima.failed" {
 		return err
 	}
 	if i, ierr := l.Store.Instance(name); ierr == nil && i.Status == Running {
-		return fail("lima.not-ready", name, "it runs, and is not ready: %w", failed.Err)
+		return fail("lima.not-ready", name, "it is running, but not ready: %w", failed.Err)
 	}
 	return err
 }
 
-// ready asks the host agent's log, not limactl's exit code.
+// ready reads the host agent's log; limactl's exit code is not enough.
 func (s Store) ready(name string) error {
 	i, err := s.Instance(name)
 	if err != nil {
 		return err
 	}
 	if i.Status != Running || i.Phase != Ready {
-		return fail("lima.not-ready", name, "limactl ended well, and the instance is %s %s: %s", i.Status, i.Phase, i.Problem)
+		return fail("lima.not-ready", name, "limactl reported success, but the instance is %s %s: %s", i.Status, i.Phase, i.Problem)
 	}
 	return nil
 }
 
-// awaitReady waits for an instance that somebody else has started.
+// awaitReady waits for an instance that another process has started.
 func (s Store) awaitReady(ctx context.Context, name string) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, bootLimit, fail("lima.not-ready", name, "it is not ready %s after it was started", bootLimit))
+	ctx, cancel := context.WithTimeoutCause(ctx, bootLimit, fail("lima.not-ready", name, "it was not ready within %s after its start", bootLimit))
 	defer cancel()
 	var end error
 	err := s.Watch(ctx, func(list []Instance, _ error) {
@@ -76,7 +76,7 @@ func (s Store) awaitReady(ctx context.Context, name string) error {
 		case i.Status == Running && i.Phase == Starting:
 			return
 		default:
-			end = fail("lima.not-ready", name, "it was starting, and is %s %s now: %s", i.Status, i.Phase, i.Problem)
+			end = fail("lima.not-ready", name, "it was starting, but is %s %s now: %s", i.Status, i.Phase, i.Problem)
 		}
 		cancel()
 	})
@@ -89,10 +89,10 @@ func (s Store) awaitReady(ctx context.Context, name string) error {
 	return err
 }
 
-// Stop shuts an instance down and waits until its processes are gone; force
-// ends them at once, as pulling the plug does. One that is stopped is done.
-func (l *Limactl) Stop(ctx context.Context, name string, force bool, said func(Line)) error {
-	i, leave, err := l.unlessForced(ctx, name, force, said)
+// Stop shuts an instance down and waits until its processes have ended; force kills
+// them at once, like a power failure. A stopped instance is not an error.
+func (l *Limactl) Stop(ctx context.Context, name string, force bool, onLine func(Line)) error {
+	i, leave, err := l.unlessForced(ctx, name, force, onLine)
 	if err != nil {
 		return err
 	}
@@ -107,19 +107,19 @@ func (l *Limactl) Stop(ctx context.Context, name string, force bool, said func(L
 	if force {
 		args = []string{"stop", "--force", name}
 	}
-	if err := l.change(ctx, stopLimit, said, args...); err != nil {
+	if err := l.change(ctx, stopLimit, onLine, args...); err != nil {
 		return err
 	}
 	if i, err = l.Store.Instance(name); err == nil && i.Status == Running {
-		return fail("lima.failed", name, "limactl stop ended well, and the instance runs")
+		return fail("lima.failed", name, "limactl stop reported success, but the instance is still running")
 	}
 	return err
 }
 
-// Create makes an instance, not started, from a template: a file, or an http
-// or https address; flags are more of `limactl create`. What limactl leaves
-// where it fails is named, not removed.
-func (l *Limactl) Create(ctx context.Context, name, template string, said func(Line), flags ...string) error {
+// Create creates an instance, without starting it, from a template: a file, or an http
+// or https address; flags are further flags of `limactl create`. If limactl fails, its
+// files are reported, not removed.
+func (l *Limactl) Create(ctx context.Context, name, template string, onLine func(Line), flags ...string) error {
 	if err := l.free(name); err != nil {
 		return err
 	}
@@ -133,9 +133,9 @@ func (l *Limactl) Create(ctx context.Context, name, template string, said func(L
 		}
 		template = path
 	}
-	if err := l.change(ctx, copyLimit, said, slices.Concat([]string{"create", "--name=" + name}, flags, []string{template})...); err != nil {
+	if err := l.change(ctx, copyLimit, onLine, slices.Concat([]string{"create", "--name=" + name}, flags, []string{template})...); err != nil {
 		if i, ierr := l.Store.Instance(name); ierr == nil && ctx.Err() == nil {
-			return fmt.Errorf("%w; what was made of it is in %s: `ingot vm delete %s` removes it", err, i.Dir, name)
+			return fmt.Errorf("%w; an incomplete instance is in %s: remove it with `ingot vm delete %s`", err, i.Dir, name)
 		}
 		return err
 	}
@@ -143,12 +143,12 @@ func (l *Limactl) Create(ctx context.Context, name, template string, said func(L
 	return err
 }
 
-// free tells whether an instance of that name may be made.
+// free checks that an instance of that name can be created.
 func (l *Limactl) free(name string) error {
 	_, err := l.Store.Instance(name)
 	var none *NotFoundError
 	if err == nil {
-		return fail("lima.exists", name, "there is one of that name")
+		return fail("lima.exists", name, "an instance of this name exists already")
 	}
 	if !errors.As(err, &none) {
 		return err
@@ -156,13 +156,13 @@ func (l *Limactl) free(name string) error {
 	return nil
 }
 
-// Clone copies a stopped instance. Lima 1's clone stands on the original's
-// files (lima#1599) and is refused.
-func (l *Limactl) Clone(ctx context.Context, from, to string, said func(Line)) error {
+// Clone copies a stopped instance. Lima 1's clone depends on the original's files
+// (lima#1599) and is refused.
+func (l *Limactl) Clone(ctx context.Context, from, to string, onLine func(Line)) error {
 	if l.Major < 2 {
-		return &Error{ID: "lima.too-old", Msg: l.Path, Err: fmt.Errorf("a clone made by Lima %d.%d dies with its original; Lima 2 makes one that stands alone", l.Major, l.Minor)}
+		return &Error{ID: "lima.too-old", Msg: l.Path, Err: fmt.Errorf("a clone by Lima %d.%d depends on its original's disk; Lima 2 makes an independent one", l.Major, l.Minor)}
 	}
-	i, leave, err := l.alone(ctx, from, said)
+	i, leave, err := l.alone(ctx, from, onLine)
 	if err != nil {
 		return err
 	}
@@ -171,19 +171,19 @@ func (l *Limactl) Clone(ctx context.Context, from, to string, said func(Line)) e
 		return err
 	}
 	if i.Status != Stopped {
-		return fail("lima.running", from, "it is %s; a clone is made of a stopped one", i.Status)
+		return fail("lima.running", from, "it is %s; stop it first", i.Status)
 	}
-	if err := l.change(ctx, copyLimit, said, "clone", from, to); err != nil {
+	if err := l.change(ctx, copyLimit, onLine, "clone", from, to); err != nil {
 		return err
 	}
 	_, err = l.Store.Instance(to)
 	return err
 }
 
-// Delete deletes an instance with its disk. One that is protected is refused,
-// and one that is not stopped unless force is set.
-func (l *Limactl) Delete(ctx context.Context, name string, force bool, said func(Line)) error {
-	i, leave, err := l.unlessForced(ctx, name, force, said)
+// Delete deletes an instance with its disk. It refuses a protected instance, and
+// without force one that is not stopped.
+func (l *Limactl) Delete(ctx context.Context, name string, force bool, onLine func(Line)) error {
+	i, leave, err := l.unlessForced(ctx, name, force, onLine)
 	if err != nil {
 		return err
 	}
@@ -192,23 +192,23 @@ func (l *Limactl) Delete(ctx context.Context, name string, force bool, said func
 	case i.Protected:
 		return fail("lima.protected", name, "it is protected against deletion")
 	case i.Status != Stopped && !force, i.foreign() != "":
-		return fail("lima.running", name, "it is %s; %s", i.Status, cmp.Or(i.Problem, "only a stopped one is deleted"))
+		return fail("lima.running", name, "it is %s; %s", i.Status, cmp.Or(i.Problem, "stop it first"))
 	}
 	args := []string{"delete", name}
 	if force {
 		args = []string{"delete", "--force", name}
 	}
-	if err := l.change(ctx, deleteLimit, said, args...); err != nil {
+	if err := l.change(ctx, deleteLimit, onLine, args...); err != nil {
 		return err
 	}
 	if _, err := os.Lstat(i.Dir); !errors.Is(err, fs.ErrNotExist) {
-		return fail("lima.failed", name, "limactl delete ended well, and %s is still there", i.Dir)
+		return fail("lima.failed", name, "limactl delete reported success, but %s still exists", i.Dir)
 	}
 	return nil
 }
 
-// ShellArgv is the command that opens a shell in a running instance, or runs
-// command there. Whoever runs it gives it the terminal, and LIMA_HOME=root.
+// ShellArgv returns the command that opens a shell in a running instance, or runs
+// command there. The caller connects it to the terminal and sets LIMA_HOME=root.
 func (l *Limactl) ShellArgv(name string, command ...string) (argv []string, root string, err error) {
 	i, err := l.Store.Instance(name)
 	if err != nil {
@@ -221,8 +221,8 @@ func (l *Limactl) ShellArgv(name string, command ...string) (argv []string, root
 	return append([]string{l.Path, "shell", name}, command...), root, err
 }
 
-// Shell runs a command in a running instance as `limactl shell` does, without a
-// terminal, and returns what it wrote. A command that failed is a lima.failed.
+// Shell runs a command in a running instance by `limactl shell`, without a terminal,
+// and returns its output. A command that failed has the cause lima.failed.
 func (l *Limactl) Shell(ctx context.Context, name string, command ...string) ([]byte, error) {
 	i, err := l.Store.Instance(name)
 	if err != nil {

@@ -16,9 +16,9 @@ import (
 	"ingot/backend/home"
 )
 
-// config is what Ingot needs of a lima.yaml. Lima's own type is not used here:
-// it refuses a file of a later Lima whose fields have other shapes, and drags
-// the drivers' packages along.
+// config is the part of a lima.yaml that Ingot uses. It does not use Lima's own type,
+// which refuses a file of a later Lima whose fields have other types, and imports the
+// drivers' packages.
 type config struct {
 	VMType *string `yaml:"vmType"`
 	OS     *string `yaml:"os"`
@@ -34,19 +34,19 @@ type config struct {
 	} `yaml:"user"`
 }
 
-// mixed are the user's files that Lima mixes into every instance.
+// mixed are the user's files that Lima merges into every instance.
 type mixed struct{ defaults, override config }
 
 func readMixed(root string) mixed {
 	dir := filepath.Join(root, filenames.ConfigDir)
 	var m mixed
-	m.defaults, _ = readConfig(filepath.Join(dir, filenames.Default)) // mostly absent; one that Lima cannot read, it says itself
+	m.defaults, _ = readConfig(filepath.Join(dir, filenames.Default)) // usually absent; Lima reports one that it cannot read
 	m.override, _ = readConfig(filepath.Join(dir, filenames.Override))
 	return m
 }
 
-// smallBytes bounds the files that are read whole: a lima.yaml of more than a MiB
-// is none, and a fifo in its place must not be waited for.
+// smallBytes bounds the files that are read completely: a lima.yaml of more than a MiB
+// is invalid, and opening a named pipe must not block.
 const smallBytes = 1 << 20
 
 func readSmall(file string) ([]byte, error) {
@@ -55,7 +55,7 @@ func readSmall(file string) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no file", filepath.Base(file))
+		return nil, fmt.Errorf("%s is not a regular file", filepath.Base(file))
 	}
 	f, err := os.Open(file)
 	if err != nil {
@@ -69,7 +69,7 @@ func readSmall(file string) ([]byte, error) {
 	return b, err
 }
 
-// readConfig reads a lima.yaml. Fields that are not known are passed over.
+// readConfig parses a lima.yaml. It ignores unknown fields.
 func readConfig(file string) (c config, err error) {
 	b, err := readSmall(file)
 	if err != nil {
@@ -78,13 +78,13 @@ func readConfig(file string) (c config, err error) {
 	return parseConfig(b)
 }
 
-// maxDepth bounds how deep a lima.yaml may nest. goccy/go-yaml 1.19 takes memory by
-// the square of it: 2.6 GB for 50,000 open brackets.
+// maxDepth bounds the nesting of a lima.yaml. The memory of goccy/go-yaml 1.19 grows
+// with its square: 2.6 GB for 50,000 open brackets.
 const maxDepth = 100
 
-// depth is how many brackets are open at once, at the most, in a text, and how
-// many blocks can be: each is indented further, or begins with a dash. Brackets in
-// strings count too: no lima.yaml comes near the bound.
+// depth returns an upper bound of the nesting of a YAML text: brackets that are open at
+// once, and blocks, each of which is indented further or begins with a dash. It counts
+// brackets in strings too: no lima.yaml comes near maxDepth.
 func depth(b []byte) int {
 	most, open := 0, 0
 	for _, line := range bytes.Split(b, []byte("\n")) {
@@ -111,23 +111,23 @@ func depth(b []byte) int {
 
 func parseConfig(b []byte) (c config, err error) {
 	if n := depth(b); n > maxDepth {
-		return c, fmt.Errorf("is no YAML that Ingot reads: it nests %d levels deep, %d at the most", n, maxDepth)
+		return c, fmt.Errorf("is not accepted: its YAML is nested %d levels deep, at most %d are allowed", n, maxDepth)
 	}
-	defer func() { // goccy/go-yaml 1.19 panics on some broken documents
+	defer func() { // goccy/go-yaml 1.19 panics on some invalid documents
 		if p := recover(); p != nil {
-			err = fmt.Errorf("is no YAML: %v", p)
+			err = fmt.Errorf("is not valid YAML: %v", p)
 		}
 	}()
 	if err := yaml.Unmarshal(b, &c); err != nil {
 		line, _, _ := strings.Cut(err.Error(), "\n")
-		return config{}, fmt.Errorf("is no YAML that Ingot can read: %s", line)
+		return config{}, fmt.Errorf("is not valid YAML: %s", line)
 	}
 	return c, nil
 }
 
-// configure fills in what lima.yaml says, with Lima's defaults where it says
-// nothing: override.yaml before lima.yaml before default.yaml
-// (pkg/limayaml/defaults.go, FillDefault).
+// configure sets the fields from lima.yaml, with Lima's defaults for missing values:
+// override.yaml before lima.yaml before default.yaml (pkg/limayaml/defaults.go,
+// FillDefault).
 func (i *Instance) configure(c config, m mixed) {
 	pick := func(get func(config) *string) string { return first(get(m.override), get(c), get(m.defaults)) }
 	i.OS = pick(func(c config) *string { return c.OS })
@@ -147,21 +147,21 @@ func (i *Instance) configure(c config, m mixed) {
 
 func defaultMemory() uint64 { return min(4<<30, home.Memory()/2) }
 
-// size reads a size as Lima does, where "4GB" has binary units too.
+// size parses a size as Lima does, where "4GB" has binary units too.
 func (i *Instance) size(key, text string, def func() uint64) uint64 {
 	if text == "" {
 		return def()
 	}
 	n, err := units.RAMInBytes(text)
 	if err != nil || n < 0 {
-		i.Problem = fmt.Sprintf("lima.yaml: %s: %q is no size; write it like 4GiB", key, text)
+		i.Problem = fmt.Sprintf("lima.yaml: %s: %q is not a size; write it like 4GiB", key, text)
 		return 0
 	}
 	return uint64(n)
 }
 
-// defaultDriver is the driver of a lima.yaml that names none. What an earlier
-// start left tells it; else it is what this computer's limactl takes.
+// defaultDriver returns the driver for a lima.yaml that names none: the one of which an
+// earlier start left files, else the default of this computer's limactl.
 func (i *Instance) defaultDriver() string {
 	for _, f := range []string{filenames.VzIdentifier, filenames.VzEfi} {
 		if _, err := os.Lstat(filepath.Join(i.Dir, f)); err == nil {
@@ -174,7 +174,8 @@ func (i *Instance) defaultDriver() string {
 	return "qemu"
 }
 
-// goArch is Go's name of an architecture of Lima's; "" is this computer's.
+// goArch returns Go's name of one of Lima's architectures; for "" that of this
+// computer.
 func goArch(lima string) string {
 	switch lima {
 	case "", "default":
@@ -186,10 +187,10 @@ func goArch(lima string) string {
 	case "armv7l":
 		return "arm"
 	}
-	return lima // riscv64, ppc64le, s390x have one name in both
+	return lima // riscv64, ppc64le, s390x have the same name in both
 }
 
-// first is the first value that is set, or the zero value.
+// first returns the first value that is set, or the zero value.
 func first[T any](values ...*T) T {
 	for _, v := range values {
 		if v != nil {

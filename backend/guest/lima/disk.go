@@ -8,10 +8,10 @@ import (
 	"github.com/lima-vm/lima/v2/pkg/limatype/filenames"
 )
 
-// disks finds the disk and what it stands on. Since 2.1 it is `disk`, alone;
-// before, `diffdisk` on top of `basedisk`, and a later limactl leaves a link
-// `disk` → `diffdisk`. A basedisk that is a CD image is none that a disk stands
-// on, but which it is only its bytes tell; it counts as taken space either way.
+// disks finds the disk and its backing file. Since 2.1 the disk is `disk`, without a
+// backing file; before, it was `diffdisk` with the backing file `basedisk`, and a later
+// limactl links `disk` → `diffdisk`. A basedisk that is a CD image is not a backing
+// file, which only its bytes show; its size is counted in both cases.
 func (i *Instance) disks() {
 	for _, name := range []string{filenames.Disk, filenames.DiffDiskLegacy} {
 		if i.Disk = i.resolve(name); i.Disk != "" {
@@ -25,8 +25,8 @@ func (i *Instance) disks() {
 	}
 }
 
-// resolve is a regular file of the instance with links followed, or "". A link
-// that leads nowhere is a problem: the disk is elsewhere, or gone.
+// resolve returns a regular file of the instance with symbolic links resolved, or "". A
+// link to a missing file is a problem: the disk is elsewhere, or deleted.
 func (i *Instance) resolve(name string) string {
 	path := filepath.Join(i.Dir, name)
 	if _, err := os.Lstat(path); err != nil {
@@ -34,7 +34,7 @@ func (i *Instance) resolve(name string) string {
 	}
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
-		i.Problem = name + " is a link that leads nowhere: is the disk that it points to plugged in?"
+		i.Problem = name + " is a link to a file that does not exist: is the disk that it points to connected?"
 		return ""
 	}
 	if info, err := os.Stat(real); err != nil || !info.Mode().IsRegular() {
@@ -43,7 +43,7 @@ func (i *Instance) resolve(name string) string {
 	return real
 }
 
-// taken is what a file takes, by its size and in blocks of 512 bytes (stat(2)).
+// taken returns the size of a file, and its allocated blocks in bytes (stat(2)).
 func taken(file string) (apparent, allocated uint64) {
 	if file == "" {
 		return 0, 0

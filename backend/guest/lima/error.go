@@ -2,8 +2,8 @@ package lima
 
 import "fmt"
 
-// Error is a failure around Lima whose cause is known by its id
-// (resources/causes, lima.*). Msg names what was at work.
+// Error is a failure of Lima with a known cause (resources/causes, lima.*). Msg names
+// the object of the operation.
 type Error struct {
 	ID  string
 	Msg string
@@ -12,19 +12,19 @@ type Error struct {
 
 func (e *Error) Error() string { return fmt.Sprintf("%s: %v", e.Msg, e.Err) }
 
-// Unwrap gives the error below.
+// Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// CauseID names the cause.
+// CauseID returns the cause.
 func (e *Error) CauseID() string { return e.ID }
 
-// CauseID names the cause.
+// CauseID returns the cause.
 func (e *NotFoundError) CauseID() string { return "lima.no-instance" }
 
-// CauseID names the cause.
+// CauseID returns the cause.
 func (e *NameError) CauseID() string { return "lima.bad-name" }
 
-// CauseID names the cause.
+// CauseID returns the cause.
 func (e *StoreError) CauseID() string { return "lima.store" }
 
 func fail(id, instance, format string, args ...any) error {

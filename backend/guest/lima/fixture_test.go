@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// What real binaries leave behind; testdata/README.md says how it was made.
+// Files of real limactl binaries; testdata/README.md describes how they were made.
 func TestFixtures(t *testing.T) {
 	type want struct {
 		disk, base, addr string
@@ -18,7 +18,7 @@ func TestFixtures(t *testing.T) {
 			"created1": {"diffdisk", "basedisk", "", false},
 			"started1": {"diffdisk", "basedisk", "127.0.0.1:44071", false},
 		},
-		"v1.2.1-then-v2.2.0": { // a link disk → diffdisk was made
+		"v1.2.1-then-v2.2.0": { // it linked disk → diffdisk
 			"created1": {"diffdisk", "basedisk", "", false},
 			"started1": {"diffdisk", "basedisk", "127.0.0.1:44573", false},
 		},
@@ -59,8 +59,8 @@ func TestFixtures(t *testing.T) {
 	}
 }
 
-// A vz instance, as lima-vm/lima@v2.2.0 pkg/driver/vz names its files; none was
-// made on a Mac for this. Its disk is raw, and found by the same rule.
+// A vz instance, with file names from lima-vm/lima@v2.2.0 pkg/driver/vz; it was not
+// made on a Mac. Its disk is raw, and found by the same rule.
 func TestVZ(t *testing.T) {
 	s := store(t, map[string]string{"vm/lima.yaml": "arch: aarch64\ncpus: 4\nmemory: 4GiB\ndisk: 100GiB\n", "vm/disk": "\x00\x00", "vm/vz-identifier": "x", "vm/vz-efi": "x",
 		"legacy/lima.yaml": "vmType: vz\n", "legacy/diffdisk": "raw", "legacy/basedisk": "qcow2"})

@@ -15,7 +15,7 @@ import (
 	"ingot/backend/home"
 )
 
-// OpenConfig opens the guest of kind lima that a configuration names.
+// OpenConfig opens the guest of kind lima of a configuration.
 func OpenConfig(ctx context.Context, c home.GuestConfig) (guest.Guest, error) {
 	s := Store{}
 	i, err := s.Instance(cmp.Or(c.Instance, c.Name))
@@ -25,15 +25,14 @@ func OpenConfig(ctx context.Context, c home.GuestConfig) (guest.Guest, error) {
 	return open(ctx, i, c.WorkDir)
 }
 
-// Open is a running instance as a guest: a login over ssh with the key that
-// Lima made, and files below workDir or /var/tmp, on the guest's own disk.
-// Closing it stops no instance. Errors name the cause: lima.not-running,
-// lima.broken, lima.not-ready, lima.login, lima.guest-unfit, lima.shared-mount.
+// Open opens a running instance as a guest: it logs in over ssh with Lima's key, and
+// creates files below workDir or /var/tmp, on the guest's own disk. Closing the guest
+// does not stop the instance. Errors have the causes lima.not-running, lima.broken,
+// lima.not-ready, lima.login, lima.guest-unfit and lima.shared-mount.
 //
-// The host key is not checked: Lima's own ssh.config says StrictHostKeyChecking
-// no and UserKnownHostsFile /dev/null, since instances are made and deleted
-// under one loopback address. Who could listen on that port could as well be
-// this user.
+// The host key is not checked: Lima's own ssh.config has StrictHostKeyChecking no and
+// UserKnownHostsFile /dev/null, since instances are created and deleted with the same
+// loopback address. A process that can listen on that port could also act as this user.
 func Open(ctx context.Context, i Instance) (guest.Guest, error) { return open(ctx, i, "") }
 
 func open(ctx context.Context, i Instance, workDir string) (guest.Guest, error) {
@@ -63,7 +62,7 @@ func open(ctx context.Context, i Instance, workDir string) (guest.Guest, error) 
 	return g, nil
 }
 
-// identity is the key of Lima, or the first that the instance's ssh.config names.
+// identity returns Lima's key, or the first one that the instance's ssh.config names.
 func (i Instance) identity() (string, error) {
 	if _, err := os.Stat(i.KeyFile); err == nil {
 		return i.KeyFile, nil
@@ -77,10 +76,9 @@ func (i Instance) identity() (string, error) {
 	return "", fail("lima.login", i.Name, "there is no key %s, and its ssh.config names none", i.KeyFile)
 }
 
-// fitScript says what stands against work in a guest: programs of the guest
-// interface that are missing, and a work directory ($1) that is another
-// computer's. A shared mount has other rules for names, links and locks than a
-// kernel's build needs.
+// fitScript prints what makes a guest unsuitable: missing programs of the guest
+// interface, and a work directory ($1) that is a mount of this computer. A shared mount
+// has other rules for names, links and locks than a kernel's build needs.
 const fitScript = `for p in awk cat df mktemp mv chmod wc rm; do command -v $p >/dev/null || echo "missing $p"; done
 d=$1; while [ ! -e "$d" ]; do d=$(dirname "$d"); done
 m=$(df -P "$d" | awk 'NR==2 {print $6}')
@@ -90,8 +88,8 @@ func fit(ctx context.Context, g guest.Guest, name, workDir string) error {
 	var out strings.Builder
 	err := g.Run(ctx, guest.Cmd{Argv: []string{"sh", "-c", fitScript, "fit", workDir}, Stdout: &out})
 	var exit *guest.ExitError
-	if errors.As(err, &exit) { // the login shell could not even begin
-		return fail("lima.guest-unfit", name, "its user's shell gives no POSIX shell with setsid and env (util-linux, coreutils): %w", err)
+	if errors.As(err, &exit) { // the login shell could not start it
+		return fail("lima.guest-unfit", name, "its user's shell cannot run a POSIX shell with setsid and env (util-linux, coreutils): %w", err)
 	}
 	if err != nil {
 		return fmt.Errorf("look at Lima instance %s: %w", name, err)
@@ -112,7 +110,7 @@ func fit(ctx context.Context, g guest.Guest, name, workDir string) error {
 	return nil
 }
 
-// shared tells whether a file system type is one of Lima's mount types.
+// shared reports whether a file system type is one of Lima's mount types.
 func shared(fs string) bool {
 	return fs == "9p" || fs == "virtiofs" || strings.HasPrefix(fs, "fuse.sshfs") || strings.HasPrefix(fs, "nfs")
 }

@@ -1,18 +1,18 @@
-// Package lima is the user's Lima: their instances, read from Lima's store, and
-// their own limactl, which makes every change.
+// Package lima accesses the user's Lima: it reads their instances from Lima's store,
+// and makes changes only with their own limactl.
 //
 // # Instance
 //
-// A VM of the user's. What is known of one is read from the files of its folder
-// (limactl itself reads the same): lima.yaml, the pid files, ssh.config, the
-// host agent's event log and the disk. Nothing is written there, not even a
-// stale pid file removed, as `limactl list` does.
+// A VM of the user. Its data is read from the files of its folder, as limactl does:
+// lima.yaml, the pid files, ssh.config, the host agent's event log and the disk.
+// Nothing is written there; `limactl list` removes stale pid files, this package does
+// not.
 //
 // # Status
 //
-// Running means that the host agent and the driver live and no more: it shows
-// during the boot of a VM that will never answer. Phase is what the host agent
-// said last; only Ready is a VM that can be worked in, Degraded is not.
+// Running means only that the host agent and the driver are running: it also appears
+// while a VM boots that will never answer. Phase is the last state that the host agent
+// reported; commands can run in a VM that is Ready, not in one that is Degraded.
 //
 // # Store
 //
@@ -33,78 +33,78 @@ import (
 	"slices"
 )
 
-// Status is what the processes of an instance say.
+// Status is the state of an instance's processes.
 type Status int
 
-// The statuses. Their names are those that `limactl list` prints.
+// The statuses, named as in the output of `limactl list`.
 const (
 	Unknown Status = iota
-	Running        // host agent and driver live; no proof that it boots
+	Running        // host agent and driver are running; it may not have booted
 	Stopped
 	Broken // see Instance.Problem
 )
 
 var statusNames = []string{"Unknown", "Running", "Stopped", "Broken"}
 
-// String is limactl's name of the status.
+// String returns limactl's name of the status.
 func (s Status) String() string { return statusNames[s] }
 
-// MarshalText is the status's name.
+// MarshalText returns the status's name.
 func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// UnmarshalText reads a status's name; what it does not know is Unknown.
+// UnmarshalText parses a status's name; an unknown name gives Unknown.
 func (s *Status) UnmarshalText(b []byte) error {
 	*s = Status(max(0, slices.Index(statusNames, string(b))))
 	return nil
 }
 
-// Phase is how far a running instance's host agent says that it came.
+// Phase is the progress of a running instance, as reported by its host agent.
 type Phase string
 
-// The phases; "" is that of an instance that does not run.
+// The phases; "" is that of an instance that is not running.
 const (
 	Starting Phase = "starting"
-	Ready    Phase = "ready"    // ssh and all requirements answer
-	Degraded Phase = "degraded" // it runs, and something that it needs does not
+	Ready    Phase = "ready"    // ssh and all requirements are met
+	Degraded Phase = "degraded" // it is running, and a requirement is not met
 	Exiting  Phase = "exiting"
 )
 
-// Instance is a VM as its folder describes it. Sizes are bytes.
+// Instance is a VM as its folder describes it. Sizes are in bytes.
 type Instance struct {
 	Name    string `json:"name"`
 	Dir     string `json:"dir"` // absolute
 	Status  Status `json:"status"`
 	Phase   Phase  `json:"phase,omitempty"`
 	Arch    string `json:"arch"`              // Go's name
-	OS      string `json:"os"`                // Lima's name: Linux, FreeBSD, Darwin; one that Lima learns later stands as it is
+	OS      string `json:"os"`                // Lima's name: Linux, FreeBSD, Darwin; an unknown name is passed on unchanged
 	VMType  string `json:"vmType"`            // qemu, vz, krunkit, …
-	Version string `json:"version,omitempty"` // of the limactl that made it; "" where it left none (before 1.0)
+	Version string `json:"version,omitempty"` // of the limactl that created it; "" if it recorded none (before 1.0)
 
 	CPUs      int    `json:"cpus"`
 	MemBytes  uint64 `json:"memBytes"`
-	DiskBytes uint64 `json:"diskBytes"` // as configured: what the guest sees
-	// DiskApparent and DiskAllocated are what Disk and Base take: by their
-	// sizes, and in blocks.
+	DiskBytes uint64 `json:"diskBytes"` // as configured: the size that the guest sees
+	// DiskApparent and DiskAllocated are the sizes of Disk and Base together: file
+	// sizes, and allocated blocks.
 	DiskApparent  uint64 `json:"diskApparent"`
 	DiskAllocated uint64 `json:"diskAllocated"`
-	// Disk is the file of its disk with links followed; "" where there is none
-	// yet. Its format is told by its first bytes and never by its name.
+	// Disk is the file of its disk with symbolic links resolved; "" if it does not
+	// exist yet. The format is detected by the first bytes and not by the name.
 	Disk string `json:"disk,omitempty"`
-	// Base is the image that an instance made before Lima 2.1 stands on, links
-	// followed; "" where there is none.
+	// Base is the backing image of an instance that was created before Lima 2.1, with
+	// symbolic links resolved; "" if there is none.
 	Base string `json:"base,omitempty"`
 
-	SSHAddr string `json:"sshAddr,omitempty"` // host:port; "" as long as no port is known
-	User    string `json:"user,omitempty"`    // who logs in; "" before the first start
-	KeyFile string `json:"keyFile"`           // the private key that Lima made for all its instances
+	SSHAddr string `json:"sshAddr,omitempty"` // host:port; "" until a port is known
+	User    string `json:"user,omitempty"`    // the user of a login; "" before the first start
+	KeyFile string `json:"keyFile"`           // the private key that Lima created for all its instances
 
-	HostAgentPID int    `json:"hostAgentPID,omitempty"` // 0 where it does not run
+	HostAgentPID int    `json:"hostAgentPID,omitempty"` // 0 if it is not running
 	DriverPID    int    `json:"driverPID,omitempty"`
-	Problem      string `json:"problem,omitempty"` // why it is Broken, or what is odd about it
+	Problem      string `json:"problem,omitempty"` // why it is Broken, or another problem
 	Protected    bool   `json:"protected"`         // `limactl protect` was called: delete is refused
 }
 
-// NotFoundError says that no instance has this name.
+// NotFoundError reports that no instance has this name.
 type NotFoundError struct {
 	Name string
 	Dir  string // of the store
@@ -113,25 +113,25 @@ type NotFoundError struct {
 
 func (e *NotFoundError) Error() string {
 	if len(e.Have) == 0 {
-		return fmt.Sprintf("there is no Lima instance %q: %s has none; is LIMA_HOME the one that limactl uses?", e.Name, e.Dir)
+		return fmt.Sprintf("there is no Lima instance %q: %s has no instances; is LIMA_HOME the folder that limactl uses?", e.Name, e.Dir)
 	}
 	return fmt.Sprintf("there is no Lima instance %q in %s; there are: %s", e.Name, e.Dir, joined(e.Have))
 }
 
-// NameError says that a name is none that an instance can have.
+// NameError reports a name that no instance can have.
 type NameError struct{ Name string }
 
 func (e *NameError) Error() string {
-	return fmt.Sprintf("%q is no name of a Lima instance", e.Name)
+	return fmt.Sprintf("%q cannot be the name of a Lima instance", e.Name)
 }
 
-// StoreError says that the store cannot be read.
+// StoreError reports that the store cannot be read.
 type StoreError struct {
 	Dir string
 	Err error
 }
 
 func (e *StoreError) Error() string {
-	return fmt.Sprintf("Lima's store %s: %v: is the disk there, and does the folder belong to you? LIMA_HOME names another", e.Dir, e.Err)
+	return fmt.Sprintf("Lima's store %s: %v: is the disk connected, and do you own the folder? LIMA_HOME sets another one", e.Dir, e.Err)
 }
 func (e *StoreError) Unwrap() error { return e.Err }

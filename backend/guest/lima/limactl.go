@@ -19,30 +19,29 @@ import (
 	"ingot/backend/home"
 )
 
-// Limactl is the user's limactl. It may be used from several goroutines at
-// once. limactl has no lock of its own for an instance; two Ingots that change
-// one instance wait for each other.
+// Limactl is the user's limactl. It is safe for concurrent use. limactl does not lock
+// instances; Ingot processes that change the same instance wait for each other.
 type Limactl struct {
 	Path  string
 	Major int
 	Minor int
 	Store Store
 
-	// Limit bounds every call; 0 is that of its verb. A call that takes longer
-	// hangs: its process group is ended.
+	// Limit bounds every call; 0 means the limit of its verb. A call that takes longer
+	// is considered hung: its process group is killed.
 	Limit time.Duration
 }
 
-// Line is what limactl says while it works.
+// Line is a line of limactl's output.
 type Line struct {
-	Level string // logrus's: info, warning, error, fatal; "" for what is no log line, levelOurs for what limactl did not say
+	Level string // logrus's: info, warning, error, fatal; "" for a line that is not a log line, levelOurs for a message of Ingot
 	Text  string
 }
 
-// levelOurs is the level of what Ingot itself says meanwhile.
+// levelOurs is the level of Ingot's own messages.
 const levelOurs = "ingot"
 
-// String is the line with who says it.
+// String returns the line with its source.
 func (l Line) String() string {
 	if l.Level == levelOurs {
 		return l.Text
@@ -50,26 +49,26 @@ func (l Line) String() string {
 	return "limactl: " + l.Text
 }
 
-// How long limactl may take. Its own limits are below: 10 min for a start that
-// is given no other, twice 3 min for a stop (pkg/instance).
+// Time limits of limactl. Its own limits are shorter: 10 min for a start without
+// another one, twice 3 min for a stop (pkg/instance).
 const (
 	versionLimit = 10 * time.Second
 	startLimit   = 30 * time.Minute // a first start may download an image
-	bootLimit    = 15 * time.Minute // of it, from the host agent's start on
+	bootLimit    = 15 * time.Minute // part of it, from the host agent's start
 	stopLimit    = 7 * time.Minute
 	copyLimit    = time.Hour
 	deleteLimit  = 5 * time.Minute
 	shellLimit   = 2 * time.Minute
-	// endGrace is how long a cancelled limactl may take to end by SIGTERM.
+	// endGrace is how long a cancelled limactl may take to end after SIGTERM.
 	endGrace = 5 * time.Second
 )
 
-// Find finds limactl and asks its version. The error names the cause:
-// lima.missing, lima.too-old, lima.root, lima.hangs.
+// Find finds limactl and reads its version. Errors have the causes lima.missing,
+// lima.too-old, lima.root and lima.hangs.
 func Find(ctx context.Context, s Store) (*Limactl, error) {
 	path, err := home.LookTool("limactl")
 	if err != nil {
-		return nil, &Error{ID: "lima.missing", Msg: "limactl", Err: fmt.Errorf("it is not installed (looked in %s)", home.SearchPath())}
+		return nil, &Error{ID: "lima.missing", Msg: "limactl", Err: fmt.Errorf("it is not installed (searched: %s)", home.SearchPath())}
 	}
 	l := &Limactl{Path: path, Store: s}
 	var out head
@@ -80,12 +79,12 @@ func Find(ctx context.Context, s Store) (*Limactl, error) {
 		return nil, &Error{ID: "lima.too-old", Msg: path, Err: err}
 	}
 	if l.Major < 1 || l.Major == 1 && l.Minor < 2 {
-		return nil, &Error{ID: "lima.too-old", Msg: path, Err: fmt.Errorf("it is Lima %d.%d, Ingot needs 1.2, better 2.1 or later", l.Major, l.Minor)}
+		return nil, &Error{ID: "lima.too-old", Msg: path, Err: fmt.Errorf("it is Lima %d.%d; Ingot needs 2.1 or later, or 1.2", l.Major, l.Minor)}
 	}
 	return l, nil
 }
 
-// head keeps the beginning of what a program says, and takes the rest of it.
+// head keeps the first bytes of a program's output and discards the rest.
 type head struct{ strings.Builder }
 
 const headBytes = 4 << 10
@@ -97,27 +96,27 @@ func (h *head) Write(p []byte) (int, error) {
 
 var versionRE = regexp.MustCompile(`\bversion v?(\d+)\.(\d+)`)
 
-// parseVersion reads "limactl version 2.2.0". What was built from a checkout
-// says a commit instead ("limactl version 3af1f2b.m") and is refused.
+// parseVersion parses "limactl version 2.2.0". A build from a checkout prints a commit
+// instead ("limactl version 3af1f2b.m") and is refused.
 func parseVersion(out string) (major, minor int, err error) {
 	m := versionRE.FindStringSubmatch(out)
 	if m == nil {
-		return 0, 0, fmt.Errorf("it says %.200q, which is no version", strings.TrimSpace(out))
+		return 0, 0, fmt.Errorf("it printed %.200q, which is not a version", strings.TrimSpace(out))
 	}
 	major, _ = strconv.Atoi(m[1])
 	minor, _ = strconv.Atoi(m[2])
 	return major, minor, nil
 }
 
-// change runs a verb that changes something. No terminal is asked, so no
-// question waits for an answer.
-func (l *Limactl) change(ctx context.Context, limit time.Duration, said func(Line), args ...string) error {
-	return l.run(ctx, limit, nil, said, append([]string{"--tty=false", "--log-format=json"}, args...)...)
+// change runs a verb that changes something. It does so without a terminal, so that
+// limactl asks no questions.
+func (l *Limactl) change(ctx context.Context, limit time.Duration, onLine func(Line), args ...string) error {
+	return l.run(ctx, limit, nil, onLine, append([]string{"--tty=false", "--log-format=json"}, args...)...)
 }
 
-// run runs limactl in a process group of its own, which ends with ctx and after
-// limit. Its host agents have groups of their own and live on.
-func (l *Limactl) run(ctx context.Context, limit time.Duration, stdout io.Writer, said func(Line), args ...string) error {
+// run runs limactl in a new process group, which is ended when ctx is done and after
+// limit. Host agents have their own groups and keep running.
+func (l *Limactl) run(ctx context.Context, limit time.Duration, stdout io.Writer, onLine func(Line), args ...string) error {
 	if l.Limit != 0 {
 		limit = l.Limit
 	}
@@ -128,11 +127,11 @@ func (l *Limactl) run(ctx context.Context, limit time.Duration, stdout io.Writer
 	timed, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	cmd := exec.CommandContext(timed, l.Path, args...)
-	cmd.Env = append(os.Environ(), "PATH="+home.SearchPath(), "LIMA_HOME="+root)
+	cmd.Env = append(home.WithoutSecrets(os.Environ()), "PATH="+home.SearchPath(), "LIMA_HOME="+root)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = endGrace
-	log := &logReader{said: said}
+	log := &logReader{onLine: onLine}
 	cmd.Stdout, cmd.Stderr = stdout, log
 	if stdout == nil {
 		cmd.Stdout = log
@@ -143,15 +142,15 @@ func (l *Limactl) run(ctx context.Context, limit time.Duration, stdout io.Writer
 	err = cmd.Wait()
 	log.flush()
 	if timed.Err() != nil {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what did not heed SIGTERM
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // ignored SIGTERM
 	}
 	verb := strings.Join(args[min(len(args)-1, l.globals(args)):], " ")
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case timed.Err() != nil:
-		return &Error{ID: "lima.hangs", Msg: "limactl " + verb, Err: fmt.Errorf("no end after %s; it was ended%s", limit, log.last())}
-	case err == nil || errors.Is(err, exec.ErrWaitDelay): // a child of it kept the pipe
+		return &Error{ID: "lima.hangs", Msg: "limactl " + verb, Err: fmt.Errorf("it did not end within %s and was killed%s", limit, log.last())}
+	case err == nil || errors.Is(err, exec.ErrWaitDelay): // a child of it still has the pipe open
 		return nil
 	case strings.Contains(log.tail(), "must not run as the root"):
 		return &Error{ID: "lima.root", Msg: "limactl " + verb, Err: errors.New("limactl refuses to run as root")}
@@ -159,7 +158,7 @@ func (l *Limactl) run(ctx context.Context, limit time.Duration, stdout io.Writer
 	return &Error{ID: "lima.failed", Msg: "limactl " + verb, Err: errors.New(log.why(err))}
 }
 
-// globals counts the flags before the verb.
+// globals returns the number of flags before the verb.
 func (l *Limactl) globals(args []string) int {
 	for i, a := range args {
 		if !strings.HasPrefix(a, "--tty") && !strings.HasPrefix(a, "--log-format") {
@@ -169,11 +168,11 @@ func (l *Limactl) globals(args []string) int {
 	return 0
 }
 
-// logReader splits limactl's stderr into lines, passes them on, and keeps the
-// end of them and the errors among them.
+// logReader splits limactl's stderr into lines, passes them on, and keeps the last ones
+// and the errors.
 type logReader struct {
 	mu     sync.Mutex
-	said   func(Line)
+	onLine func(Line)
 	part   []byte
 	lines  []string
 	errors []string
@@ -193,7 +192,7 @@ func (r *logReader) Write(p []byte) (int, error) {
 		r.line(string(line))
 		r.part = r.part[n:]
 	}
-	if len(r.part) > 64<<10 { // no line is that long
+	if len(r.part) > 64<<10 { // lines are not that long
 		r.line(string(r.part))
 		r.part = nil
 	}
@@ -218,15 +217,15 @@ func (r *logReader) line(s string) {
 	if l.Level == "error" || l.Level == "fatal" {
 		r.errors = append(r.errors, l.Text)[max(0, len(r.errors)+1-keptLines):]
 	}
-	if r.said != nil {
-		r.said(l)
+	if r.onLine != nil {
+		r.onLine(l)
 	}
 }
 
-// parseLine reads a line of logrus's JSON; progress bars and what children
-// print stand as they are.
+// parseLine parses a line of logrus's JSON; progress bars and the output of children
+// are kept unchanged.
 func parseLine(s string) Line {
-	if i := strings.LastIndexByte(s, '\r'); i >= 0 { // a bar that was painted over
+	if i := strings.LastIndexByte(s, '\r'); i >= 0 { // a progress bar that was overwritten
 		s = s[i+1:]
 	}
 	var entry struct{ Level, Msg string }
@@ -248,10 +247,10 @@ func (r *logReader) last() string {
 	if len(r.lines) == 0 {
 		return ""
 	}
-	return "; it last said: " + r.lines[len(r.lines)-1]
+	return "; its last line: " + r.lines[len(r.lines)-1]
 }
 
-// why is the last error that was logged, or the last line, or the exit status.
+// why returns the last logged error, or the last line, or the exit status.
 func (r *logReader) why(err error) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -15,8 +15,8 @@ import (
 	"ingot/backend/home"
 )
 
-// fake puts a limactl that is a shell script first in PATH: for faults that the
-// real one, which test/lima runs, does not show when asked to.
+// fake puts a limactl that is a shell script first in PATH, for faults that the real
+// one (see test/lima) does not show on request.
 func fake(t *testing.T, script string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -26,7 +26,7 @@ func fake(t *testing.T, script string) {
 	t.Setenv("PATH", dir+":/usr/bin:/bin")
 }
 
-// causeIs tells whether err has the cause and says the words.
+// causeIs reports whether err has the cause and contains the words.
 func causeIs(err error, id, words string) bool {
 	var named interface{ CauseID() string }
 	return errors.As(err, &named) && named.CauseID() == id && strings.Contains(err.Error(), words)
@@ -69,8 +69,8 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// A limactl that hangs is ended with all that it started; so is one whose
-// caller has gone away.
+// A limactl that hangs is ended with its children; so is one whose caller's context is
+// done.
 func TestHang(t *testing.T) {
 	s := store(t, map[string]string{"vm/lima.yaml": sized})
 	pidFile := filepath.Join(t.TempDir(), "pid")
@@ -98,7 +98,7 @@ func TestHang(t *testing.T) {
 	}
 }
 
-// gone wants the process of a pid file to have ended.
+// gone checks that the process of a pid file has ended.
 func gone(t *testing.T, pidFile string) {
 	t.Helper()
 	b, err := os.ReadFile(pidFile)
@@ -109,7 +109,7 @@ func gone(t *testing.T, pidFile string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) { // init buries it in its time
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) { // init reaps it some time later
 		stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 		if syscall.Kill(pid, 0) != nil || err == nil && strings.Contains(string(stat), ") Z ") {
 			return
@@ -118,7 +118,7 @@ func gone(t *testing.T, pidFile string) {
 	t.Errorf("process %d lives on", pid)
 }
 
-// An exit code of 0 is not believed.
+// An exit code of 0 is checked against the instance's state.
 func TestNothingIsBelieved(t *testing.T) {
 	s := store(t, map[string]string{"off/lima.yaml": sized, "on/lima.yaml": sized, "safe/lima.yaml": sized, "safe/protected": "", "half/image": "",
 		"crash/lima.yaml": sized, "crash/qemu.pid": strconv.Itoa(os.Getpid()), "up/lima.yaml": sized, "up/ha.stdout.log": `{"status":{"running":true,"degraded":true}}`})
@@ -150,7 +150,7 @@ func TestNothingIsBelieved(t *testing.T) {
 		"start broken":    {func() error { return l.Start(ctx, "half", nil) }, "lima.broken", "lima.yaml"},
 		"start none":      {func() error { return l.Start(ctx, "none", nil) }, "lima.no-instance", "off"},
 		"start a flag":    {func() error { return l.Start(ctx, "--all", nil) }, "lima.bad-name", ""},
-		"stop":            {func() error { return l.Stop(ctx, "on", false, nil) }, "lima.failed", "runs"},
+		"stop":            {func() error { return l.Stop(ctx, "on", false, nil) }, "lima.failed", "still running"},
 		"stop broken":     {func() error { return l.Stop(ctx, "half", false, nil) }, "lima.broken", ""},
 		"stop crashed":    {func() error { return l.Stop(ctx, "crash", true, nil) }, "lima.broken", "another program"},
 		"delete crashed":  {func() error { return l.Delete(ctx, "crash", true, nil) }, "lima.running", "another program"},
@@ -159,10 +159,10 @@ func TestNothingIsBelieved(t *testing.T) {
 		"create odd":      {func() error { return l.Create(ctx, "a b", "http://x/lima.yaml", nil) }, "lima.bad-name", ""},
 		"create, no file": {func() error { return l.Create(ctx, "new", "/no/such.yaml", nil) }, "lima.template", "/no/such"},
 		"clone":           {func() error { return l.Clone(ctx, "off", "new", nil) }, "lima.no-instance", "new"},
-		"clone running":   {func() error { return l.Clone(ctx, "on", "new", nil) }, "lima.running", "stopped"},
+		"clone running":   {func() error { return l.Clone(ctx, "on", "new", nil) }, "lima.running", "stop it first"},
 		"clone onto":      {func() error { return l.Clone(ctx, "off", "on", nil) }, "lima.exists", "on"},
 		"clone by 1.2":    {func() error { return old.Clone(ctx, "off", "new", nil) }, "lima.too-old", "Lima 2"},
-		"delete":          {func() error { return l.Delete(ctx, "off", false, nil) }, "lima.failed", "still there"},
+		"delete":          {func() error { return l.Delete(ctx, "off", false, nil) }, "lima.failed", "still exists"},
 		"delete running":  {func() error { return l.Delete(ctx, "on", false, nil) }, "lima.running", ""},
 		"delete a safe":   {func() error { return l.Delete(ctx, "safe", true, nil) }, "lima.protected", ""},
 		"shell":           {func() error { _, _, err := l.ShellArgv("off"); return err }, "lima.not-running", "Stopped"},
@@ -202,7 +202,7 @@ printf '{"level":"info","msg":"one","time":"t"}\n 10%%\r 20%%\n\n{"level":"fatal
 func FuzzLines(f *testing.F) {
 	f.Add([]byte("{\"level\":\"info\",\"msg\":\"x\"}\r\n\r\x00{"), 3)
 	f.Fuzz(func(t *testing.T, b []byte, n int) {
-		r := &logReader{said: func(l Line) {
+		r := &logReader{onLine: func(l Line) {
 			if strings.ContainsAny(l.Level, "\n") || strings.HasPrefix(l.Text, " ") {
 				t.Errorf("%+v", l)
 			}

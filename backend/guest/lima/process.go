@@ -19,12 +19,12 @@ import (
 	"github.com/lima-vm/lima/v2/pkg/limatype/filenames"
 )
 
-// processes derives Status and Phase from the pid files, by limactl's rule
-// (pkg/store/instance.go): both live is Running, none is Stopped, one alone is
-// Broken, and so is a host agent that does not take connections.
+// processes derives Status and Phase from the pid files by limactl's rule
+// (pkg/store/instance.go): with both processes the instance is Running, with none
+// Stopped, with one Broken; it is also Broken if the host agent accepts no connection.
 func (i *Instance) processes() {
-	if strings.ContainsRune(i.VMType, filepath.Separator) { // it names a file below
-		i.Status, i.Problem = Broken, fmt.Sprintf("lima.yaml: vmType: %q is no driver", i.VMType)
+	if strings.ContainsRune(i.VMType, filepath.Separator) { // it would name a file below
+		i.Status, i.Problem = Broken, fmt.Sprintf("lima.yaml: vmType: %q is not a driver", i.VMType)
 		return
 	}
 	ha, haErr := livePID(filepath.Join(i.Dir, filenames.HostAgentPID))
@@ -40,7 +40,7 @@ func (i *Instance) processes() {
 	}
 	if ha != 0 {
 		if err := dial(filepath.Join(i.Dir, filenames.HostAgentSock)); err != nil {
-			i.Status, i.Problem = Broken, fmt.Sprintf("its host agent (process %d) does not answer: %v; it may be starting, else `limactl stop --force %s`", ha, err, i.Name)
+			i.Status, i.Problem = Broken, fmt.Sprintf("its host agent (process %d) does not answer: %v; if it is not starting, run `limactl stop --force %s`", ha, err, i.Name)
 			return
 		}
 	}
@@ -50,16 +50,16 @@ func (i *Instance) processes() {
 	case ha == 0 && driver == 0:
 		i.Status = Stopped
 	case ha != 0:
-		i.Status, i.Problem = Broken, "its host agent runs, its virtual machine does not; it may be starting or stopping, else `limactl stop --force "+i.Name+"`"
+		i.Status, i.Problem = Broken, "its host agent is running, its VM is not; if it is not starting or stopping, run `limactl stop --force "+i.Name+"`"
 	default:
-		i.Status, i.Problem = Broken, fmt.Sprintf("its virtual machine runs (process %d), its host agent does not: `limactl stop --force %s`, then start it", driver, i.Name)
+		i.Status, i.Problem = Broken, fmt.Sprintf("its VM is running (process %d), its host agent is not: run `limactl stop --force %s`, then start it", driver, i.Name)
 	}
 }
 
-// foreign tells of a pid file whose process is another program's: process ids
-// are used again when this computer has crashed, and `limactl stop --force` would
-// kill whoever has them now. An instance's own processes name its folder in
-// their arguments; where those cannot be read (macOS), nobody is suspected.
+// foreign reports a pid file that names the process of another program: process ids are
+// reused after a crash of this computer, and `limactl stop --force` would kill that
+// process. An instance's own processes have its folder in their arguments; if those
+// cannot be read (macOS), it reports nothing.
 func (i *Instance) foreign() string {
 	for _, p := range []struct {
 		file string
@@ -70,13 +70,13 @@ func (i *Instance) foreign() string {
 		}
 		args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.pid)) // proc(5)
 		if err == nil && len(args) > 0 && !bytes.Contains(args, []byte(i.Dir)) {
-			return fmt.Sprintf("%s names process %d, which is another program: it is left of a crash; remove %s", p.file, p.pid, filepath.Join(i.Dir, p.file))
+			return fmt.Sprintf("%s names process %d, which is another program: the file remained after a crash; remove %s", p.file, p.pid, filepath.Join(i.Dir, p.file))
 		}
 	}
 	return ""
 }
 
-// livePID is the process of a pid file, or 0 where there is none or it is dead.
+// livePID returns the process of a pid file, or 0 if there is none or it has ended.
 func livePID(file string) (int, error) {
 	b, err := readSmall(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -87,7 +87,7 @@ func livePID(file string) (int, error) {
 	}
 	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
 	if err != nil || pid <= 1 { // signals to 0 and below go to groups
-		return 0, fmt.Errorf("%s holds no process id", filepath.Base(file))
+		return 0, fmt.Errorf("%s has no process id", filepath.Base(file))
 	}
 	err = syscall.Kill(pid, 0)
 	if err == nil || errors.Is(err, syscall.EPERM) {
@@ -96,7 +96,7 @@ func livePID(file string) (int, error) {
 	return 0, nil
 }
 
-// dialWait is for a local socket: what does not take the connection by then hangs.
+// dialWait bounds the connection to a local socket.
 const dialWait = time.Second
 
 func dial(sock string) error {
@@ -104,16 +104,16 @@ func dial(sock string) error {
 	if err != nil {
 		var op *net.OpError
 		if errors.As(err, &op) {
-			err = op.Err // the path says nothing more
+			err = op.Err // without the path
 		}
 		return err
 	}
 	return c.Close()
 }
 
-// phaseBytes is how much of the event log's end is looked at. A line of
-// cloud-init progress has some hundred bytes; running is said once, but
-// repeated in each later event of the same host agent.
+// phaseBytes is how much of the end of the event log is read, in bytes. A line of
+// cloud-init progress has some hundred bytes; running is set once, but repeated in each
+// later event of the same host agent.
 const phaseBytes = 256 << 10
 
 // lastPhase reads the newest state from the host agent's event log.
@@ -133,8 +133,8 @@ func lastPhase(file string) Phase {
 	return Starting
 }
 
-// phaseOf is the state that one event tells of; "" is none, as for a line that
-// is still being written.
+// phaseOf returns the state in one event; "" if there is none, as in an incomplete
+// line.
 func phaseOf(line []byte) Phase {
 	var ev events.Event
 	if json.Unmarshal(line, &ev) != nil {
@@ -158,7 +158,7 @@ func readTail(file string, n int64) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no file", file)
+		return nil, fmt.Errorf("%s is not a regular file", file)
 	}
 	f, err := os.Open(file)
 	if err != nil {

@@ -14,14 +14,14 @@ import (
 	"github.com/lima-vm/lima/v2/pkg/limatype/filenames"
 )
 
-// Store is the folder of the user's instances. Its methods only read, and may
-// be called from several goroutines at once.
+// Store is the folder of the user's instances. Its methods only read, and are safe for
+// concurrent use.
 type Store struct {
-	Dir string // "" is $LIMA_HOME, else ~/.lima
+	Dir string // "" means $LIMA_HOME, else ~/.lima
 }
 
-// Root is the store's folder, links followed, as limactl does. One that does
-// not exist is no error: it is a store without instances.
+// Root returns the store's folder with symbolic links resolved, as limactl does. A
+// folder that does not exist is a store without instances.
 func (s Store) Root() (string, error) {
 	dir := s.Dir
 	if dir == "" {
@@ -40,7 +40,7 @@ func (s Store) Root() (string, error) {
 	}
 	real, err := filepath.EvalSymlinks(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, lerr := os.Lstat(dir); lerr == nil { // a link to a disk that is not plugged in
+		if _, lerr := os.Lstat(dir); lerr == nil { // a link to a disk that is not connected
 			return "", &StoreError{dir, err}
 		}
 		return dir, nil
@@ -51,8 +51,8 @@ func (s Store) Root() (string, error) {
 	return real, nil
 }
 
-// List reads all instances, by name. An instance that cannot be read is in the
-// list, Broken, with its problem. The error is a *StoreError.
+// List returns all instances, sorted by name. An instance that cannot be read is listed
+// as Broken, with its problem. The error is a *StoreError.
 func (s Store) List(ctx context.Context) ([]Instance, error) {
 	root, names, err := s.names()
 	if err != nil {
@@ -64,14 +64,14 @@ func (s Store) List(ctx context.Context) ([]Instance, error) {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		if i, err := inspect(root, n, mixed); err == nil { // one deleted meanwhile is none
+		if i, err := inspect(root, n, mixed); err == nil { // an error means that it was deleted meanwhile
 			list = append(list, i)
 		}
 	}
 	return list, nil
 }
 
-// names are the folders that Lima takes for instances.
+// names returns the folders that Lima takes for instances.
 func (s Store) names() (root string, names []string, err error) {
 	root, err = s.Root()
 	if err != nil {
@@ -92,8 +92,8 @@ func (s Store) names() (root string, names []string, err error) {
 	return root, names, nil
 }
 
-// Instance reads one instance. The error is a *NameError, a *NotFoundError or
-// a *StoreError.
+// Instance returns one instance. The error is a *NameError, a *NotFoundError or a
+// *StoreError.
 func (s Store) Instance(name string) (Instance, error) {
 	if err := dirnames.ValidateInstName(name); err != nil {
 		return Instance{}, &NameError{name}
@@ -109,7 +109,8 @@ func (s Store) Instance(name string) (Instance, error) {
 	return i, nil
 }
 
-// inspect reads an instance's folder. It fails only where there is none.
+// inspect reads an instance's folder. It returns an error only if the folder does not
+// exist.
 func inspect(root, name string, mixed mixed) (Instance, error) {
 	dir := filepath.Join(root, name)
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
@@ -136,12 +137,12 @@ func inspect(root, name string, mixed mixed) (Instance, error) {
 
 func configProblem(err error) string {
 	if errors.Is(err, fs.ErrNotExist) {
-		return "its folder has no lima.yaml: it is being made, or was not made to the end; where no limactl works on it, remove the folder"
+		return "its folder has no lima.yaml: it is being created, or its creation failed; if no limactl is running for it, remove the folder"
 	}
 	return "lima.yaml: " + err.Error()
 }
 
-// ssh finds how to log in: lima.yaml may fix the port; otherwise ssh.config,
+// ssh finds the address for a login: lima.yaml may fix the port; otherwise ssh.config,
 // which limactl writes when it starts the instance, has it.
 func (i *Instance) ssh(c config, m mixed) {
 	port := first(m.override.SSH.LocalPort, c.SSH.LocalPort, m.defaults.SSH.LocalPort)
@@ -158,7 +159,7 @@ func (i *Instance) ssh(c config, m mixed) {
 	}
 }
 
-// sshConfig is what ssh.config says of an instance.
+// sshConfig is the content of an instance's ssh.config.
 type sshConfig struct {
 	port int
 	user string

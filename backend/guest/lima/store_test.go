@@ -17,8 +17,8 @@ import (
 	"ingot/backend/home"
 )
 
-// store makes a store of files: path → content. A content that begins with
-// "-> " is a link. The folder is short: sockets lie in it.
+// store writes a store of files: path → content. A content that begins with "-> " is a
+// symbolic link. The folder's path is short, since it holds sockets.
 func store(t *testing.T, files map[string]string) Store {
 	t.Helper()
 	root, err := os.MkdirTemp("/var/tmp", "lima-")
@@ -45,7 +45,7 @@ func store(t *testing.T, files map[string]string) Store {
 
 const sized = "vmType: qemu\nos: Linux\narch: x86_64\ncpus: 2\nmemory: 1GiB\ndisk: 4GiB\n"
 
-// own starts a process that names dir in its arguments, as an instance's do.
+// own starts a process with dir in its arguments, like an instance's processes.
 func own(t *testing.T, dir string) string {
 	t.Helper()
 	c := exec.Command("sh", "-c", "read x; :", dir)
@@ -60,7 +60,7 @@ func own(t *testing.T, dir string) string {
 	return strconv.Itoa(c.Process.Pid)
 }
 
-// deadPID is the id of a process that has ended.
+// deadPID returns the id of a process that has ended.
 func deadPID(t *testing.T) string {
 	c := exec.Command("true")
 	if err := c.Run(); err != nil {
@@ -70,7 +70,7 @@ func deadPID(t *testing.T) string {
 }
 
 func TestStatus(t *testing.T) {
-	const me = "OWN" // stands for a process of the instance
+	const me = "OWN" // replaced by the id of a process of the instance
 	dead, other := deadPID(t), strconv.Itoa(os.Getpid())
 	ready := `{"time":"2026-01-02T03:04:05Z","status":{"running":true,"sshLocalPort":40022}}` + "\n"
 	cases := map[string]struct {
@@ -86,8 +86,8 @@ func TestStatus(t *testing.T) {
 		"ready":                {map[string]string{"lima.yaml": sized, "ha.pid": me, "qemu.pid": me, "ha.stdout.log": `{"status":{}}` + "\n" + ready + `{"status":{"cloudInitProgress":{"logLine":"x"}}}` + "\n{\"status\":{\"runn"}, true, Running, Ready, ""},
 		"degraded":             {map[string]string{"lima.yaml": sized, "ha.pid": me, "qemu.pid": me, "ha.stdout.log": `{"status":{"running":true,"degraded":true,"errors":["did not become ready"]}}` + "\n"}, true, Running, Degraded, ""},
 		"agent hangs":          {map[string]string{"lima.yaml": sized, "ha.pid": me, "qemu.pid": me}, false, Broken, "", "does not answer"},
-		"agent alone":          {map[string]string{"lima.yaml": sized, "ha.pid": me}, true, Broken, "", "virtual machine does not"},
-		"machine alone":        {map[string]string{"lima.yaml": sized, "qemu.pid": me}, false, Broken, "", "host agent does not"},
+		"agent alone":          {map[string]string{"lima.yaml": sized, "ha.pid": me}, true, Broken, "", "VM is not"},
+		"machine alone":        {map[string]string{"lima.yaml": sized, "qemu.pid": me}, false, Broken, "", "host agent is not"},
 		"crashed, both":        {map[string]string{"lima.yaml": sized, "ha.pid": other, "qemu.pid": other}, true, Broken, "", "another program"},
 		"crashed, one":         {map[string]string{"lima.yaml": sized, "qemu.pid": other}, false, Broken, "", "another program"},
 		"pid of init":          {map[string]string{"lima.yaml": sized, "qemu.pid": "1"}, false, Broken, "", "qemu.pid"},
@@ -146,7 +146,7 @@ func TestConfigure(t *testing.T) {
 		"_config/user":      "key",
 		".hidden/lima.yaml": "",
 		"file":              "",
-		"link":              "-> full", // limactl passes over links, so do we
+		"link":              "-> full", // limactl ignores links
 	})
 	list, err := s.List(context.Background())
 	if err != nil {
@@ -176,7 +176,7 @@ func TestConfigure(t *testing.T) {
 	}
 }
 
-// Lima mixes two files of the user's into every instance.
+// Lima merges two files of the user into every instance.
 func TestMixed(t *testing.T) {
 	s := store(t, map[string]string{
 		"vm/lima.yaml":          "cpus: 2\nmemory: 1GiB\n",
@@ -228,7 +228,7 @@ func TestNames(t *testing.T) {
 	if _, err := s.Instance("other"); !errors.As(err, &none) || !strings.Contains(err.Error(), "vm") {
 		t.Errorf("%v", err)
 	}
-	if list, err := s.List(context.Background()); err != nil || len(list) != 2 { // limactl shows "a b" too
+	if list, err := s.List(context.Background()); err != nil || len(list) != 2 { // limactl lists "a b" as well
 		t.Errorf("%+v, %v", list, err)
 	}
 }
@@ -255,8 +255,8 @@ func TestStoreElsewhere(t *testing.T) {
 	}
 }
 
-// Whatever lies in an instance's folder: no panic, no hang, and no path out.
-// Minimizing takes all of a short run: -fuzzminimizetime 1x.
+// Whatever an instance's folder contains, there is no panic, no hang, and no path
+// outside of it. Minimizing uses all the time of a short run: use -fuzzminimizetime 1x.
 func FuzzInstance(f *testing.F) {
 	f.Add([]byte(sized), []byte("Port 1\nUser x\n"), []byte(`{"status":{"running":true}}`), []byte("12"))
 	f.Add([]byte("{vmType: ../../x}"), []byte("Port 99999"), []byte("{}"), []byte("-1"))
@@ -280,7 +280,7 @@ func FuzzInstance(f *testing.F) {
 	})
 }
 
-// What would take all memory, or be waited for without an end, is told instead.
+// Files that would exhaust memory or block forever are reported instead.
 func TestHostileFiles(t *testing.T) {
 	s := store(t, map[string]string{
 		"brackets/lima.yaml": "images: " + strings.Repeat("[", 50_000),
@@ -303,13 +303,13 @@ func TestHostileFiles(t *testing.T) {
 		switch fine := i.Name == "fine" || i.Name == "fifo"; {
 		case fine && i.Status != Stopped:
 			t.Errorf("%s: %s, %s", i.Name, i.Status, i.Problem)
-		case !fine && (i.Status != Broken || !strings.Contains(i.Problem, "nests") && !strings.Contains(i.Problem, "larger")):
+		case !fine && (i.Status != Broken || !strings.Contains(i.Problem, "nested") && !strings.Contains(i.Problem, "larger")):
 			t.Errorf("%s: %s, %s", i.Name, i.Status, i.Problem)
 		}
 	}
 }
 
-// indented is a map in a map, so deep.
+// indented returns a YAML map nested to the depth.
 func indented(deep int) string {
 	var b strings.Builder
 	for n := range deep {

@@ -13,17 +13,17 @@ import (
 	"github.com/lima-vm/lima/v2/pkg/limatype/filenames"
 )
 
-// settle is how long after a change the store is read: one start touches a
-// dozen files.
+// settle is the delay between a change and the next reading of the store: one start
+// touches a dozen files.
 const settle = 50 * time.Millisecond
 
-// Watch calls news with the list, now and whenever it has changed, until ctx
-// ends; it returns ctx's cause. news is called by this goroutine alone. Nothing
-// is polled: the file system tells of files, and a connection to each host
-// agent tells of its end, also where it was killed and its pid file stays.
+// Watch calls news with the list, now and after every change, until ctx is done, and
+// returns ctx's cause. It calls news only from the calling goroutine. It does not poll:
+// the file system reports changes of files, and a connection to each host agent shows
+// its end, even if it was killed and its pid file remains.
 //
-// `limactl watch` (since 2.1) reads the same event logs; it is not run, so that
-// 1.2 is watched too and an idle watcher is no process more.
+// `limactl watch` (since 2.1) reads the same event logs; it is not used, so that 1.2
+// can be watched too and no further process runs.
 func (s Store) Watch(ctx context.Context, news func([]Instance, error)) error {
 	root, err := s.Root()
 	if err != nil {
@@ -63,27 +63,27 @@ func (s Store) Watch(ctx context.Context, news func([]Instance, error)) error {
 	}
 }
 
-// watcher is one Watch. Only its goroutine touches it, but gone.
+// watcher is the state of one Watch. Except for gone it is used by one goroutine.
 type watcher struct {
-	store  Store
-	root   string
-	files  *fsnotify.Watcher
-	agents map[string]*agent
-	gone   chan string // names of instances whose host agent hung up
-	wait   sync.WaitGroup
-	last   []Instance
-	lastE  error
-	told   bool
+	store    Store
+	root     string
+	files    *fsnotify.Watcher
+	agents   map[string]*agent
+	gone     chan string // names of instances whose host agent closed the connection
+	wait     sync.WaitGroup
+	last     []Instance
+	lastE    error
+	reported bool
 }
 
-// agent is a connection to a host agent that says nothing and waits for its end.
+// agent is an idle connection to a host agent, to detect its end.
 type agent struct {
 	pid  int
 	conn net.Conn
 	done chan struct{}
 }
 
-// look lists, watches what is new, and tells of a change.
+// look reads the list, watches new instances, and reports a change.
 func (w *watcher) look(ctx context.Context, news func([]Instance, error)) {
 	w.watchDirs()
 	list, err := w.store.List(ctx)
@@ -93,15 +93,14 @@ func (w *watcher) look(ctx context.Context, news func([]Instance, error)) {
 	for _, i := range list {
 		w.hold(i)
 	}
-	if !w.told || !same(list, w.last) || (err == nil) != (w.lastE == nil) {
-		w.told, w.last, w.lastE = true, list, err
+	if !w.reported || !same(list, w.last) || (err == nil) != (w.lastE == nil) {
+		w.reported, w.last, w.lastE = true, list, err
 		news(list, err)
 	}
 }
 
-// watchDirs watches the store, or what of its path there is, and the folders
-// of its instances. Adding one twice is nothing; one that goes away is dropped
-// by the kernel.
+// watchDirs watches the store, or its nearest existing parent, and the folders of its
+// instances. A second Add has no effect; the kernel drops a folder that is removed.
 func (w *watcher) watchDirs() {
 	dir := w.root
 	for w.files.Add(dir) != nil && dir != filepath.Dir(dir) {
@@ -109,13 +108,13 @@ func (w *watcher) watchDirs() {
 	}
 	if _, names, err := w.store.names(); err == nil {
 		for _, n := range names {
-			_ = w.files.Add(filepath.Join(w.root, n)) // deleted meanwhile: the store's own event tells
+			_ = w.files.Add(filepath.Join(w.root, n)) // deleted meanwhile: the store's own event reports it
 		}
 	}
 }
 
-// matters tells whether an event can change the list. A running disk is written
-// all the time, and so are the logs of its serial line.
+// matters reports whether an event can change the list. A running VM writes its disk
+// and console logs all the time.
 func (w *watcher) matters(ev fsnotify.Event) bool {
 	if filepath.Dir(ev.Name) == w.root || !strings.HasPrefix(ev.Name, w.root) {
 		return ev.Op != fsnotify.Chmod
@@ -140,12 +139,12 @@ func (w *watcher) hold(i Instance) {
 	}
 	conn, err := net.DialTimeout("unix", filepath.Join(i.Dir, filenames.HostAgentSock), dialWait)
 	if err != nil {
-		return // it starts: its socket's file will be an event
+		return // it is starting: its socket's file causes an event
 	}
 	a := &agent{i.HostAgentPID, conn, make(chan struct{})}
 	w.agents[i.Name] = a
 	w.wait.Go(func() {
-		_, _ = conn.Read(make([]byte, 1)) // an HTTP server sends nothing unasked
+		_, _ = conn.Read(make([]byte, 1)) // an HTTP server sends nothing before a request
 		select {
 		case w.gone <- i.Name:
 		case <-a.done:
@@ -153,7 +152,7 @@ func (w *watcher) hold(i Instance) {
 	})
 }
 
-// drop ends a connection and its goroutine.
+// drop closes a connection and ends its goroutine.
 func (w *watcher) drop(name string) {
 	if a := w.agents[name]; a != nil {
 		close(a.done)
@@ -169,7 +168,7 @@ func (w *watcher) hangUp() {
 	w.wait.Wait()
 }
 
-// same compares two lists but for the disks' sizes, which change all the time.
+// same compares two lists without the disks' sizes, which change all the time.
 func same(a, b []Instance) bool {
 	if len(a) != len(b) {
 		return false

@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// TestWatch changes a store, and waits for each change to be told.
+// TestWatch changes a store, and waits until each change is reported.
 func TestWatch(t *testing.T) {
 	base := store(t, nil)
-	s := Store{filepath.Join(base.Dir, "deep", "lima")} // not made yet
+	s := Store{filepath.Join(base.Dir, "deep", "lima")} // not created yet
 	ctx, cancel := context.WithCancel(context.Background())
 	news := make(chan string, 100)
 	done := make(chan error, 1)
@@ -78,7 +78,7 @@ func TestWatch(t *testing.T) {
 	await("started", "vm=Runningstarting3")
 	write("ha.stdout.log", `{"status":{"running":true}}`+"\n")
 	await("ready", "vm=Runningready3")
-	// the host agent is killed: its files stay
+	// the host agent is killed: its files remain
 	agent.(*net.UnixListener).SetUnlinkOnClose(false)
 	if err := agent.Close(); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,6 @@
-// Package notes reads ELF notes: the GNU build-id by which a running kernel is
-// told from every other. Its format is that of the System V ABI's note section,
-// for little-endian machines.
+// Package notes parses ELF notes: they contain the GNU build-id, which identifies a
+// kernel. The format is that of the System V ABI's note section, for little-endian
+// machines.
 package notes
 
 import (
@@ -8,9 +8,9 @@ import (
 	"encoding/hex"
 )
 
-// BuildID finds the GNU build-id (type 3, owner "GNU") in the bytes of
-// ELF notes, such as a guest's /sys/kernel/notes on a little-endian machine.
-// It returns "" when there is none.
+// BuildID returns the GNU build-id (type 3, owner "GNU") in ELF notes of a
+// little-endian machine, such as a guest's /sys/kernel/notes. It returns "" if there is
+// none.
 func BuildID(notes []byte) string {
 	const header = 12
 	for len(notes) >= header {

@@ -1,0 +1,247 @@
+// Package doctor reports what is missing on this computer to build and prove
+// targets, and how to install it. It also writes the support bundle.
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+
+	"ingot/backend"
+	"ingot/backend/family"
+	"ingot/backend/family/all"
+	"ingot/backend/guest"
+	"ingot/backend/home"
+	"ingot/backend/qemu"
+	"ingot/backend/target"
+)
+
+// Check is one line of the report.
+type Check struct {
+	Name    string `json:"name"`
+	OK      bool   `json:"ok"`
+	Why     string `json:"why"`               // what it is needed for
+	Install string `json:"install,omitempty"` // the command, or instructions where there is none
+	pkg     string
+	guest   string // the guest that lacks it; "" is this computer
+}
+
+// Report is the result of Examine.
+type Report struct {
+	Checks  []Check  `json:"checks"`
+	Install []string `json:"install,omitempty"` // commands that install everything that can be installed here
+	// InGuest are the commands that install what the guest named Guest lacks;
+	// see InstallInGuest.
+	InGuest []string `json:"installInGuest,omitempty"`
+	Guest   string   `json:"guest,omitempty"`
+}
+
+// OK reports whether nothing is missing.
+func (r Report) OK() bool {
+	for _, c := range r.Checks {
+		if !c.OK {
+			return false
+		}
+	}
+	return true
+}
+
+// Examine checks what building and proving the named targets needs here;
+// without names, what all targets need.
+func Examine(ctx context.Context, b *backend.Backend, names ...string) (Report, error) {
+	var rep Report
+	brew := runtime.GOOS == "darwin"
+	for _, n := range names {
+		if _, err := b.Targets.Get(n); target.IsUnknown(err) {
+			return rep, err
+		}
+	}
+	if len(names) == 0 {
+		names = b.Targets.Names()
+	}
+	for _, n := range names {
+		r, err := b.Targets.Get(n)
+		if err != nil {
+			continue // `ingot target validate` reports the error
+		}
+		rep.add(qemuChecks(ctx, r.Arch, brew)...)
+		composer, err := all.Composer(r)
+		if err != nil {
+			continue // its strategy is not implemented yet
+		}
+		g, err := b.OpenGuest(ctx)
+		if err != nil {
+			rep.add(Check{Name: "guest", Why: "the kernel and image steps run in it", Install: err.Error()})
+			continue
+		}
+		facts, err := g.Facts(ctx)
+		if err == nil {
+			var missing []family.Tool
+			missing, err = composer.MissingTools(ctx, g, facts, r)
+			checks := guestChecks(r.Name, facts, missing)
+			if g.Name() != "local" {
+				rep.Guest = g.Name()
+				for i := range checks {
+					checks[i].guest = g.Name()
+				}
+			}
+			rep.add(checks...)
+		}
+		if err := errors.Join(err, g.Close()); err != nil {
+			rep.add(Check{Name: "guest", Why: "the kernel and image steps run in it", Install: err.Error()})
+		}
+	}
+	free, err := home.FreeSpace(b.Home.Data)
+	if err != nil {
+		return rep, err
+	}
+	rep.add(Check{Name: "disk space", OK: free > 12<<30, Why: fmt.Sprintf("a build takes up to 12 GiB; %.1f GiB are free in %s", float64(free)/(1<<30), b.Home.Data), Install: "free some space, or set INGOT_HOME to a folder on another disk"})
+	rep.Install = installCommands(rep.lacking(""), brew)
+	if rep.Guest != "" {
+		rep.InGuest = installCommands(rep.lacking(rep.Guest), false)
+	}
+	return rep, nil
+}
+
+// lacking returns the failed checks of one place.
+func (r Report) lacking(guest string) []Check {
+	return slices.DeleteFunc(slices.Clone(r.Checks), func(c Check) bool { return c.OK || c.guest != guest })
+}
+
+// InstallInGuest runs the report's commands in the guest, as root or through
+// sudo without a password. Their output goes to out.
+func InstallInGuest(ctx context.Context, b *backend.Backend, commands []string, out io.Writer) error {
+	g, err := b.OpenGuest(ctx)
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	for _, c := range commands {
+		argv := slices.Concat([]string{"env", "DEBIAN_FRONTEND=noninteractive"}, guest.ProxyEnv(os.Environ()), []string{"sh", "-c", c})
+		fmt.Fprintf(out, "%s: + %s\n", g.Name(), c)
+		if err := g.Run(ctx, guest.Cmd{Argv: guest.AsRoot(argv...), Stdout: out, Stderr: out}); err != nil {
+			return fmt.Errorf("in guest %s: %s: %w", g.Name(), c, err)
+		}
+	}
+	return nil
+}
+
+// add adds the checks whose names are not in the report yet.
+func (r *Report) add(checks ...Check) {
+next:
+	for _, c := range checks {
+		for _, have := range r.Checks {
+			if have.Name == c.Name {
+				continue next
+			}
+		}
+		r.Checks = append(r.Checks, c)
+	}
+}
+
+func qemuChecks(ctx context.Context, arch string, brew bool) []Check {
+	deb := map[string][2]string{"arm64": {"qemu-system-arm", "qemu-efi-aarch64"}, "amd64": {"qemu-system-x86", "ovmf"}}[arch]
+	if brew {
+		deb = [2]string{"qemu", "qemu"}
+	}
+	_, err := home.LookTool(qemu.Binary(arch))
+	prog := Check{Name: qemu.Binary(arch), OK: err == nil, Why: "boots what was built: the proof", pkg: deb[0]}
+	_, err = qemu.FindFirmware(arch, qemu.FileExists)
+	fw := Check{Name: "UEFI firmware for " + arch, OK: err == nil, Why: "starts the boot loader in the proof", pkg: deb[1]}
+	return []Check{prog, fw}
+}
+
+func guestChecks(name string, f guest.Facts, missing []family.Tool) []Check {
+	if len(missing) == 0 {
+		return []Check{{Name: "tools of the kernel and image steps for " + name, OK: true, Why: fmt.Sprintf("%s %s, %d CPUs", f.DistroID, f.DistroVersion, f.CPUs)}}
+	}
+	var out []Check
+	for _, t := range missing {
+		c := Check{Name: t.Name, Why: t.Why, pkg: t.Package}
+		if t.Package == "" && !strings.HasPrefix(t.Name, family.SubIDs) {
+			c.Install = t.Why
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// installCommands returns the commands that install what one place lacks.
+func installCommands(checks []Check, brew bool) []string {
+	pkgs := map[string]bool{}
+	for _, c := range checks {
+		if c.pkg != "" {
+			pkgs[c.pkg] = true
+		}
+	}
+	names := slices.Sorted(maps.Keys(pkgs))
+	var cmds []string
+	if len(names) > 0 && brew {
+		cmds = append(cmds, "brew install "+strings.Join(names, " "))
+	} else if len(names) > 0 {
+		if pkgs["qemu-user-static"] || pkgs["arch-test"] {
+			names = append(names, "binfmt-support")
+		}
+		for compiler, headers := range map[string]string{"gcc-aarch64-linux-gnu": "libc6-dev-arm64-cross", "gcc-x86-64-linux-gnu": "libc6-dev-amd64-cross"} {
+			if pkgs[compiler] {
+				names = append(names, headers)
+			}
+		}
+		slices.Sort(names)
+		cmds = append(cmds, "apt-get update", "apt-get install -y --no-install-recommends debian-archive-keyring "+strings.Join(names, " "))
+	}
+	for _, c := range checks {
+		if user, ok := strings.CutPrefix(c.Name, family.SubIDs); ok && userName.MatchString(user) && !brew {
+			cmds = append(cmds, fmt.Sprintf(addSubIDs, user))
+		}
+	}
+	if needsBinfmt(pkgs, checks) && !brew {
+		cmds = append(cmds, "sh -c 'mountpoint -q /proc/sys/fs/binfmt_misc || mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc; update-binfmts --enable'")
+	}
+	return cmds
+}
+
+// addSubIDs is a command that gives a user the next 65536 subordinate ids, as
+// useradd does for a new user.
+const addSubIDs = `sh -c 'touch /etc/subuid /etc/subgid; n=$(awk -F: "BEGIN { n = 100000 } \$2 + \$3 > n { n = \$2 + \$3 } END { print n }" /etc/subuid /etc/subgid); usermod --add-subuids $n-$((n+65535)) --add-subgids $n-$((n+65535)) %s'`
+
+// userName matches names that may be part of a command for root.
+var userName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
+
+func needsBinfmt(pkgs map[string]bool, checks []Check) bool {
+	if pkgs["arch-test"] || pkgs["qemu-user-static"] {
+		return true
+	}
+	for _, c := range checks {
+		if strings.HasPrefix(c.Name, "binfmt:") && !c.OK {
+			return true
+		}
+	}
+	return false
+}
+
+// Install runs one of a report's commands, as root or through sudo.
+func Install(ctx context.Context, command string, root bool, stdout func(cmd *exec.Cmd)) error {
+	argv := []string{"sh", "-c", command}
+	if !root && !strings.HasPrefix(command, "brew ") {
+		if _, err := home.LookTool("sudo"); err != nil {
+			return fmt.Errorf("run as root: %s", command)
+		}
+		argv = append([]string{"sudo"}, argv...)
+	}
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = append(cmd.Environ(), "DEBIAN_FRONTEND=noninteractive")
+	stdout(cmd)
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w", command, err)
+	}
+	return nil
+}

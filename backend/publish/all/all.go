@@ -1,0 +1,43 @@
+// Package all is the table of the publishers: those that `ingot publish --to
+// SCHEME:REST` opens, and the one of config.yaml's publish section. A new publisher
+// needs a folder below publish/ and a line here.
+package all
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"ingot/backend/home"
+	"ingot/backend/publish"
+	"ingot/backend/publish/folder"
+	"ingot/backend/publish/s3"
+	"ingot/backend/secret"
+)
+
+// Schemes maps a scheme to the function that opens a publisher from the text after the
+// scheme's colon. The table is constant.
+var Schemes = map[string]func(rest string) (publish.Publisher, error){
+	folder.Scheme: folder.Open,
+}
+
+// Configured opens the publisher of config.yaml's publish section, an S3-compatible
+// endpoint.
+func Configured(c home.PublishConfig, secrets secret.Store) (publish.Publisher, error) {
+	e, err := s3.Configured(c, secrets)
+	return s3.Publisher{Endpoint: e}, err
+}
+
+// Open opens the publisher with a name like dir:/srv/images.
+func Open(name string) (publish.Publisher, error) {
+	scheme, rest, ok := strings.Cut(name, ":")
+	open := Schemes[scheme]
+	if !ok || open == nil {
+		var known []string
+		for _, s := range slices.Sorted(maps.Keys(Schemes)) {
+			known = append(known, s+":PATH")
+		}
+		return nil, &publish.NameError{Name: name, Known: known}
+	}
+	return open(rest)
+}
