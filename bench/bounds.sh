@@ -5,6 +5,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-go test -count=1 -run '^TestBounds$' -v ./cmd/ingot > "$log" 2>&1 && code=0 || code=$?
+INGOT_BOUNDS=1 go test -count=1 -run '^TestBounds$|^TestStoppedOwner$' -v ./cmd/ingot > "$log" 2>&1 && code=0 || code=$?
 sed -n 's/^ *|/|/p' "$log"
 [ $code -eq 0 ] || { grep -v '^ *|' "$log" >&2; exit 1; }

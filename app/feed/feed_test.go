@@ -62,7 +62,7 @@ func until(t *testing.T, f *Feed, what string, holds func(State) bool) State {
 	t.Helper()
 	changed, stop := f.Changed()
 	defer stop()
-	limit := time.After(10 * time.Second)
+	limit := time.After(time.Minute)
 	for {
 		if s := f.State(); holds(s) {
 			return s

@@ -143,7 +143,7 @@ func TestLoginAndRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := d.NewLogin("root", "right", UnixPrompts)
-	for limit := time.Now().Add(20 * time.Second); !l.Step(); {
+	for limit := time.Now().Add(time.Minute); !l.Step(); {
 		if time.Now().After(limit) {
 			t.Fatalf("no login: %q", d.Text())
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-const testTimeout = 20 * time.Second
+const testTimeout = time.Minute
 
 // served starts a server as a team would run it and returns its address.
 func served(t *testing.T) string {

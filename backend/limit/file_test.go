@@ -32,7 +32,7 @@ func TestReadFile(t *testing.T) {
 	for name, want := range map[string]string{"good": "", "link": "", "long": "has 5 bytes", "sparse": "has 10737418240 bytes", "pipe": "a named pipe", "folder": "a folder", "device": "a device"} {
 		began := time.Now()
 		b, err := ReadFile(at(name), 4)
-		if took := time.Since(began); took > time.Second {
+		if took := time.Since(began); took > time.Minute {
 			t.Errorf("%s: took %s", name, took)
 		}
 		switch {

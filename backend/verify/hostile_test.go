@@ -82,7 +82,7 @@ func TestVerifyHostileServer(t *testing.T) {
 			began := time.Now()
 			_, cause := verify(t, b, Options{Subject: srv.URL + "/" + releasePath + "/"})
 			runtime.ReadMemStats(&after)
-			if took := time.Since(began); cause == "" || took > 10*time.Second {
+			if took := time.Since(began); cause == "" || took > time.Minute {
 				t.Errorf("%s as %s: cause %q after %s", name, file, cause, took)
 			}
 			if grown := after.TotalAlloc - before.TotalAlloc; grown > 256<<20 {

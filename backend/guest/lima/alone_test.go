@@ -53,7 +53,7 @@ func TestTwoIngots(t *testing.T) {
 
 	_ = os.Remove(log)
 	wg.Go(func() { _ = ingot(start) })
-	for end := time.Now().Add(10 * time.Second); lines() == "" && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); lines() == "" && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 	}
 	gone, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()

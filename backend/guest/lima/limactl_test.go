@@ -84,7 +84,7 @@ func TestHang(t *testing.T) {
 	if err := l.Start(context.Background(), "vm", nil); !causeIs(err, "lima.hangs", "about to hang") {
 		t.Errorf("%v", err)
 	}
-	if d := time.Since(began); d > 2*endGrace {
+	if d := time.Since(began); d > time.Minute {
 		t.Errorf("it took %s to end it", d)
 	}
 	gone(t, pidFile)
@@ -109,7 +109,7 @@ func gone(t *testing.T, pidFile string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) { // init reaps it some time later
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) { // init reaps it some time later
 		stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 		if syscall.Kill(pid, 0) != nil || err == nil && strings.Contains(string(stat), ") Z ") {
 			return
