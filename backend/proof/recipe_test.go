@@ -77,7 +77,7 @@ func TestConsoleKeys(t *testing.T) {
 
 // A kernel and init that print nothing reach no mark. The login prompt is accepted
 // within the time of all phases up to it. A loader that prints nothing more gets no
-// more time.
+// more time. An init that prints nothing has the time of its own phase.
 func TestQuietKernel(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for deadlines")
@@ -99,6 +99,8 @@ func TestQuietKernel(t *testing.T) {
 		"no mark of loader": {say("UEFI firmware (version x)\r\n\r\nbox login: "), "", "firmware login"},
 		"never":             {say(grub + "/dev/vda2: clean, 9 files\r\n"), "boot.no-login", "firmware loader"},
 		"only its loader":   {late(grub+"\r\n", 3*time.Second, "\r\nbox login: "), "kernel.silent", "firmware loader"},
+		"silent init":       {say(grub + "Linux version 6.1.0\r\n\r\nbox login: "), "", "firmware loader kernel login"},
+		"init never speaks": {say(grub + "Linux version 6.1.0\r\napp: last login: never\r\n"), "boot.hang", "firmware loader kernel"},
 		"a word of login":   {say(grub + "app: last login: never\r\n"), "boot.no-login", "firmware loader"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -201,9 +201,9 @@ func (r *run) mark(all []phase, line string) {
 	for i := len(all) - 1; i >= r.next; i-- {
 		match := all[i].match
 		if all[i].Name == "login" && i > r.next {
-			match = all[i].own
-			if all[r.next].Name != "init" { // no kernel output: it may be quiet
-				match = []*regexp.Regexp{waitingLogin}
+			match = []*regexp.Regexp{waitingLogin} // the kernel or init may be quiet
+			if all[r.next].Name == "init" {
+				match = append(match, all[i].own...)
 			}
 		}
 		if anyMatch(match, line) {
