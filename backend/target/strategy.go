@@ -26,12 +26,19 @@ func (r Recipe) How() string {
 	return r.Strategy
 }
 
-// NotYetError reports that a recipe is valid but this version cannot build its
-// strategy.
-type NotYetError struct{ Target, Strategy string }
+// NotYetError reports that a recipe is valid but asks for something that this version
+// cannot do.
+type NotYetError struct {
+	Target string
+	Key    string // "strategy", or a key that would be ignored
+	Value  string // "" where the key has keys of its own
+}
 
 func (e *NotYetError) Error() string {
-	return fmt.Sprintf("target %s has the strategy %q, which this version of Ingot validates but cannot build yet; it builds %q", e.Target, e.Strategy, Compose)
+	if e.Key == "strategy" {
+		return fmt.Sprintf("target %s has the strategy %q, which this version of Ingot checks but cannot build yet; it builds %q", e.Target, e.Value, Compose)
+	}
+	return fmt.Sprintf("target %s has the key %q, which this version of Ingot checks but does not use yet: build it without the key", e.Target, strings.TrimSuffix(e.Key+": "+e.Value, ": "))
 }
 
 // CauseID returns the cause.
@@ -40,10 +47,27 @@ func (*NotYetError) CauseID() string { return "strategy.not-yet" }
 // ErrorClass returns the class of the error; see package cause.
 func (*NotYetError) ErrorClass() cause.Class { return cause.Input }
 
-// Buildable returns a *NotYetError if this version cannot build the recipe's strategy.
+// Buildable returns a *NotYetError if this version cannot build the recipe's strategy,
+// or would ignore one of its keys.
 func (r Recipe) Buildable() error {
 	if how := r.How(); how != Compose {
-		return &NotYetError{r.Name, how}
+		return &NotYetError{r.Name, "strategy", how}
+	}
+	console := Console{}
+	if r.Console != nil {
+		console = *r.Console
+	}
+	for _, k := range []struct {
+		key, value string
+		set        bool
+	}{
+		{"access", "", r.Access != nil}, {"seed", "", r.Seed != nil}, {"sanitise", r.Sanitise, r.Sanitise != ""}, {"zero", r.Zero, r.Zero != ""}, {"iso", "", r.ISO != nil},
+		{"fallback", "", r.Fallback != nil}, {"grow", r.Grow, r.Grow != ""}, {"proofs", r.Proofs, r.Proofs != ""},
+		{"console.port", console.Port, console.Port != ""}, {"console.shell", console.Shell, console.Shell != "" && console.Shell != "sh"},
+	} {
+		if k.set {
+			return &NotYetError{r.Name, k.key, k.value}
+		}
 	}
 	return nil
 }

@@ -132,4 +132,11 @@ func TestStrategies(t *testing.T) {
 	if err != nil || r.Buildable() != nil {
 		t.Errorf("compose: %v, %v", err, r.Buildable())
 	}
+	// a key that would be ignored
+	for text, key := range map[string]string{"console: {shell: csh}": `"console.shell: csh"`, "console: {port: com1}": `"console.port: com1"`, "access: {seed: nocloud}": `"access"`, "proofs: fallback": `"proofs: fallback"`, "console: {shell: sh}": ""} {
+		r, err := user(t, "mine", head+"extends: debian-12-arm64\n"+text+"\n").Get("mine")
+		if err != nil || key == "" && r.Buildable() != nil || key != "" && (cause.IDOf(r.Buildable()) != "strategy.not-yet" || !strings.Contains(r.Buildable().Error(), key)) {
+			t.Errorf("%s: %v, %v", text, err, r.Buildable())
+		}
+	}
 }
