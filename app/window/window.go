@@ -165,7 +165,11 @@ func newWindow(app fyne.App, b Backend, d Desktop, f *feed.Feed, main func(f fun
 	w.SetOnClosed(w.End)
 	CloseByQuitting(app, w, w.End)
 	w.SetOnDropped(func(_ fyne.Position, uris []fyne.URI) { w.dropped(uris) })
-	w.work.Go(w.follow)
+	changed, stop := w.feed.Changed()
+	w.work.Go(func() {
+		defer stop()
+		w.follow(changed)
+	})
 	w.Go(Route{Page: pageReality})
 	return w
 }
@@ -195,10 +199,9 @@ func (w *Window) Wait() {
 const framePause = 100 * time.Millisecond
 
 // follow passes changes of the feed to the view. It is the only place where the
-// feed's goroutines reach the main one.
-func (w *Window) follow() {
-	changed, stop := w.feed.Changed()
-	defer stop()
+// feed's goroutines reach the main one. changed is the feed's, asked for before the view
+// was first drawn: no change in between is lost.
+func (w *Window) follow(changed <-chan struct{}) {
 	for {
 		select {
 		case <-w.ctx.Done():
