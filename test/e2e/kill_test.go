@@ -3,15 +3,16 @@
 package e2e
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,45 +21,189 @@ import (
 )
 
 // spans are how long the steps run, roughly, on the lean target with a warm
-// compiler cache: the kills fall into them.
+// compiler cache: the kills fall into them. In this order each step finds what it needs.
 var spans = []struct {
 	step string
 	span time.Duration
 }{
 	{"kernel", 60 * time.Second},
+	{"rootfs", 60 * time.Second},
 	{"image", 12 * time.Second},
 	{"export", 2 * time.Second},
 	{"prove", 60 * time.Second},
 	{"publish", 500 * time.Millisecond},
 }
 
-// The owner and its client killed at seeded instants of each step: nothing
-// half-made stays, nothing runs on, the build that was cut off goes on with the
-// next one, and both make the very bytes of before.
+// victims are what is killed. Whatever it is, the build can be cancelled or has ended.
+var victims = map[string]func(t *testing.T, c *client, begun event, rng *rand.Rand){
+	// the client starts another owner, and the build goes on in it
+	"owner": func(t *testing.T, c *client, begun event, _ *rand.Rand) {
+		killOwner(t)
+		for e := range c.events {
+			if e.Kind == "build-finished" || e.Kind == "build-started" && e.PID != begun.PID {
+				return
+			}
+		}
+		t.Errorf("the client left when its owner was killed: %s", c.errs.String())
+	},
+	// the build goes on in the owner
+	"client": func(t *testing.T, c *client, _ event, _ *rand.Rand) { c.kill() },
+	// the build goes on with the next owner
+	"owner and client": func(t *testing.T, c *client, _ event, _ *rand.Rand) {
+		c.kill()
+		killOwner(t)
+		for name, cell := range status(t, lean) {
+			if cell.State == "running" {
+				t.Errorf("%s is running without a process", name)
+			}
+		}
+		next := startClient(t, "build", lean, "--json", "--until", "kernel")
+		next.until(t, time.Minute, "the next start", func(e event) bool { return e.Kind == "build-started" })
+	},
+	// its step fails, or does without it
+	"child": func(t *testing.T, c *client, _ event, rng *rand.Rand) {
+		name := killChild(t, rng)
+		if name == "" {
+			return // the step had none
+		}
+		c.until(t, 5*time.Minute, "the end after "+name+" was killed", func(e event) bool { return e.Kind == "build-finished" })
+	},
+}
+
+// The owner, its client, both, or a process of the step killed at seeded instants of
+// each step: nothing half-made stays, nothing runs on, no tick of another step is lost,
+// and a build that was cut off goes on or can be cancelled. The build after all of them
+// makes the very bytes of before.
 // INGOT_E2E_KILLS is the number of kills a step, INGOT_E2E_SEED their seed.
 func TestK_Killed(t *testing.T) {
 	seed := number("INGOT_E2E_SEED", 1)
 	rng := rand.New(rand.NewPCG(uint64(seed), 0))
 	home := filepath.Join(work, "home")
 	before := outputDigests(t, home)
-	for range number("INGOT_E2E_KILLS", 1) {
-		for _, s := range spans {
+	order := slices.Sorted(maps.Keys(victims))
+	n := 0
+	for _, s := range spans {
+		for range number("INGOT_E2E_KILLS", 2) {
+			victim := order[(n+seed)%len(order)]
+			n++
 			delay := time.Duration(rng.Float64() * float64(s.span))
-			t.Run(s.step+" after "+delay.Round(time.Millisecond).String(), func(t *testing.T) {
-				killIn(t, s.step, delay)
-				if _, stderr, code := ingot(t, "build", lean); code != 0 {
-					t.Fatalf("the next build: exit %d\n%s", code, stderr)
-				}
-				if after := outputDigests(t, home); !reflect.DeepEqual(before, after) {
-					t.Errorf("outputs %v, before %v", after, before)
-				}
+			t.Run(fmt.Sprintf("%s in %s after %s", victim, s.step, delay.Round(time.Millisecond)), func(t *testing.T) {
+				c, begun := startStep(t, s.step)
+				time.Sleep(delay)
+				victims[victim](t, c, begun, rng)
+				settle(t)
+				c.kill()
 				nothingLeft(t)
-				for name, c := range status(t, lean) {
-					if c.State != "passed" {
-						t.Errorf("%s is %s (%s)", name, c.State, c.Cause)
-					}
-				}
+				ticksStay(t, s.step)
 			})
+		}
+		if _, stderr, code := ingot(t, "build", lean, "--until", s.step); code != 0 {
+			t.Fatalf("%s after the kills: exit %d\n%s", s.step, code, stderr)
+		}
+	}
+	if _, stderr, code := ingot(t, "build", lean); code != 0 {
+		t.Fatalf("the next build: exit %d\n%s", code, stderr)
+	}
+	if after := outputDigests(t, home); !reflect.DeepEqual(before, after) {
+		t.Errorf("outputs %v, before %v", after, before)
+	}
+	nothingLeft(t)
+	for name, c := range status(t, lean) {
+		if c.State != "passed" {
+			t.Errorf("%s is %s (%s)", name, c.State, c.Cause)
+		}
+	}
+}
+
+// killChild kills one of the processes that the owner's children and their children
+// are, and says which; "" when there is none.
+func killChild(t *testing.T, rng *rand.Rand) string {
+	t.Helper()
+	parents := map[int]int{}
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range stats {
+		stat, err := os.ReadFile(f)
+		_, rest, found := strings.Cut(string(stat), ") ")
+		if fields := strings.Fields(rest); err == nil && found && len(fields) > 1 && fields[0] != "Z" {
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(f)))
+			parent, err2 := strconv.Atoi(fields[1]) // proc_pid_stat(5): state, then ppid
+			if err == nil && err2 == nil {
+				parents[pid] = parent
+			}
+		}
+	}
+	owner := ownerPID(t)
+	var all []int
+	for pid := range parents {
+		for p := parents[pid]; p > 1; p = parents[p] {
+			if p == owner {
+				all = append(all, pid)
+				break
+			}
+		}
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	slices.Sort(all)
+	pid := all[rng.IntN(len(all))]
+	name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)) // it may have ended
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		t.Fatal(err)
+	}
+	t.Logf("process %d, %s, of %d was killed", pid, bytes.TrimSpace(name), len(all))
+	return fmt.Sprintf("process %d, %s", pid, bytes.TrimSpace(name))
+}
+
+// settle cancels what still runs or waits, until nothing does.
+func settle(t *testing.T) {
+	t.Helper()
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
+		out, stderr, code := ingot(t, "builds", "--json")
+		var list []struct{ ID string }
+		if err := json.Unmarshal([]byte(out), &list); code != 0 || err != nil {
+			t.Fatalf("builds: exit %d, %v\n%s%s", code, err, out, stderr)
+		}
+		if len(list) == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("still there: %s", out)
+		}
+		for _, b := range list {
+			if _, stderr, code := ingot(t, "cancel", b.ID); code != 0 && code != 2 {
+				t.Fatalf("cancel: exit %d\n%s", code, stderr)
+			}
+		}
+	}
+}
+
+// cellOf is the cell that a step fills.
+var cellOf = map[string]string{"kernel": "kernel", "rootfs": "exported", "image": "exported", "export": "exported", "prove": "boots", "publish": "published"}
+
+// ticksStay looks at the cells after a kill in a step: those before it have their
+// ticks, and none says that evidence was lost or changed.
+func ticksStay(t *testing.T, step string) {
+	t.Helper()
+	cells := status(t, lean)
+	for _, name := range []string{"configured", "guest", "kernel", "exported", "boots", "published"} {
+		c := cells[name]
+		if strings.HasPrefix(c.Cause, "evidence.") && c.Cause != "evidence.cancelled" && c.Cause != "evidence.interrupted" {
+			t.Errorf("%s is %s (%s)", name, c.State, c.Cause)
+		}
+		if c.State == "running" {
+			t.Errorf("%s is running without a build", name)
+		}
+	}
+	for _, name := range []string{"configured", "guest", "kernel", "exported", "boots"} {
+		if name == cellOf[step] {
+			return
+		}
+		if cells[name].State != "passed" {
+			t.Errorf("%s is %s (%s) after a kill in %s", name, cells[name].State, cells[name].Cause, step)
 		}
 	}
 }
@@ -66,13 +211,13 @@ func TestK_Killed(t *testing.T) {
 // Ctrl-C ends the step's processes and leaves the state "cancelled", which the
 // next build takes back.
 func TestK_CtrlC(t *testing.T) {
-	cmd := startStep(t, "image")
+	c, _ := startStep(t, "image")
 	time.Sleep(3 * time.Second)
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+	if err := c.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	_ = cmd.Wait() // judged by its exit code
-	if code := cmd.ProcessState.ExitCode(); code != 130 {
+	_ = c.cmd.Wait() // judged by its exit code
+	if code := c.cmd.ProcessState.ExitCode(); code != 130 {
 		t.Errorf("exit %d, want 130", code)
 	}
 	nothingLeft(t)
@@ -92,24 +237,6 @@ func number(name string, otherwise int) int {
 		return n
 	}
 	return otherwise
-}
-
-// killIn makes the step necessary, starts it, and kills the program.
-func killIn(t *testing.T, step string, delay time.Duration) {
-	t.Helper()
-	cmd := startStep(t, step)
-	time.Sleep(delay)
-	if cell := status(t, lean); step == "kernel" && delay > time.Second && cell["kernel"].State != "running" {
-		t.Logf("kernel is %s before the kill", cell["kernel"].State) // it may have ended
-	}
-	_ = cmd.Process.Kill()
-	_ = cmd.Wait() // says that it was killed, or that the step had ended before
-	killOwner(t)
-	for name, c := range status(t, lean) {
-		if c.State == "running" {
-			t.Errorf("%s is running without a process", name)
-		}
-	}
 }
 
 // ownerPID is the process of the tests' owner; 0 when there is none.
@@ -150,31 +277,13 @@ func zombie(pid int) bool {
 }
 
 // startStep makes the step necessary, and starts a build that has begun it.
-func startStep(t *testing.T, step string) *exec.Cmd {
+func startStep(t *testing.T, step string) (c *client, begun event) {
 	t.Helper()
 	forget(t, filepath.Join(work, "home"), step)
-	cmd := exec.Command(filepath.Join(root, "bin", "ingot"), "build", lean, "--json", "--until", step, "--force", step)
-	cmd.Env = environment(filepath.Join(work, "home"))
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	started := make(chan bool, 1)
-	go func() {
-		for s := bufio.NewScanner(stdout); s.Scan(); {
-			if strings.Contains(s.Text(), `"step-started"`) && strings.Contains(s.Text(), `"step":"`+step+`"`) {
-				started <- true
-			}
-		}
-		close(started)
-	}()
-	if !<-started {
-		t.Fatalf("the %s step did not start: %v", step, cmd.Wait())
-	}
-	return cmd
+	c = startClient(t, "build", lean, "--json", "--until", step, "--force", step)
+	begun = c.until(t, time.Minute, "the start", func(e event) bool { return e.Kind == "build-started" })
+	c.until(t, 10*time.Minute, "step "+step, func(e event) bool { return e.Kind == "step-started" && e.Step == step })
+	return c, begun
 }
 
 // forget removes the lean target's outputs of a step, which makes the step

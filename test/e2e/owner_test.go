@@ -62,6 +62,12 @@ func (c *client) read(out io.Reader) {
 	}
 }
 
+// kill ends the command and waits for it.
+func (c *client) kill() {
+	_ = c.cmd.Process.Kill() // it may have ended
+	_ = c.cmd.Wait()         // says that it was killed
+}
+
 // until waits for an event.
 func (c *client) until(t *testing.T, limit time.Duration, what string, fits func(event) bool) event {
 	t.Helper()
