@@ -143,7 +143,7 @@ type Session struct {
 	Family family.Composer // the recipe's
 
 	opt     Options
-	guest   guest.Guest
+	guest   *opened
 	inputs  map[string]string // SHA-256 of locked inputs → verified file
 	arts    release.Artifacts // of the export step
 	scratch string            // folder for the outputs of a check; "" in a build
@@ -190,7 +190,9 @@ func (l *Line) prepare(opt Options) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Session{Line: l, Recipe: recipe, Family: f, opt: opt}, nil
+	s := &Session{Line: l, Recipe: recipe, Family: f, opt: opt}
+	s.guest = &opened{open: s.openGuest}
+	return s, nil
 }
 
 // End records the build's end and frees its resources. It returns err, joined with the

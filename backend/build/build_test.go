@@ -306,9 +306,9 @@ func TestOutputs(t *testing.T) {
 
 func TestNeedSpace(t *testing.T) {
 	l := line(t, &guest.Local{})
-	r := &Session{Line: l, guest: &guest.Local{}}
+	r := &Session{Line: l, guest: &opened{guest: &guest.Local{}}}
 	var no *home.NoSpaceError
-	if err := r.needSpace(context.Background(), 1<<62, "kernel step"); !errors.As(err, &no) || cause.IDOf(err) != "home.no-space" {
+	if err := r.needSpace(context.Background(), Step{Name: StepKernel, room: 1 << 62}); !errors.As(err, &no) || cause.IDOf(err) != "home.no-space" {
 		t.Errorf("%v", err)
 	}
 }

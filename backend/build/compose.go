@@ -2,6 +2,7 @@ package build
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -32,15 +33,12 @@ const (
 )
 
 // Run runs the build's plan up to the step Options.Until.
-func (s *Session) Run(ctx context.Context) error {
+func (s *Session) Run(ctx context.Context) (err error) {
 	frags, err := s.Configure(ctx)
 	if err != nil {
 		return err
 	}
-	if err := s.openGuest(ctx); err != nil {
-		return err
-	}
-	defer s.guest.Close()
+	defer func() { err = errors.Join(err, s.guest.close()) }()
 	plan, err := PlanOf(s.Recipe, s.Lock, frags)
 	if err != nil {
 		return err
@@ -62,7 +60,7 @@ func (s *Session) goesTo(step string) bool {
 
 // execute runs the wanted steps of a plan and returns their outputs.
 func (s *Session) execute(ctx context.Context, plan Plan, frags []family.Fragment, wanted func(step string) bool) (map[string]outputs.Output, error) {
-	e := engine{plan: plan, works: s.works(plan, frags), wanted: wanted, fetch: s.fetchInputs,
+	e := engine{plan: plan, works: s.works(plan, frags), wanted: wanted, prepare: s.prepare,
 		forced: func(step string) bool { return s.forced(step) || s.rebuilds(step) }}
 	return e.run(ctx)
 }
@@ -73,7 +71,7 @@ func (s *Session) works(plan Plan, frags []family.Fragment) map[string]work {
 	p := &prover{Session: s, keys: plan.keys}
 	return map[string]work{
 		StepKernel: {run: func(ctx context.Context, _ map[string]outputs.Output) (outputs.Output, error) {
-			return s.step(ctx, is(StepKernel), func(ctx context.Context, c *clock, dir string) (any, error) {
+			return s.step(ctx, is(StepKernel), func(ctx context.Context, c *record.Clock, dir string) (any, error) {
 				return s.buildKernel(ctx, c, is(StepKernel).Inputs, frags, dir)
 			})
 		}},
@@ -101,8 +99,8 @@ func (s *Session) works(plan Plan, frags []family.Fragment) map[string]work {
 
 // simple runs a step that needs only its packages.
 func (s *Session) simple(ctx context.Context, step Step, do func(context.Context, *family.Work, string) error) (outputs.Output, error) {
-	return s.step(ctx, step, func(ctx context.Context, c *clock, dir string) (any, error) {
-		w, log, err := s.work(step.Name, c)
+	return s.step(ctx, step, func(ctx context.Context, c *record.Clock, dir string) (any, error) {
+		w, log, err := s.work(ctx, step.Name, c)
 		if err != nil {
 			return nil, err
 		}
@@ -113,7 +111,7 @@ func (s *Session) simple(ctx context.Context, step Step, do func(context.Context
 
 // step runs a step that fills a folder. The step is skipped if its output is complete
 // and there is signed evidence of its kind for the same key.
-func (s *Session) step(ctx context.Context, step Step, fill func(ctx context.Context, c *clock, dir string) (any, error)) (outputs.Output, error) {
+func (s *Session) step(ctx context.Context, step Step, fill func(ctx context.Context, c *record.Clock, dir string) (any, error)) (outputs.Output, error) {
 	store, name, key := s.outputs(step), step.Name, step.Key
 	leave, err := s.Making.Enter(ctx, store.Path(name, key))
 	if err != nil {
@@ -128,16 +126,21 @@ func (s *Session) step(ctx context.Context, step Step, fill func(ctx context.Con
 		s.Skipped(name, "unchanged since build "+out.Build)
 		return out, nil
 	}
-	watch := newClock()
+	if step.InGuest {
+		if _, err := s.guest.get(ctx); err != nil { // recorded as the guest's failure
+			return outputs.Output{}, err
+		}
+	}
+	watch := record.NewClock()
 	s.Emit(event.Event{Kind: event.StepStarted, Step: name, Msg: s.why(step)})
-	if err := s.needSpace(ctx, step.room, name+" step"); err != nil {
+	if err := s.needSpace(ctx, step); err != nil {
 		return outputs.Output{}, s.StepFailed(ctx, name, key, step.fails, err)
 	}
 	out, err := store.Make(name, key, s.Folder.ID, func(dir string) (any, error) { return fill(ctx, watch, dir) })
 	if err != nil {
 		return outputs.Output{}, s.StepFailed(ctx, name, key, step.fails, err)
 	}
-	s.Emit(watch.stamp(event.Event{Kind: event.StepFinished, Step: name, Outcome: event.Passed}))
+	s.Emit(watch.Stamp(event.Event{Kind: event.StepFinished, Step: name, Outcome: event.Passed}))
 	return out, nil
 }
 
@@ -152,17 +155,23 @@ func (s *Session) why(step Step) string {
 	return s.Why(step.Evidence, step.Inputs)
 }
 
-// needSpace checks the free space in the home and in the guest's work directory.
-func (s *Session) needSpace(ctx context.Context, room uint64, what string) error {
-	if err := home.NeedSpace(s.Home.Data, room, what); err != nil {
+// needSpace checks the free space in the home and, for a step in the guest, in the
+// guest's work directory.
+func (s *Session) needSpace(ctx context.Context, step Step) error {
+	what := step.Name + " step"
+	if err := home.NeedSpace(s.Home.Data, step.room, what); err != nil || !step.InGuest {
 		return err
 	}
-	f, err := s.guest.Facts(ctx)
+	g, err := s.guest.get(ctx)
+	if err != nil {
+		return err
+	}
+	f, err := g.Facts(ctx)
 	if err != nil {
 		return cause.With("guest.unreachable", err)
 	}
-	if f.WorkFreeBytes < room {
-		return &home.NoSpaceError{Path: "the work directory of guest " + s.guest.Name(), What: what, Need: room, Free: f.WorkFreeBytes, Guest: true}
+	if f.WorkFreeBytes < step.room {
+		return &home.NoSpaceError{Path: "the work directory of guest " + g.Name(), What: what, Need: step.room, Free: f.WorkFreeBytes, Guest: true}
 	}
 	return nil
 }
@@ -222,12 +231,16 @@ func (l logFile) Write(p []byte) (int, error) {
 }
 
 // work returns the family.Work with the step's log, which the caller closes.
-func (s *Session) work(step string, c *clock) (*family.Work, io.Closer, error) {
+func (s *Session) work(ctx context.Context, step string, c *record.Clock) (*family.Work, io.Closer, error) {
+	g, err := s.guest.get(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
 	log, err := s.log(step)
 	if err != nil {
 		return nil, nil, err
 	}
-	w := &family.Work{Guest: timedGuest{s.guest, c}, Recipe: s.Recipe, Lock: s.Lock, Cache: s.guestCache(), Log: log, Progress: s.Progress(step), Keep: s.opt.Keep,
+	w := &family.Work{Guest: c.Guest(g), Recipe: s.Recipe, Lock: s.Lock, Cache: guestCache(s, g.Name()), Log: log, Progress: s.Progress(step), Keep: s.opt.Keep,
 		Input: func(p target.LockedPackage) (string, error) {
 			if f := s.inputs[p.SHA256]; f != "" {
 				return f, nil
@@ -238,8 +251,8 @@ func (s *Session) work(step string, c *clock) (*family.Work, io.Closer, error) {
 }
 
 // buildKernel compiles the kernel and returns its evidence for the output.
-func (s *Session) buildKernel(ctx context.Context, c *clock, in record.Inputs, frags []family.Fragment, dir string) (any, error) {
-	w, log, err := s.work(StepKernel, c)
+func (s *Session) buildKernel(ctx context.Context, c *record.Clock, in record.Inputs, frags []family.Fragment, dir string) (any, error) {
+	w, log, err := s.work(ctx, StepKernel, c)
 	if err != nil {
 		return nil, err
 	}
@@ -271,8 +284,8 @@ func (s *Session) image(ctx context.Context, step Step, kernel, rootfs outputs.O
 		return outputs.Output{}, err
 	}
 	tar := fromTree(s.Recipe)
-	return s.step(ctx, step, func(ctx context.Context, c *clock, dir string) (any, error) {
-		w, log, err := s.work(StepImage, c)
+	return s.step(ctx, step, func(ctx context.Context, c *record.Clock, dir string) (any, error) {
+		w, log, err := s.work(ctx, StepImage, c)
 		if err != nil {
 			return nil, err
 		}

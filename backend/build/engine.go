@@ -26,7 +26,8 @@ type engine struct {
 	works  map[string]work
 	wanted func(step string) bool // whether the build includes the step
 	forced func(step string) bool // whether a step on demand runs in any case
-	fetch  func(ctx context.Context, ready []Step) error
+	// prepare is called before steps start, and never concurrently.
+	prepare func(ctx context.Context, ready []Step) error
 
 	state map[string]state
 	todo  map[string]bool // results of the steps' todo
@@ -69,7 +70,7 @@ func (e *engine) run(ctx context.Context) (map[string]outputs.Output, error) {
 		if failed == nil {
 			ready, err := e.ready(ctx)
 			if err == nil {
-				err = e.fetch(ctx, ready)
+				err = e.prepare(ctx, ready)
 			}
 			if fail("", err); err == nil {
 				for _, s := range ready {

@@ -55,7 +55,7 @@ func (p *trial) run(ctx context.Context, change func(*engine)) (string, error) {
 		plan: Plan{Steps: []Step{{Name: "a"}, {Name: "b", OnDemand: true}, {Name: "c", Needs: []string{"a", "b"}, Inputs: record.Inputs{"x": "y"}},
 			{Name: "e", OnDemand: true}, {Name: "d", Needs: []string{"c", "e"}}, {Name: "f", Needs: []string{"d"}}}},
 		works: map[string]work{}, wanted: func(s string) bool { return s != "b" && s != "e" }, forced: func(string) bool { return false },
-		fetch: func(context.Context, []Step) error { return nil },
+		prepare: func(context.Context, []Step) error { return nil },
 	}
 	for _, s := range e.plan.Steps {
 		e.works[s.Name] = p.work(s.Name, true)
@@ -98,7 +98,7 @@ func TestEngine(t *testing.T) {
 			e.works["d"] = w
 		}, want: "a(), b(), c(a b), f()"},
 		"a download fails": {change: func(e *engine) {
-			e.fetch = func(_ context.Context, ready []Step) error {
+			e.prepare = func(_ context.Context, ready []Step) error {
 				if slices.ContainsFunc(ready, func(s Step) bool { return s.Name == "e" }) {
 					return no
 				}

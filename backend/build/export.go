@@ -31,7 +31,7 @@ func (s exporter) export(ctx context.Context, step Step, img, kernel outputs.Out
 	}
 	step.Inputs = ExportInputs(s.Recipe, img.Key, img.Files["disk.raw"])
 	step.Key = step.Inputs.Key()
-	out, err := s.step(ctx, step, func(ctx context.Context, _ *clock, dir string) (any, error) {
+	out, err := s.step(ctx, step, func(ctx context.Context, _ *record.Clock, dir string) (any, error) {
 		arts := release.Artifacts{Version: VersionOf(s.Folder.ID), Kernel: k}
 		for _, format := range s.Recipe.Export.Formats {
 			a, err := s.exportOne(ctx, img, dir, arts.Version, format)

@@ -3,6 +3,7 @@ package build
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"ingot/backend/build/record"
@@ -12,14 +13,48 @@ import (
 	"ingot/backend/guest"
 )
 
-// openGuest opens the guest, reads its facts, and records them.
-func (s *Session) openGuest(ctx context.Context) error {
+// opened is the guest of a build, from the first step that needs it. It is safe for
+// concurrent use.
+type opened struct {
+	mu    sync.Mutex
+	guest guest.Guest // nil until then
+	open  func(ctx context.Context) (guest.Guest, error)
+}
+
+// get returns the guest, and opens it before.
+func (o *opened) get(ctx context.Context) (guest.Guest, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.guest != nil {
+		return o.guest, nil
+	}
+	g, err := o.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o.guest = g
+	return g, nil
+}
+
+// close closes the guest, if there is one. No step runs in it any more.
+func (o *opened) close() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.guest == nil {
+		return nil
+	}
+	return o.guest.Close()
+}
+
+// openGuest opens the guest, reads its facts, and records them. A failure is recorded as
+// that of the guest.
+func (s *Session) openGuest(ctx context.Context) (guest.Guest, error) {
 	g, err := s.Guest(ctx)
 	if cause.ClassOf(err) == cause.Input { // an unknown guest name is a mistake in the command, not a failure of the guest
-		return err
+		return nil, err
 	}
 	if err != nil {
-		return s.StepFailed(ctx, StepGuest, record.Key("guest"), evidence.KindGuest, err)
+		return nil, s.StepFailed(ctx, StepGuest, record.Key("guest"), evidence.KindGuest, err)
 	}
 	g = guest.Swept(guest.Tracked(g, s.Children), func(err error) { s.Note(StepGuest, "the work directory was not removed: %v", err) })
 	if err := recovery.Reclaim(ctx, s.Children, g); err != nil {
@@ -30,17 +65,20 @@ func (s *Session) openGuest(ctx context.Context) error {
 		err = guestReady(ctx, s, g, facts)
 	}
 	if err != nil {
-		return errors.Join(s.StepFailed(ctx, StepGuest, record.Key("guest", g.Name()), evidence.KindGuest, err), g.Close())
+		return nil, errors.Join(s.StepFailed(ctx, StepGuest, record.Key("guest", g.Name()), evidence.KindGuest, err), g.Close())
 	}
-	s.guest = g
 	doc := evidence.Guest{Name: g.Name(), OS: facts.OS, Arch: facts.Arch, Kernel: facts.Kernel, Distro: facts.DistroID + " " + facts.DistroVersion, CPUs: facts.CPUs, Memory: int64(facts.MemBytes)}
 	k := record.Key("guest/1", doc)
 	if s.Evidenced(evidence.KindGuest, k) {
-		return s.Restate(ctx, evidence.KindGuest)
+		err = s.Restate(ctx, evidence.KindGuest)
+	} else {
+		doc.Head = s.Passed(evidence.KindGuest, k)
+		_, err = s.Keep(ctx, evidence.Subject{Name: g.Name(), Digest: map[string]string{"sha256": k}}, doc.Head, doc)
 	}
-	doc.Head = s.Passed(evidence.KindGuest, k)
-	_, err = s.Keep(ctx, evidence.Subject{Name: g.Name(), Digest: map[string]string{"sha256": k}}, doc.Head, doc)
-	return err
+	if err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
+	return g, nil
 }
 
 // clockSlack is the clock difference of a guest from which on the journal mentions it.
@@ -63,16 +101,16 @@ func guestReady(ctx context.Context, s *Session, g guest.Guest, f guest.Facts) e
 	return nil
 }
 
-// guestCache returns the compiler cache's folder in the guest.
-func (s *Session) guestCache() string {
+// guestCache returns the compiler cache's folder in a guest.
+func guestCache(s *Session, in string) string {
 	if s.scratch != "" {
 		return ""
 	}
-	if s.guest.Name() == "local" {
+	if in == "local" {
 		return s.Home.Cache
 	}
 	for _, g := range s.Config.Guests {
-		if s.guest.Name() == g.Kind+":"+g.Name && g.CacheDir != "" {
+		if in == g.Kind+":"+g.Name && g.CacheDir != "" {
 			return g.CacheDir
 		}
 	}

@@ -13,6 +13,19 @@ import (
 	"ingot/backend/target"
 )
 
+// prepare opens the guest and downloads the locked inputs, for those steps that have
+// something to do.
+func (s *Session) prepare(ctx context.Context, steps []Step) error {
+	for _, step := range steps {
+		if step.InGuest && !s.done(step) {
+			if _, err := s.guest.get(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return s.fetchInputs(ctx, steps)
+}
+
 // fetchInputs downloads the locked inputs of those steps that have something to do. A
 // failure is recorded for the first of them, which cannot start.
 func (s *Session) fetchInputs(ctx context.Context, steps []Step) error {
@@ -57,7 +70,11 @@ func (s *Session) fetchPackages(ctx context.Context, pkgs []target.LockedPackage
 			return err
 		}
 	}
-	mirrors := s.Family.Mirrors(ctx, s.guest, s.Recipe, s.Config.Mirrors)
+	g, err := s.guest.get(ctx)
+	if err != nil {
+		return err
+	}
+	mirrors := s.Family.Mirrors(ctx, g, s.Recipe, s.Config.Mirrors)
 	inputs := make([]fetch.Input, len(pkgs))
 	for i, p := range pkgs {
 		inputs[i] = fetch.Input{Name: p.Name + " " + p.Version, SHA256: p.SHA256, Size: p.Size, URLs: mirrors.URLs(s.Recipe, p)}

@@ -26,6 +26,9 @@ type Step struct {
 	// OnDemand steps make what only the steps that need them use: they run if one of
 	// those has something to do.
 	OnDemand bool `json:"onDemand,omitempty"`
+	// InGuest steps run commands in the guest. It is opened for the first of them that
+	// has something to do, and not at all if none has.
+	InGuest bool `json:"inGuest,omitempty"`
 	// Evidence is the kind of document of a pass; "" for a step whose output is only a
 	// cache.
 	Evidence evidence.Kind `json:"evidence,omitempty"`
@@ -77,14 +80,14 @@ func PlanOf(r target.Recipe, l target.Lock, fragments []family.Fragment) (Plan, 
 // compose returns the steps of the strategy compose: packages are written to a disk.
 func compose(r target.Recipe, l target.Lock, k Keys) []Step {
 	steps := []Step{
-		{Name: StepKernel, Evidence: evidence.KindKernel, Inputs: k.Kernel, room: kernelSpace, packages: []target.LockedPackage{l.Kernel}},
-		{Name: StepRootfs, OnDemand: true, Inputs: k.Rootfs, room: rootfsSpace, packages: l.Rootfs, fails: evidence.KindImage},
-		{Name: StepImage, Needs: []string{StepKernel, StepRootfs}, Evidence: evidence.KindImage, Inputs: k.Image, room: diskSpace},
+		{Name: StepKernel, InGuest: true, Evidence: evidence.KindKernel, Inputs: k.Kernel, room: kernelSpace, packages: []target.LockedPackage{l.Kernel}},
+		{Name: StepRootfs, OnDemand: true, InGuest: true, Inputs: k.Rootfs, room: rootfsSpace, packages: l.Rootfs, fails: evidence.KindImage},
+		{Name: StepImage, Needs: []string{StepKernel, StepRootfs}, InGuest: true, Evidence: evidence.KindImage, Inputs: k.Image, room: diskSpace},
 		{Name: StepExport, Needs: []string{StepImage, StepKernel}, Evidence: evidence.KindArtifact, room: exportSpace},
 	}
 	prove := Step{Name: StepProve, Needs: []string{StepExport}, Evidence: evidence.KindProof, room: proveSpace}
 	if len(r.Proof.Smoke.Checks) > 0 {
-		steps = append(steps, Step{Name: stepTools, OnDemand: true, Inputs: k.Tools, room: toolsSpace})
+		steps = append(steps, Step{Name: stepTools, OnDemand: true, InGuest: true, Inputs: k.Tools, room: toolsSpace})
 		prove.Needs = append(prove.Needs, stepTools)
 	}
 	return append(steps, prove, Step{Name: StepPublish, Needs: []string{StepExport, StepProve}, Evidence: evidence.KindReceipt})

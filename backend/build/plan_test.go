@@ -118,7 +118,7 @@ func TestPlanOf(t *testing.T) {
 			t.Errorf("%s: key %q, want %q", step, s.Key, want)
 		}
 	}
-	if text, err := json.Marshal(p); err != nil || !strings.HasPrefix(string(text), `{"target":"debian-12-arm64","strategy":"compose","steps":[{"name":"kernel","evidence":"Kernel","inputs":{`) {
+	if text, err := json.Marshal(p); err != nil || !strings.HasPrefix(string(text), `{"target":"debian-12-arm64","strategy":"compose","steps":[{"name":"kernel","inGuest":true,"evidence":"Kernel","inputs":{`) {
 		t.Errorf("%.120s, %v", text, err)
 	}
 	r.Proof.Smoke.Checks = nil

@@ -281,6 +281,41 @@ func TestBuildToTheExport(t *testing.T) {
 	}
 }
 
+// The guest is opened for a step that runs commands there, and for no other: an
+// unchanged build, an export or a proof needs none, and does not fail without it.
+func TestGuestOnlyWhenNeeded(t *testing.T) {
+	g := &played{Local: guest.Local{WorkRoot: t.TempDir()}}
+	l := playedLine(t, g)
+	opened, gone := 0, error(nil)
+	l.Guest = func(context.Context) (guest.Guest, error) { opened++; return g, gone }
+	run := func(what string, want int, opt Options) {
+		t.Helper()
+		opened, opt.Target = 0, "played"
+		id, err := l.Run(t.Context(), opt)
+		if opened != want {
+			t.Errorf("%s: opened %d times, %v: %s", what, opened, err, steps(t, l, "played", id))
+		}
+		if failed := cause.IDOf(err); want == 0 && strings.HasPrefix(failed, "guest.") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	run("the first build", 1, Options{Until: StepExport})
+	if _, err := home.LookTool("qemu-system-aarch64"); err == nil {
+		run("tools", 1, Options{Until: StepProve}) // fails after them: the image is not real
+	}
+	gone = cause.With("guest.unreachable", errors.New("it is away"))
+	run("nothing to do", 0, Options{Until: StepExport})
+	run("export", 0, Options{Until: StepExport, Force: []string{StepExport}})
+	run("proof", 0, Options{Until: StepProve, Force: []string{StepProve}})
+	if d := documents(t, l, "played")[evidence.KindGuest]; d.Head.Verdict != evidence.Passed {
+		t.Errorf("the guest's cell is %+v", d.Head)
+	}
+	run("the kernel", 1, Options{Until: StepKernel, Force: []string{StepKernel}})
+	if d := documents(t, l, "played")[evidence.KindGuest]; d.Head.Verdict != evidence.Failed || d.Head.Cause != "guest.unreachable" {
+		t.Errorf("the guest's cell is %+v", d.Head)
+	}
+}
+
 // A kernel that another target built from the same inputs is used with a new document
 // for this target; not if one of its files was changed.
 func TestKernelOfAnotherTarget(t *testing.T) {

@@ -96,14 +96,14 @@ func (s *prover) prove(ctx context.Context, tools outputs.Output) error {
 		s.Skipped(StepProve, "these bytes booted in build "+d.Head.Build)
 		return nil
 	}
-	watch := newClock()
+	watch := record.NewClock()
 	s.Emit(event.Event{Kind: event.StepStarted, Step: StepProve, Msg: s.why(Step{Name: StepProve, Evidence: evidence.KindProof, Inputs: in})})
 	if err := home.NeedSpace(os.TempDir(), proveSpace, "overlay of the booted image"); err != nil {
 		return s.proveFailed(ctx, a, key, err)
 	}
 	spec := proof.Spec{Image: s.arts.Path(a), Format: a.Format, SHA256: a.SHA256, Name: a.Name,
 		Release: s.arts.Kernel.Release, BuildID: s.arts.Kernel.BuildID, Recipe: s.Recipe.Proof, Console: s.Recipe.Console, Identity: s.Recipe.Identity, Dir: s.Folder.Dir,
-		Booter: proof.Timed(machine.QEMU{Arch: s.Recipe.Arch, Board: s.Recipe.Board(), Cache: s.Home.Cache, Children: s.Children}, watch.child), Pack: s.Pack, Notify: func(msg string) { s.Note(StepProve, "%s", msg) }}
+		Booter: proof.Timed(machine.QEMU{Arch: s.Recipe.Arch, Board: s.Recipe.Board(), Cache: s.Home.Cache, Children: s.Children}, watch.Child), Pack: s.Pack, Notify: func(msg string) { s.Note(StepProve, "%s", msg) }}
 	if tools.Dir != "" {
 		spec.Tools = tools.File("tools.iso")
 	}
@@ -119,7 +119,7 @@ func (s *prover) prove(ctx context.Context, tools outputs.Output) error {
 		s.Emit(s.Failure(event.StepFinished, StepProve, err))
 		return err
 	}
-	s.Emit(watch.stamp(event.Event{Kind: event.StepFinished, Step: StepProve, Outcome: event.Passed}))
+	s.Emit(watch.Stamp(event.Event{Kind: event.StepFinished, Step: StepProve, Outcome: event.Passed}))
 	return nil
 }
 

@@ -33,7 +33,7 @@ func (s *Session) Publish(ctx context.Context, arts release.Artifacts) error {
 		s.Skipped(StepPublish, "published by build "+d.Head.Build)
 		return nil
 	}
-	watch := newClock()
+	watch := record.NewClock()
 	s.Emit(event.Event{Kind: event.StepStarted, Step: StepPublish, Msg: s.why(Step{Name: StepPublish, Evidence: evidence.KindReceipt, Inputs: in})})
 	rel, err := s.Releasing().Release(arts, proven)
 	if err == nil && to.Local() && s.opt.To == "" {
@@ -53,7 +53,7 @@ func (s *Session) Publish(ctx context.Context, arts release.Artifacts) error {
 	if err := s.keepReceipt(ctx, in, rec, rel); err != nil {
 		return err
 	}
-	s.Emit(watch.stamp(event.Event{Kind: event.StepFinished, Step: StepPublish, Outcome: event.Passed, Msg: rec.URL}))
+	s.Emit(watch.Stamp(event.Event{Kind: event.StepFinished, Step: StepPublish, Outcome: event.Passed, Msg: rec.URL}))
 	return nil
 }
 

@@ -40,7 +40,7 @@ func begun(t *testing.T, l *Line) *Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Lock, r.guest = lock, &guest.Local{}
+	r.Lock, r.guest = lock, &opened{guest: &guest.Local{}}
 	t.Cleanup(func() { _ = r.End(nil) })
 	return r
 }

@@ -1,4 +1,4 @@
-package build
+package record
 
 import (
 	"context"
@@ -27,25 +27,25 @@ func (g cheap) Run(_ context.Context, c guest.Cmd) error {
 // guest does not report it.
 func TestStepTellsCPU(t *testing.T) {
 	for _, cpu := range []time.Duration{0, 1500 * time.Millisecond} {
-		c := newClock()
+		c := NewClock()
 		for range 2 {
-			if err := (timedGuest{cheap{cpu: cpu}, c}).Run(t.Context(), guest.Cmd{}); err != nil {
+			if err := c.Guest(cheap{cpu: cpu}).Run(t.Context(), guest.Cmd{}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if e := c.stamp(event.Event{}); e.CPUMS != 2*cpu.Milliseconds() {
+		if e := c.Stamp(event.Event{}); e.CPUMS != 2*cpu.Milliseconds() {
 			t.Errorf("%d ms of commands of %s each", e.CPUMS, cpu)
 		}
 	}
 	if runtime.GOOS != "linux" {
 		t.Skip("the local guest needs Linux")
 	}
-	c := newClock()
+	c := NewClock()
 	busy := guest.Cmd{Argv: []string{"sh", "-c", "sh -c 'i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done'"}}
-	if err := (timedGuest{&guest.Local{}, c}).Run(t.Context(), busy); err != nil {
+	if err := c.Guest(&guest.Local{}).Run(t.Context(), busy); err != nil {
 		t.Fatal(err)
 	}
-	if e := c.stamp(event.Event{}); e.CPUMS == 0 || e.CPUMS > 60_000 {
+	if e := c.Stamp(event.Event{}); e.CPUMS == 0 || e.CPUMS > 60_000 {
 		t.Errorf("a busy child of a command took %d ms of a processor", e.CPUMS)
 	}
 }
