@@ -8,6 +8,7 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,8 @@ import (
 	families "ingot/backend/family/all"
 	"ingot/backend/guest"
 	"ingot/backend/guest/all"
+	"ingot/backend/guest/forge"
+	"ingot/backend/guest/lima"
 	"ingot/backend/home"
 	"ingot/backend/publish"
 	publishers "ingot/backend/publish/all"
@@ -55,11 +58,15 @@ type Backend struct {
 	Making     *outputs.Making // outputs under construction, shared by the builds of an owner; nil disables the tracking
 	Log        *slog.Logger
 	guest      string
+	forge      *forge.VM
 }
 
 // Options configure Open.
 type Options struct {
-	Guest string    // name of a guest in config.yaml; "" is the default
+	Guest string // name of a guest in config.yaml; "" is the default
+	// Forge starts the forge VM when a guest is opened there. Without it, which is nil,
+	// the VM must be running.
+	Forge *forge.VM
 	Log   io.Writer // for diagnostics; nil discards them
 }
 
@@ -69,7 +76,7 @@ func Open(opt Options) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Backend{Home: h, Bus: &event.Bus{}, guest: opt.Guest, Ledger: evidence.Ledger{Dir: filepath.Join(h.Data, "builds")}}
+	b := &Backend{Home: h, Bus: &event.Bus{}, guest: opt.Guest, forge: opt.Forge, Ledger: evidence.Ledger{Dir: filepath.Join(h.Data, "builds")}}
 	if opt.Log == nil {
 		opt.Log = io.Discard
 	}
@@ -127,7 +134,7 @@ func (b *Backend) Follow() (<-chan event.Event, func()) { return b.Bus.Follow() 
 // Line returns a build line for this home.
 func (b *Backend) Line() *build.Line {
 	return &build.Line{Home: b.Home, Config: b.Config, Targets: b.Targets, Ledger: b.Ledger, Digests: b.Digests, Signer: b.Signer, Keys: b.Keys, Workers: b.WorkerKeys, Pack: b.Pack,
-		Bus: b.Bus, Making: b.Making, Classify: func(err error) string { return cause.ClassOf(err).String() }, Log: b.Log, Children: b.Children(), Version: api.Version, Guest: b.OpenGuest, Publisher: b.openPublisher,
+		Bus: b.Bus, Making: b.Making, Classify: func(err error) string { return cause.ClassOf(err).String() }, Log: b.Log, Children: b.Children(), Version: api.Version, Guest: b.OpenGuest, OwnGuest: b.opensForge(), Publisher: b.openPublisher,
 		Publish: func(ctx context.Context, to publish.Publisher, r publish.Release, o publish.Options) (publish.Receipt, error) {
 			o.Signer, o.Keys, o.Unfinished = b.Signer, b.OwnKeys, filepath.Join(b.Home.Data, "uploads")
 			return to.Publish(ctx, r, o)
@@ -157,18 +164,75 @@ func (e *GuestError) Error() string {
 func (*GuestError) ErrorClass() cause.Class { return cause.Input }
 
 // OpenGuest connects to the guest that this home was opened with. The caller
-// closes it.
-func (b *Backend) OpenGuest(ctx context.Context) (guest.Guest, error) {
+// closes it. note gets what takes time, such as the start of the forge VM.
+func (b *Backend) OpenGuest(ctx context.Context, note func(string)) (guest.Guest, error) {
 	c, err := b.GuestConfig(b.guest)
 	if err != nil {
 		return nil, err
 	}
-	return all.Open(ctx, c)
+	if b.forge == nil || !forge.Is(c) {
+		return all.Open(ctx, c)
+	}
+	release, err := b.forge.Use(ctx, note)
+	if err != nil {
+		return nil, fmt.Errorf("guest %s: %w", c.Name, err)
+	}
+	g, err := all.Open(ctx, c)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	return usedGuest{g, release}, nil
+}
+
+// usedGuest keeps the forge VM running until it is closed.
+type usedGuest struct {
+	guest.Guest
+	release func()
+}
+
+// Close closes the guest and lets the VM stop.
+func (g usedGuest) Close() error {
+	defer g.release()
+	return g.Guest.Close()
+}
+
+// NewForge returns the forge VM of this home, for Options.
+func (b *Backend) NewForge() *forge.VM {
+	return &forge.VM{Dir: b.Home.Data, Log: b.Log.Warn, Config: func() home.ForgeConfig {
+		c, err := b.Home.LoadConfig()
+		if err != nil {
+			b.Log.Warn("forge VM", "err", err) // whoever opens the home reports the mistake
+		}
+		return c.Forge
+	}}
+}
+
+// opensForge reports whether OpenGuest opens the forge VM.
+func (b *Backend) opensForge() bool {
+	c, err := b.OpensGuest()
+	return err == nil && forge.Is(c)
+}
+
+// OpensGuest returns the guest that OpenGuest opens.
+func (b *Backend) OpensGuest() (home.GuestConfig, error) { return b.GuestConfig(b.guest) }
+
+// DefaultGuest returns the name of the guest of builds that name none: the
+// configured one, else this host, or the forge VM where this host is no guest.
+func (b *Backend) DefaultGuest() string {
+	switch {
+	case b.Config.Guest != "":
+		return b.Config.Guest
+	case guest.LocalOff():
+		return lima.GuestName(forge.Name)
+	}
+	return "local"
 }
 
 // GuestConfig returns a guest of the configuration, or one that needs no
-// configuration, such as lima:NAME; "" is this host.
+// configuration, such as lima:NAME; "" is the default guest.
 func (b *Backend) GuestConfig(name string) (home.GuestConfig, error) {
+	name = cmp.Or(name, b.DefaultGuest())
 	c, ok := all.Find(b.Config.Guests, name)
 	if !ok {
 		return c, &GuestError{name, b.Home.ConfigFile()}

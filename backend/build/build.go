@@ -68,7 +68,10 @@ type Line struct {
 	Version  string             // of Ingot
 	Making   *outputs.Making    // keeps concurrent builds of a process from making the same output twice; may be nil
 	Classify func(error) string // returns the class of a failure for the journal; may be nil
-	Guest    func(ctx context.Context) (guest.Guest, error)
+	// Guest opens the guest; note gets what takes time, such as the start of a VM.
+	Guest func(ctx context.Context, note func(string)) (guest.Guest, error)
+	// OwnGuest reports that the guest is Ingot's own: what it lacks is installed there.
+	OwnGuest bool
 	// Publisher opens the destination of the release: the one that Options.To names,
 	// else the configured endpoint or the local store. The returned func closes it.
 	Publisher func(ctx context.Context, to string) (publish.Publisher, func(), error)

@@ -60,7 +60,7 @@ func line(t *testing.T, g guest.Guest) *Line {
 	}
 	return &Line{Home: home.Home{Data: filepath.Join(dir, "data"), Cache: filepath.Join(dir, "cache")}, Targets: set, Ledger: evidence.Ledger{Dir: filepath.Join(dir, "builds")},
 		Digests: evidence.OpenDigests(filepath.Join(dir, "digests.json")), Signer: keys, Keys: evidence.KeyOf(keys), Pack: pack, Log: slog.New(slog.DiscardHandler), Children: event.Children{Dir: filepath.Join(dir, "children")}, Version: "test",
-		Guest: func(context.Context) (guest.Guest, error) { return g, nil }}
+		Guest: func(context.Context, func(string)) (guest.Guest, error) { return g, nil }}
 }
 
 func write(t *testing.T, file, text string) {

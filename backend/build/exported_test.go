@@ -18,6 +18,7 @@ import (
 	"ingot/backend/event"
 	"ingot/backend/evidence"
 	"ingot/backend/guest"
+	"ingot/backend/leak"
 	"ingot/backend/qemu"
 )
 
@@ -122,7 +123,7 @@ func TestKeepTaken(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "vm.raw")
 	text := strings.Repeat("a disk  ", 64)
 	write(t, file, text)
-	leaks, err := Scan(t.Context(), file, nil)
+	leaks, err := leak.ScanFile(t.Context(), file, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +143,7 @@ func TestKeepTaken(t *testing.T) {
 	if _, _, err := l.Records().KeepTaken(t.Context(), file+".gone", evidence.Artifact{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a file that is gone: %v", err)
 	}
-	if _, err := Scan(t.Context(), file+".gone", nil); cause.Of(err) != "image.missing" {
+	if _, err := leak.ScanFile(t.Context(), file+".gone", nil); cause.Of(err) != "image.missing" {
 		t.Errorf("scan of a file that is gone: %v", err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"ingot/backend/build/recovery"
 	"ingot/backend/cause"
 	"ingot/backend/evidence"
+	"ingot/backend/family"
 	"ingot/backend/guest"
 )
 
@@ -49,7 +50,7 @@ func (o *opened) close() error {
 // openGuest opens the guest, reads its facts, and records them. A failure is recorded as
 // that of the guest.
 func (s *Session) openGuest(ctx context.Context) (guest.Guest, error) {
-	g, err := s.Guest(ctx)
+	g, err := s.Guest(ctx, func(what string) { s.Note(StepGuest, "%s", what) })
 	if cause.ClassOf(err) == cause.Input { // an unknown guest name is a mistake in the command, not a failure of the guest
 		return nil, err
 	}
@@ -92,11 +93,33 @@ func guestReady(ctx context.Context, s *Session, g guest.Guest, f guest.Facts) e
 		s.Note(StepGuest, "the clock of guest %s differs by %s: restart the guest, or set its clock", g.Name(), f.ClockSkew)
 	}
 	missing, err := s.Family.MissingTools(ctx, g, f, s.Recipe)
+	if err == nil && len(missing) > 0 && s.OwnGuest {
+		if err = provide(ctx, s, g, missing); err == nil {
+			missing, err = s.Family.MissingTools(ctx, g, f, s.Recipe)
+		}
+	}
 	if err != nil {
 		return err
 	}
 	if len(missing) > 0 {
 		return &MissingToolsError{Guest: g.Name(), Tools: missing}
+	}
+	return nil
+}
+
+// provide installs in a guest of Ingot's own what it lacks. The output is in the log of
+// the guest.
+func provide(ctx context.Context, s *Session, g guest.Guest, missing []family.Tool) error {
+	log, err := s.log(StepGuest)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	for _, command := range s.Family.InstallCommands(missing) {
+		s.Note(StepGuest, "in %s: %s", g.Name(), command)
+		if err := guest.Install(ctx, g, command, log); err != nil {
+			return err
+		}
 	}
 	return nil
 }

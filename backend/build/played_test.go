@@ -287,7 +287,7 @@ func TestGuestOnlyWhenNeeded(t *testing.T) {
 	g := &played{Local: guest.Local{WorkRoot: t.TempDir()}}
 	l := playedLine(t, g)
 	opened, gone := 0, error(nil)
-	l.Guest = func(context.Context) (guest.Guest, error) { opened++; return g, gone }
+	l.Guest = func(context.Context, func(string)) (guest.Guest, error) { opened++; return g, gone }
 	run := func(what string, want int, opt Options) {
 		t.Helper()
 		opened, opt.Target = 0, "played"
@@ -402,7 +402,9 @@ func TestStoppedStepHasNotFailed(t *testing.T) {
 // An unknown guest name is a mistake in the command: the guest's cell does not change.
 func TestMistypedGuestLeavesNoEvidence(t *testing.T) {
 	l := line(t, &guest.Local{})
-	l.Guest = func(context.Context) (guest.Guest, error) { return nil, &OptionError{"there is no guest lima:TYPO"} }
+	l.Guest = func(context.Context, func(string)) (guest.Guest, error) {
+		return nil, &OptionError{"there is no guest lima:TYPO"}
+	}
 	if _, err := l.Run(t.Context(), Options{Target: "debian-12-arm64"}); cause.ClassOf(err) != cause.Input {
 		t.Errorf("%v", err)
 	}

@@ -32,7 +32,7 @@ func (l *Line) UpdateLock(ctx context.Context, name string, log io.Writer) (targ
 	if err != nil {
 		return target.Lock{}, "", err
 	}
-	g, err := l.Guest(ctx)
+	g, err := l.Guest(ctx, func(what string) { fmt.Fprintln(log, what) })
 	if err != nil {
 		return target.Lock{}, "", err
 	}

@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"os/exec"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -18,6 +16,7 @@ import (
 	"ingot/backend"
 	"ingot/backend/family"
 	"ingot/backend/family/all"
+	"ingot/backend/family/debian"
 	"ingot/backend/guest"
 	"ingot/backend/home"
 	"ingot/backend/qemu"
@@ -32,6 +31,7 @@ type Check struct {
 	Install string `json:"install,omitempty"` // the command, or instructions where there is none
 	pkg     string
 	guest   string // the guest that lacks it; "" is this computer
+	forge   bool   // the forge VM has to be made
 }
 
 // Report is the result of Examine.
@@ -77,7 +77,13 @@ func Examine(ctx context.Context, b *backend.Backend, names ...string) (Report, 
 		if err != nil {
 			continue // its strategy is not implemented yet
 		}
-		g, err := b.OpenGuest(ctx)
+		if checks, running := forgeChecks(ctx, b); len(checks) > 0 {
+			rep.add(checks...)
+			if !running {
+				continue
+			}
+		}
+		g, err := b.OpenGuest(ctx, func(string) {})
 		if err != nil {
 			rep.add(Check{Name: "guest", Why: "the kernel and image steps run in it", Install: err.Error()})
 			continue
@@ -119,16 +125,18 @@ func (r Report) lacking(guest string) []Check {
 // InstallInGuest runs the report's commands in the guest, as root or through
 // sudo without a password. Their output goes to out.
 func InstallInGuest(ctx context.Context, b *backend.Backend, commands []string, out io.Writer) error {
-	g, err := b.OpenGuest(ctx)
+	if len(commands) == 0 {
+		return nil
+	}
+	g, err := b.OpenGuest(ctx, func(what string) { fmt.Fprintln(out, what) })
 	if err != nil {
 		return err
 	}
 	defer g.Close()
 	for _, c := range commands {
-		argv := slices.Concat([]string{"env", "DEBIAN_FRONTEND=noninteractive"}, guest.ProxyEnv(os.Environ()), []string{"sh", "-c", c})
 		fmt.Fprintf(out, "%s: + %s\n", g.Name(), c)
-		if err := g.Run(ctx, guest.Cmd{Argv: guest.AsRoot(argv...), Stdout: out, Stderr: out}); err != nil {
-			return fmt.Errorf("in guest %s: %s: %w", g.Name(), c, err)
+		if err := guest.Install(ctx, g, c, out); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -176,56 +184,21 @@ func guestChecks(name string, f guest.Facts, missing []family.Tool) []Check {
 
 // installCommands returns the commands that install what one place lacks.
 func installCommands(checks []Check, brew bool) []string {
-	pkgs := map[string]bool{}
+	var tools []family.Tool
+	names := map[string]bool{}
 	for _, c := range checks {
+		tools = append(tools, family.Tool{Name: c.Name, Package: c.pkg})
 		if c.pkg != "" {
-			pkgs[c.pkg] = true
+			names[c.pkg] = true
 		}
 	}
-	names := slices.Sorted(maps.Keys(pkgs))
-	var cmds []string
-	if len(names) > 0 && brew {
-		cmds = append(cmds, "brew install "+strings.Join(names, " "))
-	} else if len(names) > 0 {
-		if pkgs["qemu-user-static"] || pkgs["arch-test"] {
-			names = append(names, "binfmt-support")
-		}
-		for compiler, headers := range map[string]string{"gcc-aarch64-linux-gnu": "libc6-dev-arm64-cross", "gcc-x86-64-linux-gnu": "libc6-dev-amd64-cross"} {
-			if pkgs[compiler] {
-				names = append(names, headers)
-			}
-		}
-		slices.Sort(names)
-		cmds = append(cmds, "apt-get update", "apt-get install -y --no-install-recommends debian-archive-keyring "+strings.Join(names, " "))
+	switch {
+	case !brew:
+		return debian.Family{}.InstallCommands(tools)
+	case len(names) > 0:
+		return []string{"brew install " + strings.Join(slices.Sorted(maps.Keys(names)), " ")}
 	}
-	for _, c := range checks {
-		if user, ok := strings.CutPrefix(c.Name, family.SubIDs); ok && userName.MatchString(user) && !brew {
-			cmds = append(cmds, fmt.Sprintf(addSubIDs, user))
-		}
-	}
-	if needsBinfmt(pkgs, checks) && !brew {
-		cmds = append(cmds, "sh -c 'mountpoint -q /proc/sys/fs/binfmt_misc || mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc; update-binfmts --enable'")
-	}
-	return cmds
-}
-
-// addSubIDs is a command that gives a user the next 65536 subordinate ids, as
-// useradd does for a new user.
-const addSubIDs = `sh -c 'touch /etc/subuid /etc/subgid; n=$(awk -F: "BEGIN { n = 100000 } \$2 + \$3 > n { n = \$2 + \$3 } END { print n }" /etc/subuid /etc/subgid); usermod --add-subuids $n-$((n+65535)) --add-subgids $n-$((n+65535)) %s'`
-
-// userName matches names that may be part of a command for root.
-var userName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
-
-func needsBinfmt(pkgs map[string]bool, checks []Check) bool {
-	if pkgs["arch-test"] || pkgs["qemu-user-static"] {
-		return true
-	}
-	for _, c := range checks {
-		if strings.HasPrefix(c.Name, "binfmt:") && !c.OK {
-			return true
-		}
-	}
-	return false
+	return nil
 }
 
 // Install runs one of a report's commands, as root or through sudo.

@@ -65,6 +65,9 @@ type Composer interface {
 	// MissingTools returns what a guest with the facts f lacks for the steps of a
 	// recipe; nil if nothing is missing.
 	MissingTools(ctx context.Context, g guest.Guest, f guest.Facts, r target.Recipe) ([]Tool, error)
+	// InstallCommands returns the commands that install in such a guest what
+	// MissingTools found, as far as commands can. They need root.
+	InstallCommands(missing []Tool) []string
 	// CheckFragments parses the kernel's configuration fragments and returns how many
 	// settings they make. A mistake is an error with the cause config.symbol.
 	CheckFragments(fragments []Fragment) (int, error)

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"ingot/backend/cause"
 	"ingot/backend/home"
 )
 
@@ -25,6 +26,10 @@ type Local struct {
 
 	made made
 }
+
+// LocalOff reports whether builds cannot run on this computer itself: it is not Linux,
+// or INGOT_LOCAL_GUEST=off says so.
+func LocalOff() bool { return runtime.GOOS != "linux" || os.Getenv("INGOT_LOCAL_GUEST") == "off" }
 
 // stopGrace is how long a cancelled command may take to end after SIGTERM.
 const stopGrace = 5 * time.Second
@@ -49,8 +54,8 @@ func (l *Local) workRoot() string {
 
 // Run starts the command in a new process group.
 func (l *Local) Run(ctx context.Context, c Cmd) error {
-	if runtime.GOOS != "linux" {
-		return errors.New("the local guest needs Linux: name an ssh guest in config.yaml")
+	if LocalOff() {
+		return cause.With("guest.no-local", errors.New("commands of builds do not run on this computer itself"))
 	}
 	if len(c.Argv) == 0 {
 		return errors.New("local guest: an empty command")

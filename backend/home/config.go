@@ -2,6 +2,7 @@ package home
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -9,8 +10,11 @@ import (
 	"maps"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml"
 
@@ -22,6 +26,8 @@ import (
 type Config struct {
 	Mirrors map[string]string `yaml:"mirrors"` // archive name → base address
 	Guests  []GuestConfig     `yaml:"guests"`
+	Guest   string            `yaml:"guest"` // where builds run without --guest; "" is this host on Linux, else the forge VM
+	Forge   ForgeConfig       `yaml:"forge"`
 	Publish PublishConfig     `yaml:"publish"`
 	Workers int               `yaml:"workers"` // builds that the owner runs at once; 0 means what the machine's size allows
 	Team    TeamConfig        `yaml:"team"`
@@ -51,6 +57,48 @@ type GuestConfig struct {
 	KnownHosts string `yaml:"knownHostsFile"`
 	WorkDir    string `yaml:"workDir"`
 	CacheDir   string `yaml:"cacheDir"` // folder of the compiler cache in the guest; "" means /var/tmp/ingot-cache
+}
+
+// ForgeConfig configures the forge VM: the Lima instance in which builds run on a
+// computer that is not Linux. Package guest/lima makes it. What is left out is chosen by
+// the computer's size.
+type ForgeConfig struct {
+	Template string `yaml:"template"` // file with a whole Lima template; the other keys are ignored then
+	Image    string `yaml:"image"`    // address or file of the disk image; "" is Debian's, as Lima's template names it
+	Digest   string `yaml:"digest"`   // sha256:… or sha512:… of image
+	CPUs     int    `yaml:"cpus"`
+	Memory   string `yaml:"memory"` // like 4GiB
+	Disk     string `yaml:"disk"`   // like 40GiB; it grows as needed up to that
+	Idle     string `yaml:"idle"`   // how long it goes on without a build, like 5m
+}
+
+// forgeSize matches a size as Lima's templates have it, forgeDigest a digest.
+var (
+	forgeSize   = regexp.MustCompile(`^[1-9][0-9]*(MiB|GiB|TiB)$`)
+	forgeDigest = regexp.MustCompile(`^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$`)
+)
+
+func (f ForgeConfig) check(file string) error {
+	bad := func(key, value, accepted string) error {
+		return &ConfigError{file, fmt.Sprintf("key forge.%s: %q is not allowed; accepted: %s", key, value, accepted)}
+	}
+	for key, size := range map[string]string{"memory": f.Memory, "disk": f.Disk} {
+		if size != "" && !forgeSize.MatchString(size) {
+			return bad(key, size, "a size like 4GiB")
+		}
+	}
+	idle, err := time.ParseDuration(cmp.Or(f.Idle, "0s"))
+	switch {
+	case err != nil || idle < 0:
+		return bad("idle", f.Idle, "a time like 5m or 1h")
+	case f.CPUs < 0:
+		return bad("cpus", strconv.Itoa(f.CPUs), "1 or more, or 0 to choose by the computer's size")
+	case f.Digest != "" && !forgeDigest.MatchString(f.Digest):
+		return bad("digest", f.Digest, "sha256: or sha512: and the digest in hexadecimal")
+	case f.Digest != "" && f.Image == "":
+		return bad("digest", f.Digest, "a digest beside forge.image, whose it is")
+	}
+	return nil
 }
 
 // PublishConfig configures an S3-compatible endpoint; without one the local
@@ -114,6 +162,9 @@ func describeYAML(err error) string {
 func (c Config) check(file string) error {
 	if c.Workers < 0 {
 		return &ConfigError{file, fmt.Sprintf("key workers: %d is not allowed; accepted: 1 or more builds at once, or 0 to choose by the machine's size", c.Workers)}
+	}
+	if err := c.Forge.check(file); err != nil {
+		return err
 	}
 	if !slices.Contains(CredentialKinds, c.Publish.Credentials) {
 		return &ConfigError{file, fmt.Sprintf("key publish.credentials: %q is not known; accepted: env, aws-profile, minio-env, keychain", c.Publish.Credentials)}

@@ -54,6 +54,30 @@ type Lock struct{ f *os.File }
 // for a context.
 const lockPoll = 200 * time.Millisecond
 
+// Flock locks a file or folder that is open, with LOCK_EX or LOCK_SH of flock(2), and
+// waits for a process whose lock excludes it; taken is called once before. The lock ends
+// with the file or the process. On a file system without locks, such as some network
+// ones, it does not exclude anybody.
+func Flock(ctx context.Context, f *os.File, how int, taken func()) error {
+	for reported := false; ; {
+		switch err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB); {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case !errors.Is(err, unix.EWOULDBLOCK):
+			return nil
+		}
+		if !reported {
+			taken()
+			reported = true
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(lockPoll):
+		}
+	}
+}
+
 // Lock takes the home's lock, without which a process must not change the home.
 // Without LockOptions.Wait it returns a *HeldError if another process holds it.
 func (h Home) Lock(ctx context.Context, opt LockOptions) (*Lock, error) {

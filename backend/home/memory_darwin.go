@@ -1,6 +1,10 @@
 package home
 
-import "golang.org/x/sys/unix"
+import (
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
 
 // Memory returns this computer's memory in bytes, or 0 if it is unknown.
 func Memory() uint64 {
@@ -9,4 +13,13 @@ func Memory() uint64 {
 		return 0
 	}
 	return n
+}
+
+// Cores returns the number of processors for long work: an M-series Mac's performance
+// cores.
+func Cores() int {
+	if n, err := unix.SysctlUint32("hw.perflevel0.physicalcpu"); err == nil && n > 0 {
+		return int(n)
+	}
+	return runtime.NumCPU()
 }

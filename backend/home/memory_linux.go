@@ -1,6 +1,10 @@
 package home
 
-import "golang.org/x/sys/unix"
+import (
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
 
 // Memory returns this computer's memory in bytes, or 0 if it is unknown.
 func Memory() uint64 {
@@ -10,3 +14,6 @@ func Memory() uint64 {
 	}
 	return uint64(info.Totalram) * uint64(info.Unit)
 }
+
+// Cores returns the number of processors for long work.
+func Cores() int { return runtime.NumCPU() }

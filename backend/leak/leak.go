@@ -28,6 +28,21 @@ import (
 // maxFindings is the largest number of findings that a report lists.
 const maxFindings = 500
 
+// ScanFile searches a disk image, qcow2 or raw and without a backing file, by the shipped
+// rules. An image that cannot be read is an error with its cause. progress may be nil.
+func ScanFile(ctx context.Context, file string, progress func(done, total int64)) (*evidence.Leaks, error) {
+	pack, err := Shipped()
+	if err != nil {
+		return nil, err
+	}
+	src, err := disk.Open(file)
+	if err != nil {
+		return nil, disk.WithCause(err)
+	}
+	defer src.Close()
+	return pack.Scan(ctx, src, progress)
+}
+
 // Scan reads the whole source. progress, which may be nil, gets the number of
 // bytes of the disk done and in total. If the disk has no partitions, or file
 // systems that cannot be read, its bytes are searched and the report says so.

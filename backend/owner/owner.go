@@ -19,6 +19,8 @@ import (
 	"ingot/backend/build/outputs"
 	"ingot/backend/event"
 	"ingot/backend/evidence"
+	"ingot/backend/guest/forge"
+	"ingot/backend/guest/lima"
 	"ingot/backend/home"
 	"ingot/backend/jobs"
 	"ingot/backend/limit"
@@ -72,6 +74,7 @@ func Run(ctx context.Context, opt backend.Options, ready func()) error {
 	if err != nil {
 		return err
 	}
+	opt.Forge = b.NewForge()
 	o := &Owner{opt: opt, home: b.Home, ledger: b.Ledger, log: b.Log, idle: Idle, started: time.Now(), open: map[string]jobs.Job{}, remote: map[string]*remoteBuild{}, changed: make(chan struct{}, 1)}
 	if d, err := time.ParseDuration(os.Getenv("INGOT_OWNER_IDLE")); err == nil && d > 0 {
 		o.idle = d
@@ -98,6 +101,9 @@ func (o *Owner) run(ctx context.Context, b *backend.Backend, ready func()) error
 	}
 	defer server.close()
 	ready()
+	if b.DefaultGuest() == lima.GuestName(forge.Name) {
+		o.opt.Forge.Adopt()
+	}
 	for _, j := range unfinished {
 		o.log.Info("build resumed", "build", j.ID, "target", j.Target)
 		if err := o.enqueue(ctx, j); err != nil {
@@ -107,7 +113,7 @@ func (o *Owner) run(ctx context.Context, b *backend.Backend, ready func()) error
 	o.untilIdle(ctx)
 	o.stopRemote()
 	o.closeQueue(true)
-	return nil
+	return o.opt.Forge.Close(context.WithoutCancel(ctx))
 }
 
 // unfinished returns the submitted builds that have no end, oldest first.
@@ -159,7 +165,7 @@ func (o *Owner) untilIdle(ctx context.Context) {
 			timer.Reset(o.idle)
 		case <-timer.C:
 			o.mu.Lock()
-			work, clients := len(o.open) > 0, o.clients > 0
+			work, clients := len(o.open) > 0 || o.opt.Forge.Busy(), o.clients > 0
 			o.leaving = o.leaving || !work && !clients
 			o.mu.Unlock()
 			if !work {

@@ -5,11 +5,11 @@ import (
 	"os"
 
 	"ingot/backend"
-	"ingot/backend/build"
 	"ingot/backend/build/release"
 	"ingot/backend/cause"
 	"ingot/backend/evidence"
 	"ingot/backend/fetch"
+	"ingot/backend/leak"
 )
 
 // Types of a scan's result; see package evidence.
@@ -31,7 +31,7 @@ func Scan(ctx context.Context, file string, digest bool, progress func(done, tot
 	if _, err := os.Stat(file); err != nil {
 		return nil, &backend.FileError{File: file, Err: cause.With("image.missing", err)}
 	}
-	leaks, err := build.Scan(ctx, file, progress)
+	leaks, err := leak.ScanFile(ctx, file, progress)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"ingot/backend/evidence"
 	"ingot/backend/guest/lima"
 	"ingot/backend/home"
+	"ingot/backend/leak"
 )
 
 // ExportOptions are the options of Export.
@@ -113,7 +114,7 @@ func (t *taking) run(ctx context.Context) (Exported, error) {
 		return Exported{}, err
 	}
 	t.o.Notify("searching the disk for secrets")
-	leaks, err := build.Scan(ctx, out, nil)
+	leaks, err := leak.ScanFile(ctx, out, nil)
 	if err != nil {
 		return Exported{}, err
 	}

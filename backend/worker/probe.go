@@ -80,7 +80,7 @@ func canBoot(ctx context.Context, b *backend.Backend, arch string) (accel string
 // canBuild checks the programs that the first recipe of the architecture needs.
 // Another recipe may need others; its build reports what is missing.
 func canBuild(ctx context.Context, b *backend.Backend, arch string) error {
-	g, err := b.OpenGuest(ctx)
+	g, err := b.OpenGuest(ctx, func(string) {})
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ingot/backend"
 	"ingot/backend/doctor"
+	"ingot/backend/vm"
 )
 
 type doctorOptions struct {
@@ -55,12 +57,7 @@ func runDoctor(ctx context.Context, o *doctorOptions, w io.Writer) error {
 				return err
 			}
 		}
-		if len(rep.InGuest) > 0 {
-			if err := doctor.InstallInGuest(ctx, b, rep.InGuest, os.Stderr); err != nil {
-				return err
-			}
-		}
-		if rep, err = doctor.Examine(ctx, b, o.targets...); err != nil {
+		if rep, err = installInGuest(ctx, b, rep, o.targets); err != nil {
 			return err
 		}
 	}
@@ -81,6 +78,33 @@ func runDoctor(ctx context.Context, o *doctorOptions, w io.Writer) error {
 		}
 	}
 	return &missingError{n}
+}
+
+// installInGuest installs what the guest lacks, for which it makes the forge VM if
+// builds run there and there is none. It returns the report of afterwards.
+func installInGuest(ctx context.Context, b *backend.Backend, rep doctor.Report, targets []string) (doctor.Report, error) {
+	install := func() (err error) {
+		if err = doctor.InstallInGuest(ctx, b, rep.InGuest, os.Stderr); err == nil {
+			rep, err = doctor.Examine(ctx, b, targets...)
+		}
+		return err
+	}
+	if len(rep.Install) > 0 { // limactl may be there now
+		var err error
+		if rep, err = doctor.Examine(ctx, b, targets...); err != nil {
+			return rep, err
+		}
+	}
+	if !rep.NeedsForge() {
+		return rep, install()
+	}
+	err := vm.WithForge(ctx, b, func(what string) { fmt.Fprintln(os.Stderr, what) }, func() (err error) {
+		if rep, err = doctor.Examine(ctx, b, targets...); err == nil {
+			err = install()
+		}
+		return err
+	})
+	return rep, err
 }
 
 func printReport(w io.Writer, rep doctor.Report) {

@@ -70,17 +70,29 @@ func newVMShell() *cobra.Command {
 }
 
 func newVMCreate(g *global) *cobra.Command {
-	return &cobra.Command{
+	var forge bool
+	c := &cobra.Command{
 		Use: "create NAME TARGET|FILE.yaml|URL", Short: "Create an instance from a published target or a Lima template",
-		Example: "  ingot vm create web debian-12-arm64", Args: args(cobra.ExactArgs(2)),
+		Example: "  ingot vm create web debian-12-arm64\n  ingot vm create " + vm.ForgeName + " --forge", Args: args(cobra.RangeArgs(1, 2)),
 		RunE: func(c *cobra.Command, a []string) error {
+			switch {
+			case forge && (len(a) > 1 || a[0] != vm.ForgeName):
+				return &usageError{"vm create: the forge VM is made by `ingot vm create " + vm.ForgeName + " --forge`"}
+			case !forge && len(a) < 2:
+				return &usageError{"vm create: give a target, a template or its address after the name"}
+			}
 			b, err := g.open()
 			if err != nil {
 				return err
 			}
+			if forge {
+				return vm.CreateForge(c.Context(), b, func(what string) { fmt.Fprintln(os.Stderr, what) })
+			}
 			return vm.Create(c.Context(), b, a[0], a[1], limaOutput(os.Stderr))
 		},
 	}
+	c.Flags().BoolVar(&forge, "forge", false, "make the VM in which builds run on a computer that is not Linux")
+	return c
 }
 
 func newVMInstall(g *global) *cobra.Command {

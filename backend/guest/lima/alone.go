@@ -2,17 +2,13 @@ package lima
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-// alonePoll is the interval between attempts to lock: flock(2) cannot wait for a
-// context as well.
-const alonePoll = 200 * time.Millisecond
+	"ingot/backend/home"
+)
 
 // alone waits until no other Ingot process changes the instance, and returns its state
 // then. It excludes other Ingot processes until leave is called, which may be done
@@ -28,7 +24,7 @@ func (l *Limactl) alone(ctx context.Context, name string, onLine func(Line)) (i 
 		return i, nil, &Error{ID: "lima.store", Msg: i.Dir, Err: err}
 	}
 	leave = func() { _ = dir.Close() }
-	if err := wait(ctx, dir, func() {
+	if err := home.Flock(ctx, dir, unix.LOCK_EX, func() {
 		if onLine != nil {
 			onLine(Line{levelOurs, fmt.Sprintf("another Ingot process is changing %s: waiting for it", name)})
 		}
@@ -51,26 +47,4 @@ func (l *Limactl) unlessForced(ctx context.Context, name string, force bool, onL
 	}
 	i, err = l.Store.Instance(name)
 	return i, func() {}, err
-}
-
-// wait locks the folder, and calls taken once if another process has the lock. On a
-// file system without locks, such as some network ones, it does not exclude anybody.
-func wait(ctx context.Context, dir *os.File, taken func()) error {
-	for reported := false; ; {
-		switch err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case !errors.Is(err, unix.EWOULDBLOCK):
-			return nil
-		}
-		if !reported {
-			taken()
-			reported = true
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(alonePoll):
-		}
-	}
 }
