@@ -52,6 +52,6 @@ func call(which func() func()) {
 	f := which()
 	appEvents.mu.Unlock()
 	if f != nil {
-		f()
+		guarded("an event of the application", f)
 	}
 }

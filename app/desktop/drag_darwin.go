@@ -50,7 +50,7 @@ var sourceClass = sync.OnceValues(func() (objc.Class, error) {
 			delete(drags.ends, self)
 			drags.mu.Unlock()
 			if end != nil {
-				end(operation)
+				guarded("the end of a drag", func() { end(operation) })
 			}
 			self.Send(sel("release"))
 		}},

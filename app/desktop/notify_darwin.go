@@ -27,6 +27,7 @@ type centerNotifier struct {
 
 	mu         sync.Mutex
 	categories map[string]objc.ID // by the keys of their actions
+	refused    error              // why the system shows none, as far as it has said
 }
 
 // clicks is the function that the single delegate calls. The delegate exists
@@ -68,10 +69,24 @@ func openCenter(invoked func(id, action string)) (*centerNotifier, error) {
 	clicks.mu.Unlock()
 	center := cls("UNUserNotificationCenter").Send(sel("currentNotificationCenter"))
 	center.Send(sel("setDelegate:"), objc.ID(class).Send(sel("new"))) // the centre does not retain it, so it is never released
-	granted := objc.NewBlock(func(objc.Block, bool, objc.ID) {})      // the system's settings show a refusal
-	defer granted.Release()
-	center.Send(sel("requestAuthorizationWithOptions:completionHandler:"), uint(unAlert|unSound), granted)
-	return &centerNotifier{center: center, categories: map[string]objc.ID{}}, nil
+	n := &centerNotifier{center: center, categories: map[string]objc.ID{}}
+	answered := objc.NewBlock(func(_ objc.Block, granted bool, why objc.ID) { n.answered(granted, why) })
+	defer answered.Release()
+	center.Send(sel("requestAuthorizationWithOptions:completionHandler:"), uint(unAlert|unSound), answered)
+	return n, nil
+}
+
+// answered keeps whether the system shows notifications.
+func (c *centerNotifier) answered(granted bool, why objc.ID) {
+	guarded("the answer about notifications", func() {
+		reason := ""
+		if why != 0 {
+			reason = errorText(why)
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.refused = noteRefused(granted, reason)
+	})
 }
 
 // delegateClass registers the class once.
@@ -84,6 +99,11 @@ var delegateClass = sync.OnceValues(func() (objc.Class, error) {
 
 // received is called when a notification or one of its buttons is clicked.
 func received(_ objc.ID, _ objc.SEL, _, response objc.ID, done objc.Block) {
+	guarded("a click on a notification", func() { clicked(response) })
+	callBlock(done)
+}
+
+func clicked(response objc.ID) {
 	key := text(response.Send(sel("actionIdentifier")))
 	if key == unDefaultAction {
 		key = ActDefault
@@ -95,26 +115,30 @@ func received(_ objc.ID, _ objc.SEL, _, response objc.ID, done objc.Block) {
 	if invoked != nil && !strings.HasPrefix(key, "com.apple.") { // it was only dismissed
 		invoked(id, key)
 	}
-	done.Invoke()
 }
 
 // present shows notifications although the menu's process is in the foreground.
 func present(_ objc.ID, _ objc.SEL, _, _ objc.ID, done objc.Block) {
-	done.Invoke(uint(unBanner | unList))
+	callBlock(done, unBanner|unList)
 }
 
-// Show adds a notification; the system replaces one with the same identifier.
+// Show adds a notification; the system replaces one with the same identifier. Its
+// refusal comes later: the next call returns it.
 func (c *centerNotifier) Show(n Note) error {
+	added := objc.NewBlock(func(_ objc.Block, why objc.ID) { c.answered(true, why) })
+	defer added.Release()
 	pooled(func() {
 		content := cls("UNMutableNotificationContent").Send(sel("new"))
 		content.Send(sel("setTitle:"), str(n.Title))
 		content.Send(sel("setBody:"), str(n.Body))
 		content.Send(sel("setCategoryIdentifier:"), str(c.category(n.Actions)))
 		request := cls("UNNotificationRequest").Send(sel("requestWithIdentifier:content:trigger:"), str(n.ID), content, objc.ID(0))
-		c.center.Send(sel("addNotificationRequest:withCompletionHandler:"), request, objc.ID(0))
+		c.center.Send(sel("addNotificationRequest:withCompletionHandler:"), request, added)
 		content.Send(sel("release"))
 	})
-	return nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.refused
 }
 
 // category returns the name of a set of buttons, and registers it the first

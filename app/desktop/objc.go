@@ -1,5 +1,47 @@
 package desktop
 
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"unsafe"
+)
+
+// block is the beginning of a block on 64 bits, as the compiler of the system's
+// frameworks lays it out (clang's Block-ABI-Apple).
+type block struct {
+	isa             uintptr
+	flags, reserved int32
+	invoke          uintptr
+}
+
+// invokeOf returns the address of a block's function, whose first argument is the block.
+// purego's Block.Invoke calls only blocks that Go made: it panics for the system's own.
+func invokeOf(b unsafe.Pointer) uintptr { return (*block)(b).invoke }
+
+// guarded runs what the system calls. A panic that left it would end the process.
+func guarded(what string, f func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			slog.Error("a panic in what the system called", "what", what, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+		}
+	}()
+	f()
+}
+
+// noteRefused returns why the system shows no notifications; nil if it does. why is its
+// own text.
+func noteRefused(granted bool, why string) error {
+	switch {
+	case why != "":
+		return fmt.Errorf("notifications: the system refused: %s", why)
+	case !granted:
+		return errors.New("notifications are switched off: System Settings > Notifications > Ingot")
+	}
+	return nil
+}
+
 // objcUse is a class of Apple's frameworks with the selectors that are sent to
 // it or to its instances. The tests compare this list with the source, with
 // docs/macos-checklist.md and, on a Mac, with the system.

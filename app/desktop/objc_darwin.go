@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"unsafe"
 
 	"github.com/ebitengine/purego"
 	"github.com/ebitengine/purego/objc"
@@ -37,6 +38,15 @@ func text(s objc.ID) string {
 		return ""
 	}
 	return objc.Send[string](s, sel("UTF8String"))
+}
+
+// callBlock calls a block that the system made.
+func callBlock(b objc.Block, args ...uintptr) {
+	if b == 0 {
+		return
+	}
+	p := *(*unsafe.Pointer)(unsafe.Pointer(&b)) // the address is not Go's
+	purego.SyscallN(invokeOf(p), append([]uintptr{uintptr(b)}, args...)...)
 }
 
 // pooled runs fn on one thread with an autorelease pool, which Go's threads do

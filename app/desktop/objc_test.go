@@ -1,15 +1,20 @@
 package desktop
 
 import (
+	"bytes"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"unsafe"
+
+	"github.com/ebitengine/purego"
 )
 
 // calledWith are the texts that the darwin files give to a function.
@@ -95,5 +100,55 @@ func TestObjectiveCNames(t *testing.T) {
 	}
 	if len(strangers([]string{"noSuchSelector:"}, selectors)) != 1 {
 		t.Error("a selector that is not listed goes unnoticed")
+	}
+}
+
+// A block is called through the function that it names; purego's own way panics for a
+// block of the system's.
+func TestBlockIsCalled(t *testing.T) {
+	var got []uintptr
+	b := block{invoke: purego.NewCallback(func(self, options uintptr) uintptr {
+		got = append(got, self, options)
+		return 0
+	})}
+	at := unsafe.Pointer(&b)
+	purego.SyscallN(invokeOf(at), uintptr(at), 24)
+	if !slices.Equal(got, []uintptr{uintptr(at), 24}) {
+		t.Errorf("called with %v", got)
+	}
+	files, err := filepath.Glob("*_darwin.go")
+	if err != nil || len(files) < 5 {
+		t.Fatalf("%v: %v", files, err)
+	}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(text), ".Invoke(") {
+			t.Errorf("%s: Block.Invoke calls blocks that Go made only: use callBlock", f)
+		}
+	}
+}
+
+// A panic in a callback is logged, and does not end the process.
+func TestGuarded(t *testing.T) {
+	var log bytes.Buffer
+	defer slog.SetDefault(slog.Default())
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	guarded("a click", func() { panic("no such row") })
+	if !strings.Contains(log.String(), "no such row") || !strings.Contains(log.String(), "a click") {
+		t.Errorf("logged: %s", log.String())
+	}
+}
+
+func TestNoteRefused(t *testing.T) {
+	for want, c := range map[string]struct {
+		granted bool
+		why     string
+	}{"": {true, ""}, "System Settings": {false, ""}, "not allowed": {false, "Notifications are not allowed for this application"}} {
+		if err := noteRefused(c.granted, c.why); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %q", c, err, want)
+		}
 	}
 }
