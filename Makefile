@@ -1,5 +1,6 @@
 # Ingot's verbs. `make help` lists them.
-export CGO_ENABLED ?= 0
+# a Mac's menu and window need cgo; elsewhere what needs it is switched on where it is built
+export CGO_ENABLED ?= $(if $(filter Darwin,$(shell uname -s)),1,0)
 export GOFLAGS = -trimpath -buildvcs=false
 SHELL := /bin/bash
 VERSION ?= $(shell git describe --tags --always 2>/dev/null || echo dev)
@@ -8,8 +9,6 @@ GO := $(shell scripts/go.sh --path)
 export PATH := $(dir $(GO)):$(PATH)
 TARGET ?= debian-12-arm64
 APP_VERSION = $(shell sed -n 's/^Version = "\(.*\)"/\1/p' FyneApp.toml)
-# the menu is a static program where systray needs no cgo
-MENU_CGO := $(if $(filter Darwin,$(shell uname -s)),1,0)
 
 .PHONY: help package soak chaos mutations bench bench-app check demo demo-check test test-all unit e2e e2e-app e2e-lima dist build app clean
 
@@ -17,10 +16,10 @@ help: ## list the verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/ingot
-	@$(GO) build -ldflags '$(LDFLAGS)' -o bin/ingot ./cmd/ingot
+	@CGO_ENABLED=0 $(GO) build -ldflags '$(LDFLAGS)' -o bin/ingot ./cmd/ingot
 
-app: build ## build bin/ingot-app, the menu, and bin/ingot-window (needs a C compiler and X11's and OpenGL's headers)
-	@CGO_ENABLED=$(MENU_CGO) $(GO) build -tags face -ldflags '$(LDFLAGS)' -o bin/ingot-app ./cmd/ingot-app
+app: build ## build bin/ingot-app, the menu, and bin/ingot-window (needs a C compiler; on Linux X11's and OpenGL's headers too)
+	@$(GO) build -tags face -ldflags '$(LDFLAGS)' -o bin/ingot-app ./cmd/ingot-app
 	@CGO_ENABLED=1 $(GO) build -tags face,window -ldflags '$(LDFLAGS)' -o bin/ingot-window ./cmd/ingot-app
 
 package: app ## dist/: the app as a tarball for Linux, or on a Mac as Ingot.app (unsigned)

@@ -8,7 +8,7 @@
 #   menu, LIMIT_BOTH MB of menu and owner, LIMIT_OPEN ms, LIMIT_FRAME ms at the
 #   95th percentile.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 INGOT_BENCH=${SECONDS_IDLE:-60} scripts/e2e-app.sh -run TestCost | grep -E '^ +cost_test|^(---|FAIL|ok)' | sed 's/^ *cost_test.go:[0-9]*: //'
 failed=${PIPESTATUS[0]}
 display=$(mktemp)

@@ -6,7 +6,7 @@
 # Exits with 1 if a target finds a failure or tries nothing. The input is then
 # in the package's testdata/fuzz.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 failed=0

@@ -3,6 +3,7 @@
 # (which hold the dependency rules).
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck disable=SC2046 # no name has a space
 bad=$(gofmt -l $(git ls-files '*.go'))
 [ -z "$bad" ] || { echo "not formatted: $bad" >&2; exit 1; }
 if git grep -nE "^(<<<<<<<|>>>>>>>) " -- . ; then echo "a merge was not finished" >&2; exit 1; fi
@@ -19,4 +20,12 @@ GOOS=darwin GOARCH=arm64 go build -o /dev/null ./cmd/ingot
 for s in scripts/*.sh bench/*.sh backend/family/*/scripts/*.sh; do
 	case "$(head -n 1 "$s")" in *bash*) bash -n "$s" ;; *) sh -n "$s" ;; esac
 done
+if command -v shellcheck >/dev/null; then
+	shellcheck -S warning .ci/run scripts/*.sh bench/*.sh backend/family/*/scripts/*.sh
+elif [ "$(uname -s)" = Linux ]; then
+	echo "shellcheck is not installed: scripts/tools.sh installs it" >&2
+	exit 1
+else
+	echo "shellcheck is not installed: the scripts were not checked" >&2
+fi
 [ -n "${NO_UNIT:-}" ] || go test ./...

@@ -19,8 +19,24 @@ finish() {
 trap finish EXIT
 say() { printf '\n== %s\n' "$*"; }
 die() { echo "demo-check: $*" >&2; exit 1; }
-need() { command -v "$1" >/dev/null || die "$1 is needed: apt-get install $2"; }
+install="apt-get install" accel=tcg,thread=multi cpu=max,pauth-impdef=on firmware=/usr/share/AAVMF code=AAVMF_CODE.fd vars=AAVMF_VARS.fd
+if [ "$(uname -s)" = Darwin ]; then
+	PATH=$PATH:/opt/homebrew/bin:/opt/local/bin
+	install="brew install" accel=hvf cpu=host code=edk2-aarch64-code.fd vars=edk2-arm-vars.fd
+	command -v qemu-system-aarch64 >/dev/null || die "qemu-system-aarch64 is needed: brew install qemu"
+	firmware=$(cd "$(dirname "$(command -v qemu-system-aarch64)")/../share/qemu" && pwd) # Homebrew's and MacPorts' place
+fi
+need() { command -v "$1" >/dev/null || die "$1 is needed: $install $2"; }
 need jq jq; need minisign minisign; need curl curl; need qemu-img qemu-utils
+sums() { if command -v sha256sum >/dev/null; then "sha$1sum" -c --quiet "SHA$1SUMS"; else shasum -a "$1" -c --quiet "SHA$1SUMS"; fi; }
+iso() { # FILE LABEL FOLDER
+	if command -v hdiutil >/dev/null; then
+		hdiutil makehybrid -quiet -iso -joliet -default-volume-name "$2" -o "$1" "$3"
+	else
+		need genisoimage genisoimage
+		genisoimage -quiet -output "$1" -volid "$2" -joliet -rock "$3"
+	fi
+}
 
 say "serve the local store"
 "$ingot" store serve > "$work/store.log" 2>&1 & server=$!
@@ -48,22 +64,23 @@ curl -fsS -O "$url/SHA256SUMS" -O "$url/SHA256SUMS.minisig" -O "$url/SHA512SUMS"
 while read -r _ name; do mkdir -p "$(dirname "$name")"; curl -fsS -o "$name" "$url$name"; done < SHA256SUMS
 prefix=${url%%/debian/*}
 curl -fsS -o ../ingot.pub "$prefix/ingot.pub"
-sha256sum -c --quiet SHA256SUMS && sha512sum -c --quiet SHA512SUMS && echo "sums: $(wc -l < SHA256SUMS) files fit"
+sums 256 && sums 512 && echo "sums: $(wc -l < SHA256SUMS) files fit"
 minisign -Vm SHA256SUMS -p ../ingot.pub | head -n 1
 minisign -Vm SHA512SUMS -p ../ingot.pub | head -n 1
 qemu-img check "$disk"
 
 say "boot the download with a plain QEMU command"
-cat > "$work/user-data" <<'U'
+mkdir "$work/seed"
+cat > "$work/seed/user-data" <<'U'
 #cloud-config
 runcmd:
   - [sh, -c, 'echo; echo "CHECK $(uname -r) $(od -An -v -tx1 /sys/kernel/notes | tr -d " \n") END" > /dev/console']
 U
-printf 'instance-id: check\nlocal-hostname: check\n' > "$work/meta-data"
-genisoimage -quiet -output "$work/seed.iso" -volid cidata -joliet -rock "$work/user-data" "$work/meta-data"
-cp /usr/share/AAVMF/AAVMF_VARS.fd "$work/vars.fd"
-qemu-system-aarch64 -M virt -cpu max,pauth-impdef=on -accel tcg,thread=multi -smp 2 -m 1024 -display none -no-reboot \
-	-drive if=pflash,format=raw,readonly=on,file=/usr/share/AAVMF/AAVMF_CODE.fd -drive if=pflash,format=raw,file="$work/vars.fd" \
+printf 'instance-id: check\nlocal-hostname: check\n' > "$work/seed/meta-data"
+iso "$work/seed.iso" cidata "$work/seed"
+cp "$firmware/$vars" "$work/vars.fd"
+qemu-system-aarch64 -M virt -cpu "$cpu" -accel "$accel" -smp 2 -m 1024 -display none -no-reboot \
+	-drive if=pflash,format=raw,readonly=on,file="$firmware/$code" -drive if=pflash,format=raw,file="$work/vars.fd" \
 	-drive file="$work/dl/$disk",format=qcow2,if=virtio,snapshot=on -drive file="$work/seed.iso",format=raw,if=virtio,readonly=on \
 	-device virtio-rng-pci -netdev user,id=net -device virtio-net-pci,netdev=net,romfile= -serial file:"$work/boot.log" & qemu=$!
 for _ in $(seq 600); do
@@ -103,8 +120,8 @@ sed 's/"payload": "\(.\)/"payload": "A\1/' "$work/keep" > "$file"; spoiled "evid
 proof=$(jq -r '.[0].boots.evidence' "$work/status.json"); file=$(find_doc "$proof"); cp -p "$file" "$work/keep"
 jq --indent 1 '.payload |= (@base64d | sub("\"verdict\":\"passed\"";"\"verdict\":\"passed\",\"x\":1") | @base64)' "$work/keep" > "$file"; spoiled "evidence text" boots evidence.changed; cp -p "$work/keep" "$file"; whole
 jq --indent 1 '.signatures[0].sig |= (if startswith("AAAA") then "BBBB" + .[4:] else "AAAA" + .[4:] end)' "$work/keep" > "$file"; spoiled signature boots evidence.signature-invalid; cp -p "$work/keep" "$file"; whole
-artifact=$(find "$data/outputs" -name "$disk"); old=$(dd if="$artifact" bs=1 skip=1000000 count=1 status=none | od -An -tu1 | tr -d ' ')
-poke() { printf "\\x$(printf %02x "$1")" | dd of="$artifact" bs=1 seek=1000000 conv=notrunc status=none; }
+artifact=$(find "$data/outputs" -name "$disk"); old=$(dd if="$artifact" bs=1 skip=1000000 count=1 2>/dev/null | od -An -tu1 | tr -d ' ')
+poke() { printf "\\x$(printf %02x "$1")" | dd of="$artifact" bs=1 seek=1000000 conv=notrunc 2>/dev/null; }
 poke $(((old + 1) % 256)); spoiled "artifact byte" exported image.digest-changed; spoiled "artifact byte" boots image.digest-changed; poke "$old"; whole
 
 printf '\ndemo-check: %s holds\n' "$target"

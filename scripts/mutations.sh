@@ -156,7 +156,7 @@ good=' ' # tests that pass without a change
 # try PACKAGE TEST FROM TO sets result to why the mutation is no good, or to
 # "killed", and leaves the copy as it was.
 try() {
-	local pkg=${1#*:} code=${1%%:*} t=$2 from=$3 to=$4 file= f text rest before= after=
+	local pkg=${1#*:} code=${1%%:*} t=$2 from=$3 to=$4 file="" f text rest before="" after=""
 	for f in "$code"/*.go; do
 		case $f in *_test.go) continue ;; esac
 		text=$(cat "$f" && printf x) # x keeps the line ends at the end
@@ -206,7 +206,7 @@ done
 control() { # NAME RESULT FROM TO
 	try $e TestBoots "$3" "$4"
 	case $result in
-	$2) echo "ok   control, $1" && passed=$((passed + 1)) ;;
+	"$2") echo "ok   control, $1" && passed=$((passed + 1)) ;;
 	*) echo "FAIL control, $1: $result" && failed=$((failed + 1)) ;;
 	esac
 }

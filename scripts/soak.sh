@@ -5,7 +5,7 @@
 # exits with 1 when anything failed, which the file shows too.
 #   ONLY=regexp runs the sections whose titles fit; the file names the others.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 kills=${KILLS:-5} seed=${SEED:-$(date +%s)} target=${1:-debian-12-arm64-lean}
 out=docs/soak/$(date -u +%Y-%m-%d).md
 for ((n = 2; ; n++)); do

@@ -15,6 +15,7 @@ bin/ingot doctor debian-12-arm64 >/dev/null 2>&1 || bin/ingot doctor --install d
 stage "static checks" env NO_UNIT=1 scripts/check.sh
 # needs a C compiler, as the kernel step does; cause is left out: rules alone, and many of them
 race() {
+	# shellcheck disable=SC2046 # a list of packages
 	CGO_ENABLED=1 go test -race $(go list ./backend/... | grep -v /cause) ./app/feed ./app/tray ./app/desktop ./app/window
 }
 stage "race detector" race

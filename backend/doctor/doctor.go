@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"ingot/backend"
+	"ingot/backend/cause"
 	"ingot/backend/family"
 	"ingot/backend/family/all"
 	"ingot/backend/family/debian"
@@ -58,7 +59,7 @@ func (r Report) OK() bool {
 // without names, what all targets need.
 func Examine(ctx context.Context, b *backend.Backend, names ...string) (Report, error) {
 	var rep Report
-	brew := runtime.GOOS == "darwin"
+	mac := runtime.GOOS == "darwin"
 	for _, n := range names {
 		if _, err := b.Targets.Get(n); target.IsUnknown(err) {
 			return rep, err
@@ -72,7 +73,7 @@ func Examine(ctx context.Context, b *backend.Backend, names ...string) (Report, 
 		if err != nil {
 			continue // `ingot target validate` reports the error
 		}
-		rep.add(qemuChecks(ctx, r.Arch, brew)...)
+		rep.add(qemuChecks(ctx, r.Arch, mac)...)
 		composer, err := all.Composer(r)
 		if err != nil {
 			continue // its strategy is not implemented yet
@@ -110,9 +111,13 @@ func Examine(ctx context.Context, b *backend.Backend, names ...string) (Report, 
 		return rep, err
 	}
 	rep.add(Check{Name: "disk space", OK: free > 12<<30, Why: fmt.Sprintf("a build takes up to 12 GiB; %.1f GiB are free in %s", float64(free)/(1<<30), b.Home.Data), Install: "free some space, or set INGOT_HOME to a folder on another disk"})
-	rep.Install = installCommands(rep.lacking(""), brew)
+	if mac {
+		rep.Install = macCommands(rep.lacking(""))
+	} else {
+		rep.Install = linuxCommands(rep.lacking(""))
+	}
 	if rep.Guest != "" {
-		rep.InGuest = installCommands(rep.lacking(rep.Guest), false)
+		rep.InGuest = linuxCommands(rep.lacking(rep.Guest))
 	}
 	return rep, nil
 }
@@ -155,9 +160,9 @@ next:
 	}
 }
 
-func qemuChecks(ctx context.Context, arch string, brew bool) []Check {
+func qemuChecks(ctx context.Context, arch string, mac bool) []Check {
 	deb := map[string][2]string{"arm64": {"qemu-system-arm", "qemu-efi-aarch64"}, "amd64": {"qemu-system-x86", "ovmf"}}[arch]
-	if brew {
+	if mac {
 		deb = [2]string{"qemu", "qemu"}
 	}
 	_, err := home.LookTool(qemu.Binary(arch))
@@ -182,36 +187,56 @@ func guestChecks(name string, f guest.Facts, missing []family.Tool) []Check {
 	return out
 }
 
-// installCommands returns the commands that install what one place lacks.
-func installCommands(checks []Check, brew bool) []string {
+// linuxCommands returns the commands that install what this computer or a guest lacks,
+// as root on Debian or Ubuntu.
+func linuxCommands(checks []Check) []string {
 	var tools []family.Tool
-	names := map[string]bool{}
 	for _, c := range checks {
 		tools = append(tools, family.Tool{Name: c.Name, Package: c.pkg})
+	}
+	return debian.Family{}.InstallCommands(tools)
+}
+
+// macCommands returns the command that installs what a Mac lacks: Homebrew's, or that of
+// MacPorts where only that is installed. The packages have the same names in both.
+func macCommands(checks []Check) []string {
+	names := map[string]bool{}
+	for _, c := range checks {
 		if c.pkg != "" {
 			names[c.pkg] = true
 		}
 	}
-	switch {
-	case !brew:
-		return debian.Family{}.InstallCommands(tools)
-	case len(names) > 0:
-		return []string{"brew install " + strings.Join(slices.Sorted(maps.Keys(names)), " ")}
+	if len(names) == 0 {
+		return nil
 	}
-	return nil
+	manager := "brew"
+	if _, err := home.LookTool("brew"); err != nil {
+		if _, err := home.LookTool("port"); err == nil {
+			manager = "port"
+		}
+	}
+	return []string{manager + " install " + strings.Join(slices.Sorted(maps.Keys(names)), " ")}
 }
 
-// Install runs one of a report's commands, as root or through sudo.
+// ErrNoHomebrew reports that a Mac has neither Homebrew nor MacPorts.
+var ErrNoHomebrew = cause.With("host.no-homebrew", errors.New("this Mac has neither Homebrew nor MacPorts, which install QEMU and Lima"))
+
+// Install runs one of a report's commands, as root or through sudo. Programs are looked
+// for as in home.SearchPath, so that Homebrew is found though PATH does not name it.
 func Install(ctx context.Context, command string, root bool, stdout func(cmd *exec.Cmd)) error {
 	argv := []string{"sh", "-c", command}
-	if !root && !strings.HasPrefix(command, "brew ") {
+	brew := strings.HasPrefix(command, "brew ")
+	if _, err := home.LookTool("brew"); brew && err != nil {
+		return ErrNoHomebrew
+	}
+	if !root && !brew {
 		if _, err := home.LookTool("sudo"); err != nil {
 			return fmt.Errorf("run as root: %s", command)
 		}
 		argv = append([]string{"sudo"}, argv...)
 	}
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Env = append(cmd.Environ(), "DEBIAN_FRONTEND=noninteractive")
+	cmd.Env = append(cmd.Environ(), "DEBIAN_FRONTEND=noninteractive", "PATH="+home.SearchPath())
 	stdout(cmd)
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%s: %w", command, err)

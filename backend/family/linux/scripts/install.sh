@@ -1,3 +1,4 @@
+#!/bin/sh
 # Installs a kernel into the running system: install.sh RELEASE. The work
 # directory holds vmlinuz, config, System.map and modules.tar. The next boot takes
 # it, and only that one, where GRUB can be told so: a kernel that does not come up
