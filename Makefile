@@ -22,9 +22,10 @@ app: build ## build bin/ingot-app, the menu, and bin/ingot-window (needs a C com
 	@$(GO) build -tags face -ldflags '$(LDFLAGS)' -o bin/ingot-app ./cmd/ingot-app
 	@CGO_ENABLED=1 $(GO) build -tags face,window -ldflags '$(LDFLAGS)' -o bin/ingot-window ./cmd/ingot-app
 
-package: app ## dist/: the app as a tarball for Linux, or on a Mac as Ingot.app (unsigned)
+package: app ## dist/: the app as a tarball for Linux, or on a Mac as Ingot.app, signed (SIGN=, NOTARY=), as zip and dmg
 	@CGO_ENABLED=1 $(GO) run ./scripts/notices -tags face,window ./cmd/ingot ./cmd/ingot-app > bin/THIRD_PARTY_NOTICES && cp LICENSE bin/
 	@$(GO) run ./scripts/bundle -from bin -to dist -version $(APP_VERSION) $(if $(filter Darwin,$(shell uname -s)),macos,linux)
+	@$(if $(filter Darwin,$(shell uname -s)),scripts/sign.sh,true)
 
 demo: build ## the main job: install what is missing, build, boot, publish, show the reality table
 	@scripts/demo.sh $(TARGET)

@@ -10,7 +10,7 @@ import (
 
 // macScripts run on a Mac too, whose tools are BSD's and whose bash is 3.2. The other
 // scripts are for Linux.
-var macScripts = []string{"go.sh", "demo.sh", "demo-check.sh", "check.sh", "test.sh", "tools.sh", "dist.sh"}
+var macScripts = []string{"go.sh", "demo.sh", "demo-check.sh", "check.sh", "test.sh", "tools.sh", "dist.sh", "sign.sh"}
 
 // gnuOnly are uses that fail there, each with an example of its own.
 var gnuOnly = map[string]*regexp.Regexp{

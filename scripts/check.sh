@@ -20,6 +20,7 @@ GOOS=darwin GOARCH=arm64 go build -o /dev/null ./cmd/ingot
 for s in scripts/*.sh bench/*.sh backend/family/*/scripts/*.sh; do
 	case "$(head -n 1 "$s")" in *bash*) bash -n "$s" ;; *) sh -n "$s" ;; esac
 done
+go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12 # of .github/workflows; its modules are not ours
 if command -v shellcheck >/dev/null; then
 	shellcheck -S warning .ci/run scripts/*.sh bench/*.sh backend/family/*/scripts/*.sh
 elif [ "$(uname -s)" = Linux ]; then

@@ -6,17 +6,17 @@
 // It compiles nothing. The programs are ingot, ingot-app and ingot-window; the
 // licences beside them, LICENSE and THIRD_PARTY_NOTICES, come along. The
 // window is a bundle of its own inside Ingot.app: two processes of one bundle
-// would share Dock icon and clicks. Signing comes after (docs/app.md).
+// would share Dock icon and clicks. Signing comes after (scripts/sign.sh).
 //
-// External facts: LSUIElement keeps an app out of the Dock, LSMinimumSystemVersion
-// (Apple, Information Property List); .icns is a list of typed entries, ic09 a
-// PNG of 512 pixels; the Desktop Entry Specification 1.5.
+// External facts: the keys of Apple's Information Property List (LSUIElement keeps an
+// app out of the Dock; a *UsageDescription is what the system's question shows); the
+// Desktop Entry Specification 1.5.
 package main
 
 import (
 	"archive/tar"
 	"compress/gzip"
-	"encoding/binary"
+	_ "embed" // of the icon
 	"errors"
 	"flag"
 	"fmt"
@@ -85,19 +85,15 @@ func (p parts) macos() (string, error) {
 	if err := os.RemoveAll(app); err != nil {
 		return "", err
 	}
-	png, err := resources.FS.ReadFile("icons/ingot.png")
-	if err != nil {
-		return "", err
-	}
 	contents := filepath.Join(app, "Contents")
 	window := filepath.Join(contents, "Helpers", "Ingot Window.app", "Contents")
-	err = errors.Join(
-		write(filepath.Join(contents, "Info.plist"), plist("Ingot", "org.ingot.app", "ingot-app", p.version, true), 0o644),
-		write(filepath.Join(contents, "Resources", "ingot.icns"), icns(png), 0o644),
+	err := errors.Join(
+		write(filepath.Join(contents, "Info.plist"), plist("org.ingot.app", "ingot-app", p.version, menuKeys), 0o644),
+		write(filepath.Join(contents, "Resources", "ingot.icns"), icon, 0o644),
 		p.copy("ingot", filepath.Join(contents, "MacOS"), 0o755), p.copy("ingot-app", filepath.Join(contents, "MacOS"), 0o755),
 		p.copy("LICENSE", filepath.Join(contents, "Resources"), 0o644), p.copy("THIRD_PARTY_NOTICES", filepath.Join(contents, "Resources"), 0o644),
-		write(filepath.Join(window, "Info.plist"), plist("Ingot Window", "org.ingot.app.window", "ingot-window", p.version, false), 0o644),
-		write(filepath.Join(window, "Resources", "ingot.icns"), icns(png), 0o644),
+		write(filepath.Join(window, "Info.plist"), plist("org.ingot.app.window", "ingot-window", p.version, ""), 0o644),
+		write(filepath.Join(window, "Resources", "ingot.icns"), icon, 0o644),
 		p.copy("ingot-window", filepath.Join(window, "MacOS"), 0o755))
 	return app, err
 }
@@ -117,33 +113,35 @@ func write(path string, data []byte, mode fs.FileMode) error {
 	return os.WriteFile(path, data, mode)
 }
 
-// plist is an Info.plist; background keeps the app out of the Dock.
-func plist(name, id, program, version string, background bool) []byte {
+// icon is drawn by scripts/icons.
+//
+//go:embed ingot.icns
+var icon []byte
+
+// menuKeys are the keys of the menu's bundle alone: it stays out of the Dock.
+const menuKeys = "\t<key>LSUIElement</key><true/>\n"
+
+// plist is an Info.plist; more are its further keys. Both bundles are called Ingot: the
+// window's name is what the Dock shows.
+func plist(id, program, version, more string) []byte {
 	var b strings.Builder
 	b.WriteString(`<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
 <plist version="1.0">
 <dict>
 `)
-	for _, kv := range [][2]string{{"CFBundleName", name}, {"CFBundleDisplayName", name}, {"CFBundleIdentifier", id}, {"CFBundleExecutable", program}, {"CFBundleIconFile", "ingot.icns"},
-		{"CFBundlePackageType", "APPL"}, {"CFBundleInfoDictionaryVersion", "6.0"}, {"CFBundleShortVersionString", version}, {"CFBundleVersion", version}, {"LSMinimumSystemVersion", "13.0"}} {
+	for _, kv := range [][2]string{
+		{"CFBundleName", "Ingot"}, {"CFBundleDisplayName", "Ingot"}, {"CFBundleIdentifier", id}, {"CFBundleExecutable", program}, {"CFBundleIconFile", "ingot.icns"},
+		{"CFBundlePackageType", "APPL"}, {"CFBundleInfoDictionaryVersion", "6.0"}, {"CFBundleShortVersionString", version}, {"CFBundleVersion", version},
+		{"CFBundleDevelopmentRegion", "en"}, {"LSMinimumSystemVersion", "13.0"}, {"LSApplicationCategoryType", "public.app-category.developer-tools"},
+		{"NSHumanReadableCopyright", "The Ingot authors. See LICENSE."},
+		{"NSDownloadsFolderUsageDescription", "Exported disk images are written to your Downloads folder."},
+		{"NSLocalNetworkUsageDescription", "Builds can run on other machines of your network, and images can be published there."},
+	} {
 		fmt.Fprintf(&b, "\t<key>%s</key><string>%s</string>\n", kv[0], kv[1])
 	}
-	if background {
-		b.WriteString("\t<key>LSUIElement</key><true/>\n")
-	}
-	b.WriteString("\t<key>NSHighResolutionCapable</key><true/>\n</dict>\n</plist>\n")
+	b.WriteString(more + "\t<key>NSHighResolutionCapable</key><true/>\n</dict>\n</plist>\n")
 	return []byte(b.String())
-}
-
-// icns holds one PNG of 512 pixels.
-func icns(png []byte) []byte {
-	entry := func(kind string, data []byte) []byte {
-		out := append([]byte(kind), 0, 0, 0, 0)
-		binary.BigEndian.PutUint32(out[4:], uint32(8+len(data)))
-		return append(out, data...)
-	}
-	return entry("icns", entry("ic09", png))
 }
 
 // linux packs the programs with an entry for the desktop's menu: unpacked in

@@ -4,10 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
-	"encoding/binary"
-	"encoding/xml"
 	"errors"
-	"image/png"
 	"io"
 	"os"
 	"path/filepath"
@@ -15,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	plists "howett.net/plist"
 )
 
 func built(t *testing.T) parts {
@@ -48,15 +47,18 @@ func TestMacOS(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for d := xml.NewDecoder(bytes.NewReader(text)); ; {
-			if _, err := d.Token(); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
-				t.Fatalf("%s: %v", file, err)
-			}
+		var got struct {
+			ID         string `plist:"CFBundleIdentifier"`
+			Name       string `plist:"CFBundleName"`
+			Version    string `plist:"CFBundleVersion"`
+			Background bool   `plist:"LSUIElement"`
+			Downloads  string `plist:"NSDownloadsFolderUsageDescription"`
 		}
-		if got := string(text); !strings.Contains(got, "<string>"+c.id+"</string>") || strings.Contains(got, "LSUIElement") != c.background || !strings.Contains(got, "<string>1.2.3</string>") {
-			t.Errorf("%s: %s", file, got)
+		if _, err := plists.Unmarshal(text, &got); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		if got.ID != c.id || got.Background != c.background || got.Version != "1.2.3" || got.Name != "Ingot" || got.Downloads == "" {
+			t.Errorf("%s: %+v", file, got)
 		}
 	}
 	for _, name := range licences {
@@ -64,12 +66,8 @@ func TestMacOS(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	icon, err := os.ReadFile(filepath.Join(app, "Contents/Resources/ingot.icns"))
-	if err != nil || string(icon[:4]) != "icns" || int(binary.BigEndian.Uint32(icon[4:])) != len(icon) {
-		t.Fatalf("%q, %v", icon[:8], err)
-	}
-	if img, err := png.DecodeConfig(bytes.NewReader(icon[16:])); err != nil || img.Width != 512 {
-		t.Errorf("icon: %+v, %v", img, err)
+	if drawn, err := os.ReadFile(filepath.Join(app, "Contents/Resources/ingot.icns")); err != nil || !bytes.Equal(drawn, icon) {
+		t.Errorf("the icon: %v", err)
 	}
 }
 

@@ -1,4 +1,5 @@
-// Command icons draws resources/icons: `go run ./scripts/icons`. The same
+// Command icons draws resources/icons and scripts/bundle/ingot.icns:
+// `go run ./scripts/icons`. The same
 // program gives the same bytes; the files are checked in, so that a build needs
 // no drawing.
 //
@@ -6,10 +7,15 @@
 // tray's icons have their state in the lower right corner: nothing, a dot, or
 // an exclamation mark. Those for macOS (-template) are black with transparency,
 // which the menu bar tints (NSImage.template).
+//
+// The icon of a Mac's app is a tile with round corners, in the grid of Apple's template:
+// 824 of 1024 pixels, corners of 185; anything else is put on a grey tile by macOS 26.
+// .icns is a list of PNGs by size (libicns' table of types).
 package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"image"
 	"image/color"
@@ -61,7 +67,54 @@ var (
 	}
 )
 
+// tile is the ground of the Mac's icon.
+func tile(q point) bool {
+	const edge, side, round = 100.0 / 1024, 824.0 / 1024, 185.0 / 1024
+	x, y := q.x-edge, q.y-edge
+	if x < 0 || y < 0 || x > side || y > side {
+		return false
+	}
+	dx, dy := max(round-x, x-(side-round), 0), max(round-y, y-(side-round), 0)
+	return dx*dx+dy*dy <= round*round
+}
+
+// within is a shape made smaller around the middle.
+func within(s shape, scale float64) shape {
+	return func(q point) bool { return s(point{(q.x-.5)/scale + .5, (q.y-.5)/scale + .5}) }
+}
+
+// mac is the app's icon on a Mac.
+var mac = []layer{{in: tile, ink: slate}, {in: within(top, .56), ink: light}, {in: within(front, .56), ink: gold}}
+
+// icnsTypes are the entries of an .icns by their size in pixels; the sizes that stand
+// twice are those of a smaller icon on a Retina display too.
+var icnsTypes = []struct {
+	name string
+	size int
+}{{"icp4", 16}, {"icp5", 32}, {"ic11", 32}, {"ic12", 64}, {"ic07", 128}, {"ic08", 256}, {"ic13", 256}, {"ic09", 512}, {"ic14", 512}, {"ic10", 1024}}
+
+// icns draws the icon of a Mac's app.
+func icns() ([]byte, error) {
+	drawn := map[int][]byte{}
+	var body []byte
+	entry := func(name string, data []byte) []byte {
+		return append(binary.BigEndian.AppendUint32([]byte(name), uint32(8+len(data))), data...)
+	}
+	for _, t := range icnsTypes {
+		if drawn[t.size] == nil {
+			var b bytes.Buffer
+			if err := png.Encode(&b, draw(t.size, mac)); err != nil {
+				return nil, err
+			}
+			drawn[t.size] = b.Bytes()
+		}
+		body = append(body, entry(t.name, drawn[t.size])...)
+	}
+	return entry("icns", body), nil
+}
+
 var (
+	slate = color.NRGBA{0x24, 0x2b, 0x33, 0xff}
 	gold  = color.NRGBA{0xe3, 0x8b, 0x29, 0xff}
 	light = color.NRGBA{0xf6, 0xb8, 0x5c, 0xff}
 	green = color.NRGBA{0x2f, 0xa3, 0x6b, 0xff}
@@ -135,6 +188,14 @@ func icons() map[string]image.Image {
 }
 
 func main() {
+	all, err := icns()
+	if err == nil {
+		err = os.WriteFile(filepath.Join("scripts", "bundle", "ingot.icns"), all, 0o644)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "icons:", err)
+		os.Exit(1)
+	}
 	for name, m := range icons() {
 		var b bytes.Buffer
 		err := png.Encode(&b, m)

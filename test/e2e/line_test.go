@@ -5,16 +5,22 @@ package e2e
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
 
-// small is the target of `make test`.
-const small = "debian-12-amd64-small"
+// small are the targets of `make test` by this computer's architecture: one that boots,
+// the same one without an init, and the beginning of its files' names.
+var small = map[string][3]string{"amd64": {"debian-12-amd64-small", "small-noinit", "debian-12-small-"}, "arm64": {lean, "lean-noinit", "debian-12-lean-"}}[runtime.GOARCH]
 
 // TestLine is the whole line once, for people who have just cloned the
 // repository: kernel, disk, boot, publish; and two things that must not pass.
 func TestLine(t *testing.T) {
+	small, noinit, files := small[0], small[1], small[2]
+	if small == "" {
+		t.Fatalf("there is no target for %s", runtime.GOARCH)
+	}
 	if _, stderr, code := ingot(t, "build", small); code != 0 {
 		t.Fatalf("build: exit %d\n%s", code, stderr)
 	}
@@ -24,15 +30,15 @@ func TestLine(t *testing.T) {
 		}
 	}
 	// the control of boots: the same disk whose command line names no init
-	_, stderr, code := ingot(t, "build", "small-noinit")
+	_, stderr, code := ingot(t, "build", noinit)
 	if code != 5 || !strings.Contains(stderr, "cause: kernel.no-init") {
 		t.Errorf("a disk that cannot boot: exit %d, want 5 and kernel.no-init\n%s", code, stderr)
 	}
-	if cells := status(t, "small-noinit"); cells["boots"].State != "failed" || cells["published"].State != "unknown" {
+	if cells := status(t, noinit); cells["boots"].State != "failed" || cells["published"].State != "unknown" {
 		t.Errorf("a disk that cannot boot: %+v", cells)
 	}
 	// the control of exported, boots and published: one changed byte
-	found, err := filepath.Glob(filepath.Join(work, "home", "data", "outputs", "export-*", "debian-12-small-*.qcow2"))
+	found, err := filepath.Glob(filepath.Join(work, "home", "data", "outputs", "export-*", files+"*.qcow2"))
 	if err != nil || len(found) != 1 {
 		t.Fatalf("artifacts: %v, %v", found, err)
 	}
