@@ -94,7 +94,9 @@ func Open(opt Options) (*Backend, error) {
 		return nil, err
 	}
 	b.Digests = evidence.OpenDigests(filepath.Join(h.Data, "digests.json"))
-	b.Secrets = secret.Open(filepath.Join(h.Data, "keys"), os.Getenv)
+	if b.Secrets, err = secret.Open(filepath.Join(h.Data, "keys"), os.Getenv); err != nil {
+		return nil, err
+	}
 	if b.Signer, err = secret.LoadOrCreateSigner(b.Secrets); err != nil {
 		return nil, err
 	}

@@ -6,8 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/zalando/go-keyring"
 )
@@ -31,16 +33,26 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// forget deletes an entry, if there is one.
+func forget(service, name string) error {
+	if err := keyring.Delete(service, name); !errors.Is(err, keyring.ErrNotFound) {
+		return err
+	}
+	return nil
+}
+
 // What was put into the keychain by hand is read as it stands; what Ingot put
 // there comes back byte by byte.
 func TestKeychain(t *testing.T) {
 	keyring.MockInit()
-	k := keychain{t.TempDir()}
+	k := keychain{dir: t.TempDir(), service: "ingot-x"}
 	if _, err := k.Get("a"); !errors.Is(err, ErrNotFound) {
 		t.Fatal(err)
 	}
 	for name, put := range map[string]func(v string) error{
-		"by hand":  func(v string) error { return keyring.Set(service, "s3:host", v) },
+		"by hand": func(v string) error {
+			return errors.Join(forget(k.service, "s3:host"), keyring.Set(common, "s3:host", v))
+		},
 		"by Ingot": func(v string) error { return k.Put("s3:host", []byte(v)) },
 	} {
 		for _, v := range []string{"ACCESS:secret/+=", "abcd:efgh", "AKIAEXAMPLE:\xc3\xa4"} {
@@ -66,7 +78,7 @@ func TestKeychainCreatesOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range got {
 		wg.Go(func() {
-			v, err := keychain{dir}.Create("key", []byte{byte('a' + i)})
+			v, err := keychain{dir: dir, service: "ingot-x"}.Create("key", []byte{byte('a' + i)})
 			if err != nil {
 				t.Error(err)
 			}
@@ -77,6 +89,131 @@ func TestKeychainCreatesOnce(t *testing.T) {
 	for _, v := range got {
 		if v != got[0] || v == "" {
 			t.Fatalf("several keys: %q", got)
+		}
+	}
+}
+
+// A home of before has its key in the common service: it is copied to the home's own,
+// and stays. A new home has another key, and forgets only that.
+func TestKeychainOfOneHome(t *testing.T) {
+	keyring.MockInit()
+	var log []string
+	home := func(builds bool) (Store, string) {
+		data := t.TempDir()
+		if builds {
+			if err := os.MkdirAll(filepath.Join(data, "builds", "t"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := Open(filepath.Join(data, "keys"), func(string) string { return "" })
+		if err != nil {
+			t.Fatal(err)
+		}
+		signer, err := LoadOrCreateSigner(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log = append(log, signer.KeyID())
+		return s, filepath.Join(data, "keys")
+	}
+	before := keychain{dir: t.TempDir(), service: common}
+	key, err := LoadOrCreateSigner(before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, oldDir := home(true)
+	fresh, _ := home(false)
+	if log[0] != key.KeyID() || log[1] == key.KeyID() {
+		t.Errorf("the common key is %s; that of an old home %s, of a new one %s", key.KeyID(), log[0], log[1])
+	}
+	if err := fresh.Forget(); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := LoadOrCreateSigner(old); err != nil || again.KeyID() != key.KeyID() {
+		t.Errorf("another home's key is gone: %v", err)
+	}
+	if _, err := keyring.Get(common, signingKey); err != nil {
+		t.Errorf("the common entry: %v", err)
+	}
+	// the choice holds, whatever the keychain answers now
+	keyring.MockInitWithError(errors.New("User interaction is not allowed"))
+	s, err := Open(oldDir, func(string) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refused *KeychainError
+	if _, err := LoadOrCreateSigner(s); !errors.As(err, &refused) || refused.CauseID() != "home.keychain" {
+		t.Errorf("a locked keychain: %v", err)
+	}
+	if entries, err := os.ReadDir(oldDir); err != nil || len(entries) != 2 { // the choice, and the lock
+		t.Errorf("%v, %v", entries, err)
+	}
+}
+
+// At the first start a keychain that refuses is not used; where it must be there, its
+// silence is an error.
+func TestFirstChoice(t *testing.T) {
+	defer func(l, m time.Duration) { linuxLimit, macLimit = l, m }(linuxLimit, macLimit)
+	linuxLimit, macLimit = 10*time.Millisecond, 10*time.Millisecond
+	over := make(chan struct{})
+	defer close(over)
+	silent := func() error { <-over; return nil }
+	for name, c := range map[string]struct {
+		goos       string
+		try        func() error
+		kept, fail bool
+	}{
+		"answers":         {"darwin", func() error { return nil }, true, false},
+		"refuses":         {"darwin", func() error { return errors.New("exit status 36") }, false, false},
+		"silent on a Mac": {"darwin", silent, false, true},
+		"no daemon":       {"linux", silent, false, false},
+	} {
+		if kept, err := keeps(c.goos, c.try); kept != c.kept || (err != nil) != c.fail {
+			t.Errorf("%s: %v, %v", name, kept, err)
+		}
+	}
+	keyring.MockInitWithError(errors.New("no keychain"))
+	dir := filepath.Join(t.TempDir(), "keys")
+	for range 2 { // a keychain that is there later does not change the choice
+		s, err := Open(dir, func(string) string { return "" })
+		if err != nil || s.Where() != dir {
+			t.Fatalf("%v, %v", s, err)
+		}
+		keyring.MockInit()
+	}
+	if err := os.WriteFile(filepath.Join(dir, choiceFile), []byte(`{"store":"x"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir, func(string) string { return "" }); err == nil || !strings.Contains(err.Error(), choiceFile) {
+		t.Errorf("a choice that is none: %v", err)
+	}
+	if s, err := Open(dir, func(string) string { return "off" }); err != nil || s.Where() != dir {
+		t.Errorf("switched off: %v", err)
+	}
+}
+
+// Many processes that start at once choose once.
+func TestFirstChoiceOfMany(t *testing.T) {
+	keyring.MockInit()
+	dir := filepath.Join(t.TempDir(), "keys")
+	ids := make([]string, 16)
+	var wg sync.WaitGroup
+	for i := range ids {
+		wg.Go(func() {
+			s, err := Open(dir, func(string) string { return "" })
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if k, ok := s.(keychain); ok {
+				ids[i] = k.service
+			}
+		})
+	}
+	wg.Wait()
+	for _, id := range ids {
+		if id != ids[0] || id == "" {
+			t.Fatalf("several services: %q", ids)
 		}
 	}
 }
