@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"ingot/backend/home"
@@ -106,8 +108,12 @@ func listen(ctx context.Context, program string, argv []string) error {
 	if msg := bytes.TrimSpace([]byte(stderr.String())); len(msg) > 0 {
 		return fmt.Errorf("%s", bytes.SplitN(msg, []byte("\n"), 2)[0])
 	}
-	return fmt.Errorf("the probe program printed nothing within %s", probeTimeout)
+	return errProbeSilent
 }
+
+// errProbeSilent reports that the probe's guest printed nothing in time. On a busy
+// computer that may be chance.
+var errProbeSilent = fmt.Errorf("the probe program printed nothing within %s", probeTimeout)
 
 func readMark(r io.Reader) bool {
 	var got []byte
@@ -140,21 +146,55 @@ func Candidates(hostOS, hostArch, guestArch string) []string {
 }
 
 // ChooseAccel probes the candidates in order. It caches results in cacheDir per QEMU
-// version, firmware and host kernel, since the probe of an accelerator that hangs takes
-// the whole probeTimeout.
+// program, firmware and host system, since the probe of an accelerator that hangs takes
+// the whole probeTimeout. That a better one failed is believed for failureKept only.
 func ChooseAccel(ctx context.Context, h Host, cacheDir string) (Accel, error) {
-	key := fmt.Sprintf("%s|%s|%s|%s", h.Arch, h.Version, h.FirmwareDigest, hostKernel())
-	path := filepath.Join(cacheDir, "accel-"+h.Arch+".json")
-	var kept struct {
-		Key   string `json:"key"`
-		Accel Accel  `json:"accel"`
+	c := chooser{path: filepath.Join(cacheDir, "accel-"+h.Arch+".json"), key: accelKey(h), now: time.Now,
+		probe: func(ctx context.Context, name string) error { return Probe(ctx, h, name) }}
+	return c.choose(ctx, Candidates(runtime.GOOS, runtime.GOARCH, h.Arch))
+}
+
+// accelKey is everything on which a probe's result depends: another build of QEMU and an
+// update of the system change what works.
+func accelKey(h Host) string {
+	program := ""
+	if info, err := os.Stat(h.Program); err == nil {
+		program = fmt.Sprintf("%d %d", info.Size(), info.ModTime().UnixNano())
 	}
-	if b, err := os.ReadFile(path); err == nil && json.Unmarshal(b, &kept) == nil && kept.Key == key {
-		return kept.Accel, nil
+	return strings.Join([]string{h.Arch, h.Version, h.Program, program, h.FirmwareDigest, hostSystem()}, "|")
+}
+
+// failureKept is how long the failure of an accelerator is believed: the computer may
+// have been busy.
+const failureKept = time.Hour
+
+// chooser chooses an accelerator and remembers it in the file path.
+type chooser struct {
+	path, key string
+	now       func() time.Time
+	probe     func(ctx context.Context, name string) error
+}
+
+// verdict is the content of the file.
+type verdict struct {
+	Key   string    `json:"key"`
+	At    time.Time `json:"at"`
+	Accel Accel     `json:"accel"`
+}
+
+func (c chooser) choose(ctx context.Context, names []string) (Accel, error) {
+	var kept verdict
+	if b, err := os.ReadFile(c.path); err == nil && json.Unmarshal(b, &kept) == nil && kept.Key == c.key {
+		if age := c.now().Sub(kept.At); len(kept.Accel.Tried) == 0 || age >= 0 && age < failureKept {
+			return kept.Accel, nil
+		}
 	}
 	var a Accel
-	for _, name := range Candidates(runtime.GOOS, runtime.GOARCH, h.Arch) {
-		err := Probe(ctx, h, name)
+	for _, name := range names {
+		err := c.probe(ctx, name)
+		if errors.Is(err, errProbeSilent) && ctx.Err() == nil {
+			err = c.probe(ctx, name)
+		}
 		if err == nil {
 			a.Name = name
 			break
@@ -167,16 +207,8 @@ func ChooseAccel(ctx context.Context, h Host, cacheDir string) (Accel, error) {
 	if a.Name == "" {
 		return a, fmt.Errorf("no accelerator works: %v", a.Tried)
 	}
-	kept.Key, kept.Accel = key, a
-	if b, err := json.Marshal(kept); err == nil {
-		_ = home.WriteFileAtomic(path, b, 0o600) // a cache: without it the next proof probes again
+	if b, err := json.Marshal(verdict{c.key, c.now(), a}); err == nil {
+		_ = home.WriteFileAtomic(c.path, b, 0o600) // a cache: without it the next proof probes again
 	}
 	return a, nil
-}
-
-func hostKernel() string {
-	if b, err := os.ReadFile("/proc/version"); err == nil {
-		return string(bytes.TrimSpace(b))
-	}
-	return runtime.GOOS
 }

@@ -20,7 +20,7 @@ var sandboxArgs = []string{"-sandbox", "on,obsolete=deny,elevateprivileges=deny,
 // have no seccomp, and a container may forbid it. The tiny guest of Probe has to
 // speak. The answer is kept in cacheDir like that of ChooseAccel.
 func Sandboxed(ctx context.Context, h Host, accel, cacheDir string) (bool, error) {
-	key := fmt.Sprintf("%s|%s|%s|%s|%s", h.Arch, accel, h.Version, hostKernel(), sandboxArgs[1])
+	key := fmt.Sprintf("%s|%s|%s|%s|%s", h.Arch, accel, h.Version, hostSystem(), sandboxArgs[1])
 	path := filepath.Join(cacheDir, "sandbox-"+h.Arch+".json")
 	var kept struct {
 		Key       string `json:"key"`
