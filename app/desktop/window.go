@@ -45,12 +45,17 @@ func OpenWindow(ctx context.Context, route string) (ended <-chan error, err erro
 	if err != nil {
 		return nil, fmt.Errorf("window: %w", err)
 	}
-	logFile := filepath.Join(p.Data(), "window.log")
+	dir, err := LogDir(p.Data())
+	if err != nil {
+		return nil, fmt.Errorf("window: %w", err)
+	}
+	logFile := filepath.Join(dir, "window.log")
 	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("window: %w", err)
 	}
-	cmd := exec.Command(program, append(args, route)...)
+	argv := launch(runtime.GOOS, logFile, os.Environ(), program, append(args, route)...)
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = log, log // a file: with a pipe the window would end with this process
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
@@ -66,6 +71,24 @@ func OpenWindow(ctx context.Context, route string) (ended <-chan error, err erro
 		end <- err
 	}()
 	return end, appear(ctx, end)
+}
+
+// launch returns the command that starts a program and ends with it. On macOS a bundle
+// is started by LaunchServices, open(1): a window of a program that another one executes
+// stays behind the windows of the application in front. What is started so has the
+// user's environment, and gets Ingot's settings of environ.
+func launch(goos, log string, environ []string, program string, args ...string) []string {
+	bundle := filepath.Dir(filepath.Dir(filepath.Dir(program))) // NAME.app/Contents/MacOS/program
+	if goos != "darwin" || filepath.Ext(bundle) != ".app" {
+		return append([]string{program}, args...)
+	}
+	argv := []string{"/usr/bin/open", "-n", "-W", "-a", bundle, "--stdout", log, "--stderr", log}
+	for _, kv := range environ {
+		if strings.HasPrefix(kv, "INGOT_") || strings.HasPrefix(kv, "LIMA_HOME=") {
+			argv = append(argv, "--env", kv)
+		}
+	}
+	return append(append(argv, "--args"), args...)
 }
 
 // appear waits until the window answers.

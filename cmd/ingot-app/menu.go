@@ -64,6 +64,15 @@ func (m *menu) run() (err error) {
 		return err
 	}
 	m.config = instance.Config()
+	log, err := desktop.OpenLog(instance.Data(), desktop.MenuRole)
+	if err != nil {
+		return err
+	}
+	if log != os.Stderr {
+		defer func() { err = errors.Join(err, log.Close()) }()
+	}
+	m.log = slog.New(slog.NewTextHandler(log, nil))
+	slog.SetDefault(m.log)
 	crash, last, err := desktop.StartCrashLog(instance.Data(), desktop.MenuRole)
 	if err != nil {
 		return err

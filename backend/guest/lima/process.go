@@ -59,7 +59,7 @@ func (i *Instance) processes() {
 // foreign reports a pid file that names the process of another program: process ids are
 // reused after a crash of this computer, and `limactl stop --force` would kill that
 // process. An instance's own processes have its folder in their arguments; if those
-// cannot be read (macOS), it reports nothing.
+// cannot be read, it reports nothing.
 func (i *Instance) foreign() string {
 	for _, p := range []struct {
 		file string
@@ -68,7 +68,7 @@ func (i *Instance) foreign() string {
 		if p.pid == 0 {
 			continue
 		}
-		args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.pid)) // proc(5)
+		args, err := processArgs(p.pid)
 		if err == nil && len(args) > 0 && !bytes.Contains(args, []byte(i.Dir)) {
 			return fmt.Sprintf("%s names process %d, which is another program: the file remained after a crash; remove %s", p.file, p.pid, filepath.Join(i.Dir, p.file))
 		}
