@@ -17,6 +17,7 @@ import (
 	"ingot/backend/disk"
 	"ingot/backend/evidence"
 	"ingot/backend/family"
+	"ingot/backend/leak"
 	"ingot/backend/target"
 )
 
@@ -62,7 +63,7 @@ func (s exporter) export(ctx context.Context, step Step, img, kernel outputs.Out
 // ExportInputs returns the inputs of the export of a disk, from the key of its image
 // step and its digest.
 func ExportInputs(r target.Recipe, imageKey, disk string) record.Inputs {
-	return record.Inputs{"step": "export/2", "image": imageKey, "disk.raw": disk, "formats": strings.Join(r.Export.Formats, " "), "variant": r.Variant, "leak rules": leakRules()}
+	return record.Inputs{"step": "export/2", "image": imageKey, "disk.raw": disk, "formats": strings.Join(r.Export.Formats, " "), "variant": r.Variant, "leak rules": leak.ShippedID()}
 }
 
 // ArtifactName returns the name of the exported file of a format.

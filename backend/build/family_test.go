@@ -10,6 +10,7 @@ import (
 	"ingot/backend/cause"
 	"ingot/backend/family"
 	"ingot/backend/family/all"
+	"ingot/backend/proof"
 	"ingot/backend/target"
 	"ingot/resources"
 )
@@ -62,5 +63,22 @@ func TestOneMoreFamily(t *testing.T) {
 	debian, err := KeysOf(r, lock, nil)
 	if err != nil || debian.Kernel.Key() == k.Kernel.Key() || debian.Image.Key() == k.Image.Key() {
 		t.Errorf("another family has the same keys, %v", err)
+	}
+}
+
+// speaking is a family with a dialect of its own.
+type speaking struct{ throwAway }
+
+type dialect struct{ proof.Linux }
+
+func (speaking) Dialect() proof.Dialect { return dialect{} }
+
+// A family gives the dialect of its systems, or they are operated as Linux.
+func TestDialectOfFamily(t *testing.T) {
+	if d := dialectOf(speaking{}); d != (dialect{}) {
+		t.Errorf("%T", d)
+	}
+	if d := dialectOf(throwAway{}); d != (proof.Linux{}) {
+		t.Errorf("%T", d)
 	}
 }

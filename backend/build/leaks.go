@@ -18,12 +18,3 @@ func leaksIn(ctx context.Context, img outputs.Output) (*evidence.Leaks, error) {
 	leaks.Digest = img.Files["disk.raw"]
 	return leaks, nil
 }
-
-// leakRules returns the version of the rules, an input of the export step.
-func leakRules() string {
-	pack, err := leak.Shipped()
-	if err != nil {
-		return "unreadable: " + err.Error()
-	}
-	return pack.ID()
-}

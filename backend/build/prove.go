@@ -12,6 +12,7 @@ import (
 	"ingot/backend/cause"
 	"ingot/backend/event"
 	"ingot/backend/evidence"
+	"ingot/backend/family"
 	"ingot/backend/fetch"
 	"ingot/backend/home"
 	"ingot/backend/machine"
@@ -102,7 +103,7 @@ func (s *prover) prove(ctx context.Context, tools outputs.Output) error {
 		return s.proveFailed(ctx, a, key, err)
 	}
 	spec := proof.Spec{Image: s.arts.Path(a), Format: a.Format, SHA256: a.SHA256, Name: a.Name,
-		Release: s.arts.Kernel.Release, BuildID: s.arts.Kernel.BuildID, Recipe: s.Recipe.Proof, Console: s.Recipe.Console, Identity: s.Recipe.Identity, Dir: s.Folder.Dir,
+		Release: s.arts.Kernel.Release, BuildID: s.arts.Kernel.BuildID, Recipe: s.Recipe.Proof, Console: s.Recipe.Console, Identity: s.Recipe.Identity, Dir: s.Folder.Dir, Dialect: dialectOf(s.Family),
 		Booter: proof.Timed(machine.QEMU{Arch: s.Recipe.Arch, Board: s.Recipe.Board(), Cache: s.Home.Cache, Children: s.Children}, watch.Child), Pack: s.Pack, Notify: func(msg string) { s.Note(StepProve, "%s", msg) }}
 	if tools.Dir != "" {
 		spec.Tools = tools.File("tools.iso")
@@ -155,4 +156,15 @@ func (s *prover) keepProof(ctx context.Context, in record.Inputs, a release.Arti
 	doc.Head = head
 	_, err := s.Keep(ctx, a.Subject(), head, doc)
 	return err
+}
+
+// Prover is a family whose systems have a dialect of their own in a proof. Those of the
+// others speak proof.Linux.
+type Prover interface{ Dialect() proof.Dialect }
+
+func dialectOf(f family.Family) proof.Dialect {
+	if p, ok := f.(Prover); ok {
+		return p.Dialect()
+	}
+	return proof.Linux{}
 }

@@ -28,6 +28,16 @@ import (
 // maxFindings is the largest number of findings that a report lists.
 const maxFindings = 500
 
+// ShippedID returns the version and digest of the shipped rules, or why they cannot be
+// read: an input of the steps that scan.
+func ShippedID() string {
+	pack, err := Shipped()
+	if err != nil {
+		return "unreadable: " + err.Error()
+	}
+	return pack.ID()
+}
+
 // ScanFile searches a disk image, qcow2 or raw and without a backing file, by the shipped
 // rules. An image that cannot be read is an error with its cause. progress may be nil.
 func ScanFile(ctx context.Context, file string, progress func(done, total int64)) (*evidence.Leaks, error) {
