@@ -17,8 +17,10 @@ import (
 	"ingot/backend"
 	"ingot/backend/api"
 	"ingot/backend/build/outputs"
+	"ingot/backend/build/recovery"
 	"ingot/backend/event"
 	"ingot/backend/evidence"
+	"ingot/backend/guest"
 	"ingot/backend/guest/forge"
 	"ingot/backend/guest/lima"
 	"ingot/backend/home"
@@ -95,6 +97,16 @@ func (o *Owner) run(ctx context.Context, b *backend.Backend, ready func()) error
 	if err := b.Recover(resumed); err != nil {
 		return err
 	}
+	var reclaiming sync.WaitGroup
+	reclaiming.Go(func() { o.reclaim(ctx, b) })
+	defer reclaiming.Wait()
+	for _, j := range unfinished { // before the first client asks
+		o.log.Info("build resumed", "build", j.ID, "target", j.Target)
+		if err := o.enqueue(ctx, j); err != nil {
+			o.recordFailure(j, err)
+		}
+	}
+	defer o.closeQueue(true)
 	server, err := o.serve()
 	if err != nil {
 		return err
@@ -104,16 +116,27 @@ func (o *Owner) run(ctx context.Context, b *backend.Backend, ready func()) error
 	if b.DefaultGuest() == lima.GuestName(forge.Name) {
 		o.opt.Forge.Adopt()
 	}
-	for _, j := range unfinished {
-		o.log.Info("build resumed", "build", j.ID, "target", j.Target)
-		if err := o.enqueue(ctx, j); err != nil {
-			o.recordFailure(j, err)
-		}
-	}
 	o.untilIdle(ctx)
 	o.stopRemote()
 	o.closeQueue(true)
 	return o.opt.Forge.Close(context.WithoutCancel(ctx))
+}
+
+// reclaimLimit bounds the removal of what a killed owner left, in a computer's own guest.
+const reclaimLimit = time.Minute
+
+// reclaim ends what a killed owner's builds left running on this computer and removes
+// their work directories. A build that goes on does the same when it opens its guest, but
+// may be cancelled before. What is in other guests is removed by the next build there.
+func (o *Owner) reclaim(ctx context.Context, b *backend.Backend) {
+	if guest.LocalOff() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, reclaimLimit)
+	defer cancel()
+	if err := recovery.Reclaim(ctx, b.Children(), &guest.Local{}); err != nil {
+		o.log.Warn("left by a killed process", "err", err)
+	}
 }
 
 // unfinished returns the submitted builds that have no end, oldest first.
