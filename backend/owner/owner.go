@@ -98,7 +98,7 @@ func (o *Owner) run(ctx context.Context, b *backend.Backend, ready func()) error
 		return err
 	}
 	var reclaiming sync.WaitGroup
-	reclaiming.Go(func() { o.reclaim(ctx, b) })
+	reclaiming.Go(func() { reclaim(ctx, b) })
 	defer reclaiming.Wait()
 	for _, j := range unfinished { // before the first client asks
 		o.log.Info("build resumed", "build", j.ID, "target", j.Target)
@@ -128,14 +128,14 @@ const reclaimLimit = time.Minute
 // reclaim ends what a killed owner's builds left running on this computer and removes
 // their work directories. A build that goes on does the same when it opens its guest, but
 // may be cancelled before. What is in other guests is removed by the next build there.
-func (o *Owner) reclaim(ctx context.Context, b *backend.Backend) {
+func reclaim(ctx context.Context, b *backend.Backend) {
 	if guest.LocalOff() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, reclaimLimit)
 	defer cancel()
 	if err := recovery.Reclaim(ctx, b.Children(), &guest.Local{}); err != nil {
-		o.log.Warn("left by a killed process", "err", err)
+		b.Log.Warn("left by a killed process", "err", err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,12 +30,12 @@ func (s Store) Watch(ctx context.Context, news func([]Instance, error)) error {
 	if err != nil {
 		return err
 	}
-	files, err := fsnotify.NewWatcher()
+	watched, err := newFiles()
 	if err != nil {
 		return &StoreError{root, err}
 	}
-	defer files.Close()
-	w := &watcher{store: s, root: root, files: files, agents: map[string]*agent{}, gone: make(chan string)}
+	defer watched.Close()
+	w := &watcher{store: s, root: root, files: watched, agents: map[string]*agent{}, gone: make(chan string)}
 	defer w.hangUp()
 	w.look(ctx, news)
 	timer := time.NewTimer(0)
@@ -45,11 +46,11 @@ func (s Store) Watch(ctx context.Context, news func([]Instance, error)) error {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case ev := <-files.Events:
+		case ev := <-watched.events():
 			if w.matters(ev) {
 				timer.Reset(settle)
 			}
-		case err := <-files.Errors:
+		case err := <-watched.errors():
 			if err != nil && !errors.Is(err, fsnotify.ErrEventOverflow) {
 				return &StoreError{root, err}
 			}
@@ -63,11 +64,24 @@ func (s Store) Watch(ctx context.Context, news func([]Instance, error)) error {
 	}
 }
 
+// files watches files and folders. It has one user.
+type files interface {
+	Add(path string) error
+	AddInstance(dir string) // watches what says an instance's state
+	events() <-chan fsnotify.Event
+	errors() <-chan error
+	Close() error
+}
+
+// stateFiles are the files of an instance whose content says its state, beside the pid
+// files.
+var stateFiles = []string{filenames.LimaYAML, filenames.HostAgentStdoutLog, filenames.SSHConfig}
+
 // watcher is the state of one Watch. Except for gone it is used by one goroutine.
 type watcher struct {
 	store    Store
 	root     string
-	files    *fsnotify.Watcher
+	files    files
 	agents   map[string]*agent
 	gone     chan string // names of instances whose host agent closed the connection
 	wait     sync.WaitGroup
@@ -108,7 +122,7 @@ func (w *watcher) watchDirs() {
 	}
 	if _, names, err := w.store.names(); err == nil {
 		for _, n := range names {
-			_ = w.files.Add(filepath.Join(w.root, n)) // deleted meanwhile: the store's own event reports it
+			w.files.AddInstance(filepath.Join(w.root, n))
 		}
 	}
 }
@@ -122,7 +136,7 @@ func (w *watcher) matters(ev fsnotify.Event) bool {
 	switch name := filepath.Base(ev.Name); {
 	case !ev.Has(fsnotify.Write) && ev.Op != fsnotify.Chmod:
 		return true
-	case name == filenames.LimaYAML, name == filenames.HostAgentStdoutLog, name == filenames.SSHConfig, strings.HasSuffix(name, ".pid"):
+	case slices.Contains(stateFiles, name), strings.HasSuffix(name, ".pid"):
 		return ev.Has(fsnotify.Write)
 	}
 	return false
