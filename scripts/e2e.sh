@@ -6,6 +6,6 @@ cd "$(dirname "$0")/.."
 if [ -z "${INGOT_E2E_WORK:-}" ]; then
 	INGOT_E2E_WORK=$(mktemp -d /var/tmp/ingot-e2e-XXXXXX)
 	export INGOT_E2E_WORK
-	trap 'chmod -R u+w "$INGOT_E2E_WORK"; rm -rf "$INGOT_E2E_WORK"' EXIT
+	trap 'scripts/e2e-clean.sh "$INGOT_E2E_WORK"' EXIT
 fi
 go test -count=1 -timeout 60m -tags e2e -v ./test/e2e "$@"

@@ -23,7 +23,7 @@ stage "fuzz" env FUZZTIME=2000x bench/fuzz.sh
 stage "chaos" env JOBS=20 go test -count=1 -timeout 10m -tags chaos -v ./test/chaos
 INGOT_E2E_WORK=$(mktemp -d /var/tmp/ingot-e2e-XXXXXX)
 export INGOT_E2E_WORK
-trap 'chmod -R u+w "$INGOT_E2E_WORK"; rm -rf "$INGOT_E2E_WORK"' EXIT
+trap 'scripts/e2e-clean.sh "$INGOT_E2E_WORK"' EXIT
 stage "end to end" scripts/e2e.sh -skip '^TestLine$'
 stage "Lima" scripts/e2e-lima.sh # starts what the stage above published
 stage "the app" scripts/e2e-app.sh # after the end-to-end tests: its kernel is in the cache

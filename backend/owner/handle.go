@@ -59,8 +59,9 @@ func (o *Owner) handle(ctx context.Context, j jobs.Job, a jobs.Attempt) error {
 	opt := s.Options()
 	opt.ID = j.ID
 	opt.Again = func(err error) bool {
-		cause := context.Cause(ctx)
-		return errors.Is(cause, jobs.ErrStopping) || errors.Is(cause, jobs.ErrLeaseLost) || renewsLock(ctx, b, opt, err) || !a.Last && (build.CanPass(err) || s.Team && temporaryReceive(err))
+		return goesOn(context.Cause(ctx), func() bool {
+			return renewsLock(ctx, b, opt, err) || !a.Last && (build.CanPass(err) || s.Team && temporaryReceive(err))
+		})
 	}
 	if s.Team {
 		err = receive(ctx, b, j, s, opt.Again)
@@ -75,6 +76,19 @@ func (o *Owner) handle(ctx context.Context, j jobs.Job, a jobs.Attempt) error {
 		return err
 	}
 	return &jobs.RetryError{After: backoff(a.Number), Err: err}
+}
+
+// goesOn reports whether a build that stopped will be continued under its id. why is why
+// its context ended, or nil; temporary is asked if that does not decide. A build that was
+// cancelled stopped with any error, such as that of a guest that did not answer.
+func goesOn(why error, temporary func() bool) bool {
+	switch {
+	case errors.Is(why, jobs.ErrCancelled):
+		return false
+	case errors.Is(why, jobs.ErrStopping), errors.Is(why, jobs.ErrLeaseLost):
+		return true
+	}
+	return temporary()
 }
 
 // backoff returns the delay before the next attempt: 5 s, 20 s, 80 s, … up to 5

@@ -298,3 +298,22 @@ func TestWatch(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A build that is cancelled is over, whatever error it stopped with; one whose owner
+// ends goes on.
+func TestGoesOn(t *testing.T) {
+	for name, c := range map[string]struct {
+		why             error
+		temporary, want bool
+	}{
+		"cancelled, by an error that may pass": {jobs.ErrCancelled, true, false},
+		"the owner ends":                       {jobs.ErrStopping, false, true},
+		"the lease is lost":                    {jobs.ErrLeaseLost, false, true},
+		"an error that may pass":               {nil, true, true},
+		"another error":                        {nil, false, false},
+	} {
+		if got := goesOn(c.why, func() bool { return c.temporary }); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -27,7 +27,7 @@ var spans = []struct {
 	span time.Duration
 }{
 	{"kernel", 60 * time.Second},
-	{"rootfs", 60 * time.Second},
+	{"rootfs", 60 * time.Second}, // of some minutes; one that is killed stays as it was in the cache
 	{"image", 12 * time.Second},
 	{"export", 2 * time.Second},
 	{"prove", 60 * time.Second},
