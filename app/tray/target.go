@@ -18,7 +18,11 @@ func targetItem(r api.Row, s feed.State) Item {
 	}
 	ready := true
 	for _, c := range r.Cells() {
-		it.Items = append(it.Items, Item{ID: id + "/" + c.Name, Label: app.Line(cellLine(c.Name, c.Cell)), Disabled: true})
+		label := cellLine(c.Name, c.Cell)
+		if c.Name == "boots" && c.Cell.State == api.Passed {
+			label = join(label, r.Machines())
+		}
+		it.Items = append(it.Items, Item{ID: id + "/" + c.Name, Label: app.Line(label), Disabled: true})
 		ready = ready && c.Cell.State == api.Passed
 	}
 	broken := r.Configured.State == api.Failed && !staleLock(r)

@@ -86,7 +86,7 @@ const endedShown = 10
 // update draws the active builds. If a row has changed, it reads the ended
 // builds again, since there may be a new one.
 func (v *builds) update(s feed.State) {
-	if !slices.Equal(v.known, s.Rows) {
+	if !slices.EqualFunc(v.known, s.Rows, api.Row.Equal) {
 		v.known = s.Rows
 		v.read.start()
 	}

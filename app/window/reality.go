@@ -142,6 +142,9 @@ func (v *reality) explain(row api.Row, name string, c api.Cell) fyne.CanvasObjec
 	head.TextStyle.Bold = true
 	head.Truncation = fyne.TextTruncateEllipsis
 	body := why(v.w.backend, c)
+	if name == "boots" && c.State == api.Passed {
+		body += " " + row.Machines()
+	}
 	if t := formatTime(c.At); t != "" {
 		body = t + ". " + body
 	}

@@ -5,13 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"ingot/backend/limit"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"sort"
 	"strings"
+
+	"ingot/backend/limit"
 
 	"golang.org/x/sys/unix"
 )
@@ -194,6 +195,19 @@ func (h History) Evidence(ctx context.Context) ([]Document, error) {
 	var all []Document
 	for _, b := range h.Recorded {
 		docs, err := h.Of(ctx, b)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, docs...)
+	}
+	return all, nil
+}
+
+// OfKind reads the documents of one kind of all builds, oldest build first.
+func (h History) OfKind(ctx context.Context, k Kind) ([]Document, error) {
+	var all []Document
+	for _, b := range h.Recorded {
+		docs, err := h.view.evidenceOf(ctx, b, func(other Kind) bool { return other == k })
 		if err != nil {
 			return nil, err
 		}

@@ -89,7 +89,8 @@ type Boot struct {
 	Name        string       `json:"name"` // "seeded" or "unseeded"
 	Verdict     Verdict      `json:"verdict"`
 	Cause       string       `json:"cause,omitempty"`
-	Line        string       `json:"line,omitempty"` // the log line that matched the cause's rule
+	Line        string       `json:"line,omitempty"`   // the log line that matched the cause's rule
+	VMType      string       `json:"vmType,omitempty"` // of a boot by Lima: qemu, vz
 	Argv        []string     `json:"argv"`
 	QEMU        string       `json:"qemu"`
 	Firmware    string       `json:"firmware"` // digest of the code file

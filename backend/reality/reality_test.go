@@ -65,6 +65,40 @@ func TestZeroIsUnknown(t *testing.T) {
 	}
 }
 
+// The list of machines has the proofs of the artifact's own digest: QEMU's is the cell,
+// Lima's are those of files. Apple's framework is Unknown until one is there.
+func TestBootedIn(t *testing.T) {
+	if r := Derive("t", Facts{}); r.BootedIn != nil || r.Machines() != "" {
+		t.Errorf("without an artifact: %v", r.BootedIn)
+	}
+	if r := Derive("t", good()); r.Machines() != "QEMU ✓ · Apple VZ ?" || r.BootedIn[0].Evidence != r.Boots.Evidence {
+		t.Errorf("%s", r.Machines())
+	}
+	f := good()
+	_, art := f.artifact()
+	lima := func(vmType, sum string, verdict evidence.Verdict, trust evidence.Trust) evidence.Document {
+		return doc(evidence.KindProof, trust, verdict, "k", sum, evidence.Proof{Boots: []evidence.Boot{{Name: "lima", VMType: vmType}}})
+	}
+	ours := art.Subject().SHA256()
+	for name, c := range map[string]struct {
+		proofs []evidence.Document
+		want   string
+	}{
+		"passed":          {[]evidence.Document{lima("vz", ours, evidence.Passed, evidence.Signed)}, "QEMU ✓ · Apple VZ ✓"},
+		"then failed":     {[]evidence.Document{lima("vz", ours, evidence.Passed, evidence.Signed), lima("vz", ours, evidence.Failed, evidence.Signed)}, "QEMU ✓ · Apple VZ ✗"},
+		"of another file": {[]evidence.Document{lima("vz", strings.Repeat("9", 64), evidence.Passed, evidence.Signed)}, "QEMU ✓ · Apple VZ ?"},
+		"not signed":      {[]evidence.Document{lima("vz", ours, evidence.Passed, evidence.Unsigned)}, "QEMU ✓ · Apple VZ ?"},
+		"of a stranger":   {[]evidence.Document{lima("vz", ours, evidence.Passed, evidence.Foreign)}, "QEMU ✓ · Apple VZ ?"},
+		"by Lima's QEMU":  {[]evidence.Document{lima("qemu", ours, evidence.Passed, evidence.Signed)}, "QEMU ✓ · Apple VZ ? · Lima's QEMU ✓"},
+		"of before":       {[]evidence.Document{lima("", ours, evidence.Passed, evidence.Signed)}, "QEMU ✓ · Apple VZ ?"},
+	} {
+		f.FileProofs = c.proofs
+		if got := Derive("t", f).Machines(); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
 func TestDerive(t *testing.T) {
 	all := "passed passed passed passed passed passed"
 	set := func(kind evidence.Kind, change func(*evidence.Document)) func(*Facts) {

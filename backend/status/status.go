@@ -17,6 +17,7 @@ import (
 
 	"ingot/backend"
 	"ingot/backend/build"
+	"ingot/backend/build/record"
 	"ingot/backend/cause"
 	"ingot/backend/event"
 	"ingot/backend/evidence"
@@ -33,6 +34,10 @@ func Rows(ctx context.Context, b *backend.Backend, names ...string) ([]reality.R
 	rows := make([]reality.Row, len(names))
 	d := openDerived(b.Home)
 	defer d.save()
+	proofs, err := fileProofs(ctx, b)
+	if err != nil {
+		return nil, err
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.NumCPU())
 	for i, n := range names {
@@ -41,6 +46,7 @@ func Rows(ctx context.Context, b *backend.Backend, names ...string) ([]reality.R
 		}
 		g.Go(func() error {
 			f, err := facts(ctx, b, n, d)
+			f.FileProofs = proofs
 			rows[i] = reality.Derive(n, f)
 			return err
 		})
@@ -55,7 +61,21 @@ func Rows(ctx context.Context, b *backend.Backend, names ...string) ([]reality.R
 func Facts(ctx context.Context, b *backend.Backend, name string) (reality.Facts, error) {
 	d := openDerived(b.Home)
 	defer d.save()
-	return facts(ctx, b, name, d)
+	f, err := facts(ctx, b, name, d)
+	if err != nil {
+		return f, err
+	}
+	f.FileProofs, err = fileProofs(ctx, b)
+	return f, err
+}
+
+// fileProofs returns the proofs of files that are not from a build here.
+func fileProofs(ctx context.Context, b *backend.Backend) ([]evidence.Document, error) {
+	h, err := b.Ledger.History(ctx, record.FilesTarget, b.Keys)
+	if err != nil {
+		return nil, err
+	}
+	return h.OfKind(ctx, evidence.KindProof)
 }
 
 func facts(ctx context.Context, b *backend.Backend, name string, d *derived) (reality.Facts, error) {

@@ -139,7 +139,11 @@ func (t *limaBoot) start(ctx context.Context) error {
 		return err
 	}
 	t.reached("ready", "")
-	var err error
+	i, err := t.limactl.Store.Instance(t.name)
+	if err != nil {
+		return err
+	}
+	t.boot.VMType = i.VMType
 	p := &t.proof
 	if p.KernelRelease, p.KernelBuildID, err = lima.KernelIn(ctx, t.limactl, t.name); err != nil {
 		return err

@@ -36,6 +36,9 @@ func render(rows []api.Row, columns int, fix func(cause string) string) string {
 	if columns > 0 && widest(text) > columns {
 		text = compact(rows, columns)
 	}
+	if len(rows) == 1 && rows[0].Boots.State == api.Passed {
+		text += "boots in: " + rows[0].Machines() + "\n"
+	}
 	return text + details(rows, columns, fix)
 }
 

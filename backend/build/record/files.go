@@ -40,10 +40,14 @@ var id = regexp.MustCompile(`^[0-9]{8}-[0-9]{6}-[0-9a-f]{4}$`)
 // IsID reports whether a name has the form of a build id.
 func IsID(name string) bool { return id.MatchString(name) }
 
+// FilesTarget is the name under which the ledger has the files that are not from a
+// target's build.
+const FilesTarget = "files"
+
 // FilesFolder begins the record of a file that is not from a target's build: in the
 // ledger such files are together below "files".
 func (h Home) FilesFolder() (evidence.Build, error) {
-	return h.Ledger.Build("files", NewID(time.Now()))
+	return h.Ledger.Build(FilesTarget, NewID(time.Now()))
 }
 
 // FileHead completes the head of a document of such a record.

@@ -32,9 +32,8 @@ func Is(c home.GuestConfig) bool {
 // says otherwise. A start takes about half a minute on a Mac.
 const idleTime = 5 * time.Minute
 
-// VM is the forge VM as one process uses it. Processes
-// that use the same store do not stop it for each other. Its methods are safe for
-// concurrent use.
+// VM is the forge VM as one process uses it. Processes that use the same store do not
+// stop it for each other. Its methods are safe for concurrent use.
 type VM struct {
 	Store lima.Store
 	// Config returns the current configuration.
