@@ -10,7 +10,7 @@ export PATH := $(dir $(GO)):$(PATH)
 TARGET ?= debian-12-arm64
 APP_VERSION = $(shell sed -n 's/^Version = "\(.*\)"/\1/p' FyneApp.toml)
 
-.PHONY: help package soak chaos mutations bench bench-app check demo demo-check test test-all unit e2e e2e-app e2e-lima dist build app clean
+.PHONY: help install release package soak chaos mutations bench bench-app check demo demo-check test test-all unit e2e e2e-app e2e-lima dist build app clean
 
 help: ## list the verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,18 @@ bench-app: ## what the menu costs, against its limits
 
 dist: ## static ingot for linux and darwin, amd64 and arm64, with THIRD_PARTY_NOTICES
 	@scripts/dist.sh '$(LDFLAGS)'
+
+release: build ## dist/release/: archives, Debian packages, Homebrew's formula, sums: BASE=https://…, MINISIGN_KEY=file
+	@scripts/release.sh '$(APP_VERSION)' '$(BASE)' '-s -w -X ingot/backend/api.Version=$(APP_VERSION)'
+
+PREFIX ?= /usr/local
+install: build ## install ingot with completions: PREFIX=/usr/local, DESTDIR=
+	@mkdir -p '$(DESTDIR)$(PREFIX)'/bin '$(DESTDIR)$(PREFIX)'/share/{bash-completion/completions,zsh/site-functions,fish/vendor_completions.d,doc/ingot}
+	@cp bin/ingot '$(DESTDIR)$(PREFIX)/bin/ingot' && cp LICENSE '$(DESTDIR)$(PREFIX)/share/doc/ingot/'
+	@bin/ingot completion bash > '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/ingot'
+	@bin/ingot completion zsh > '$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ingot'
+	@bin/ingot completion fish > '$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ingot.fish'
+	@echo 'installed in $(DESTDIR)$(PREFIX)'
 
 clean: ## remove bin/ and dist/
 	@rm -rf bin dist

@@ -1,0 +1,152 @@
+// Command release packs the command line program as people install it:
+//
+//	go run ./scripts/release -from dist -to dist/release -version 0.1.0 -base https://example.org/v0.1.0
+//
+// makes an archive for each system and architecture, and ingot.rb, a formula of Homebrew
+// with the archives' digests. The same input gives the same bytes. from holds
+// ingot-SYSTEM-ARCH, LICENSE, THIRD_PARTY_NOTICES, and the shells' completions below
+// share/. Debian packages are made of the archives by scripts/release.sh.
+package main
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"crypto/sha256"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// platforms are the systems with the architectures that there are programs for.
+var platforms = []string{"darwin-amd64", "darwin-arm64", "linux-amd64", "linux-arm64"}
+
+// files are what an archive holds beside the program.
+var files = map[string]string{
+	"share/doc/ingot/LICENSE":                    "LICENSE",
+	"share/doc/ingot/THIRD_PARTY_NOTICES":        "THIRD_PARTY_NOTICES",
+	"share/bash-completion/completions/ingot":    "share/ingot.bash",
+	"share/zsh/site-functions/_ingot":            "share/_ingot",
+	"share/fish/vendor_completions.d/ingot.fish": "share/ingot.fish",
+}
+
+type release struct {
+	from, to, version, base string
+	at                      time.Time // of all files
+}
+
+func main() {
+	r := release{at: time.Unix(1e9, 0).UTC()}
+	flag.StringVar(&r.from, "from", "dist", "folder of the programs")
+	flag.StringVar(&r.to, "to", "dist/release", "folder for the result")
+	flag.StringVar(&r.version, "version", "0.0.0", "three numbers")
+	flag.StringVar(&r.base, "base", "", "address of the folder from which the archives will be fetched")
+	flag.Parse()
+	if err := r.make(); err != nil {
+		fmt.Fprintln(os.Stderr, "release:", err)
+		os.Exit(1)
+	}
+}
+
+var threeNumbers = regexp.MustCompile(`^\d+\.\d+\.\d+$`)
+
+func (r release) make() error {
+	u, err := url.Parse(r.base)
+	switch {
+	case !threeNumbers.MatchString(r.version):
+		return fmt.Errorf("version %q: give three numbers, like 0.1.0", r.version)
+	case err != nil || u.Scheme != "https" || u.Host == "":
+		return fmt.Errorf("base %q: give the https address of the folder from which the archives will be fetched", r.base)
+	}
+	if err := os.MkdirAll(r.to, 0o755); err != nil {
+		return err
+	}
+	sums := map[string]string{}
+	for _, p := range platforms {
+		if sums[p], err = r.archive(p); err != nil {
+			return fmt.Errorf("%s: %w", r.name(p), err)
+		}
+	}
+	return os.WriteFile(filepath.Join(r.to, "ingot.rb"), r.formula(sums), 0o644)
+}
+
+func (r release) name(platform string) string {
+	return fmt.Sprintf("ingot-%s-%s.tar.gz", r.version, platform)
+}
+
+// archive writes the archive of a platform and returns its SHA-256.
+func (r release) archive(platform string) (sum string, err error) {
+	f, err := os.Create(filepath.Join(r.to, r.name(platform)))
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	hash := sha256.New()
+	z := gzip.NewWriter(io.MultiWriter(f, hash))
+	t := tar.NewWriter(z)
+	add := func(name, file string, mode int64) error {
+		data, err := os.ReadFile(filepath.Join(r.from, file))
+		if err == nil {
+			err = t.WriteHeader(&tar.Header{Name: name, Mode: mode, Size: int64(len(data)), ModTime: r.at, Format: tar.FormatPAX})
+		}
+		if err == nil {
+			_, err = t.Write(data)
+		}
+		return err
+	}
+	err = add("bin/ingot", "ingot-"+platform, 0o755)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		err = errors.Join(err, add(name, files[name], 0o644))
+	}
+	err = errors.Join(err, t.Close(), z.Close())
+	return fmt.Sprintf("%x", hash.Sum(nil)), err
+}
+
+// formula returns Homebrew's formula; docs.brew.sh/Formula-Cookbook.
+func (r release) formula(sums map[string]string) []byte {
+	var b strings.Builder
+	fmt.Fprintf(&b, `class Ingot < Formula
+  desc "Forge VM images, boot them, publish them, and prove it"
+  homepage %q
+  version %q
+  license "Apache-2.0"
+
+`, r.base, r.version)
+	for _, system := range []struct{ brew, name string }{{"macos", "darwin"}, {"linux", "linux"}} {
+		fmt.Fprintf(&b, "  on_%s do\n", system.brew)
+		for _, arch := range []struct{ brew, name string }{{"arm", "arm64"}, {"intel", "amd64"}} {
+			p := system.name + "-" + arch.name
+			fmt.Fprintf(&b, "    on_%s do\n      url %q\n      sha256 %q\n    end\n", arch.brew, strings.TrimSuffix(r.base, "/")+"/"+path.Base(r.name(p)), sums[p])
+		}
+		b.WriteString("  end\n")
+	}
+	b.WriteString(`
+  depends_on "qemu"
+  on_macos do
+    depends_on "lima"
+  end
+
+  def install
+    bin.install "bin/ingot"
+    bash_completion.install "share/bash-completion/completions/ingot"
+    zsh_completion.install "share/zsh/site-functions/_ingot"
+    fish_completion.install "share/fish/vendor_completions.d/ingot.fish"
+    doc.install Dir["share/doc/ingot/*"]
+  end
+
+  test do
+    assert_match version.to_s, shell_output("#{bin}/ingot --version")
+  end
+end
+`)
+	return []byte(b.String())
+}
