@@ -58,6 +58,7 @@ type Controller struct {
 	built    time.Time
 	changed  time.Time
 	openTill time.Time
+	asked    time.Time // when AtLogin was called last
 	doing    []*Action
 	done     chan result
 }
@@ -66,6 +67,9 @@ type result struct {
 	act *Action
 	err error
 }
+
+// askPause is the time between two calls of AtLogin while the menu stays closed.
+const askPause = 30 * time.Second
 
 // Run shows the menu until ctx is done, and then waits for the actions in
 // progress.
@@ -91,6 +95,7 @@ func (c *Controller) Run(ctx context.Context) {
 		case <-wake.C:
 		case <-c.View.Opened():
 			c.openTill = time.Now().Add(openFor)
+			c.asked = time.Time{}
 			c.Feed.Refresh() // files may have changed without a build
 		case <-c.View.Closed():
 			c.openTill = time.Time{}
@@ -122,7 +127,8 @@ func (c *Controller) draw(first bool) (wait time.Duration) {
 	if wait := relabelPause - now.Sub(c.changed); !first && wait > 0 {
 		return wait
 	}
-	if c.AtLogin != nil {
+	if c.AtLogin != nil && now.Sub(c.asked) > askPause { // on macOS a request to another process
+		c.asked = now
 		c.here.AtLogin = c.AtLogin()
 	}
 	c.here.Doing = nil
@@ -183,6 +189,7 @@ func (c *Controller) click(ctx context.Context, id string, acts *sync.WaitGroup)
 // finish handles the end of an action; it reports whether the menu must end.
 func (c *Controller) finish(r result) (end bool) {
 	c.doing = slices.DeleteFunc(c.doing, func(a *Action) bool { return a == r.act })
+	c.asked = time.Time{} // the action may have been to start at login
 	if errors.Is(r.err, context.Canceled) {
 		return false
 	}

@@ -19,9 +19,9 @@ import (
 func extraDirs() []string {
 	dirs := []string{"/opt/homebrew/bin", "/opt/homebrew/sbin", "/usr/local/bin", "/usr/local/sbin", "/opt/local/bin", "/opt/local/sbin"}
 	if user, err := os.UserHomeDir(); err == nil {
-		dirs = append(dirs, filepath.Join(user, ".local/bin"), filepath.Join(user, "go/bin"))
+		dirs = append(dirs, filepath.Join(user, ".local/bin"), filepath.Join(user, "go/bin"), filepath.Join(user, ".nix-profile/bin"))
 	}
-	return append(dirs, "/usr/bin", "/usr/sbin", "/sbin", "/bin")
+	return append(dirs, "/run/current-system/sw/bin", "/nix/var/nix/profiles/default/bin", "/usr/bin", "/usr/sbin", "/sbin", "/bin")
 }
 
 // SearchPath returns PATH with the extra folders, for child processes.

@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -78,8 +79,9 @@ func (e *FirmwareMissingError) Error() string {
 // file exists; see FileExists.
 func FindFirmware(arch string, exists func(string) bool) (Firmware, error) {
 	var searched []string
+	own := ownPrefixes(arch)
 	for _, f := range firmwareFiles[arch] {
-		for _, c := range expand(f) {
+		for _, c := range expand(f, own) {
 			if exists(c.Code) && exists(c.Vars) {
 				return c, nil
 			}
@@ -105,12 +107,27 @@ func findFirmware(arch, kind string, exists func(string) bool) (Firmware, error)
 	return Firmware{}, nil
 }
 
-func expand(f Firmware) []Firmware {
+// ownPrefixes returns the folders above that of the emulator's program, by its name and
+// by the file that it links to: a package manager that keeps each package in a folder of
+// its own (Nix, a Homebrew elsewhere) has the firmware there.
+func ownPrefixes(arch string) []string {
+	program, err := home.LookTool(Binary(arch))
+	if err != nil {
+		return nil
+	}
+	out := []string{filepath.Dir(filepath.Dir(program))}
+	if file, err := filepath.EvalSymlinks(program); err == nil && file != program {
+		out = append(out, filepath.Dir(filepath.Dir(file)))
+	}
+	return out
+}
+
+func expand(f Firmware, own []string) []Firmware {
 	if filepath.IsAbs(f.Code) {
 		return []Firmware{f}
 	}
 	var out []Firmware
-	for _, p := range prefixes {
+	for _, p := range slices.Concat(own, prefixes) {
 		out = append(out, Firmware{filepath.Join(p, f.Code), filepath.Join(p, f.Vars)})
 	}
 	return out

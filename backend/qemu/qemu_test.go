@@ -136,3 +136,29 @@ func TestLaunchError(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// The firmware beside the emulator that is used is found, wherever a package manager put
+// both, also where its folder of programs has links.
+func TestFirmwareBesideProgram(t *testing.T) {
+	dir := t.TempDir()
+	store := filepath.Join(dir, "store", "qemu-11")
+	bin := filepath.Join(dir, ".nix-profile", "bin")
+	for _, f := range []string{"bin/qemu-system-aarch64", "share/qemu/edk2-aarch64-code.fd", "share/qemu/edk2-arm-vars.fd"} {
+		file := filepath.Join(store, f)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte("#!/bin/sh\n"), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.MkdirAll(bin, 0o755), os.Symlink(filepath.Join(store, "bin", "qemu-system-aarch64"), filepath.Join(bin, "qemu-system-aarch64"))); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", "")
+	t.Setenv("HOME", dir)
+	ours := func(path string) bool { return strings.HasPrefix(path, dir) && FileExists(path) }
+	if f, err := FindFirmware("arm64", ours); err != nil || f.Code != filepath.Join(store, "share/qemu/edk2-aarch64-code.fd") {
+		t.Errorf("%+v, %v", f, err)
+	}
+	if _, err := FindFirmware("amd64", ours); err == nil {
+		t.Error("firmware of another architecture")
+	}
+}
