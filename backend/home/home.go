@@ -87,6 +87,7 @@ func Open() (Home, error) {
 			return Home{}, fmt.Errorf("make Ingot's folder: %w: set INGOT_HOME to a folder that you can write", err)
 		}
 	}
+	h.skipIndexing()
 	return h, migrate(h.Data, SchemaVersion, migrations)
 }
 
