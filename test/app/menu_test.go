@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // nowhere fails at once: no guest has its compiler.
@@ -152,7 +154,23 @@ func TestClose(t *testing.T) {
 	}
 	w.drawn(t, "close")
 	move := start(t, os.Environ(), "sh", "-c", "while :; do xdotool mousemove 400 300 mousemove 500 400; done")
+	pid, _ := exec.Command("xdotool", "getwindowpid", w.id).Output()
 	run(t, "xdotool", "windowactivate", "--sync", w.id, "key", "alt+F4")
+	for range 2 { // a key may be lost while the pointer moves
+		select {
+		case <-app.ended:
+		case <-time.After(10 * time.Second):
+			out, err := exec.Command("xdotool", "windowactivate", w.id, "key", "alt+F4").CombinedOutput()
+			t.Logf("asked again to close: %v %s", err, out)
+		}
+	}
+	select {
+	case <-app.ended:
+	case <-time.After(10 * time.Second): // its log then says where it hangs
+		if n, err := strconv.Atoi(strings.TrimSpace(string(pid))); err == nil {
+			_ = syscall.Kill(n, syscall.SIGQUIT)
+		}
+	}
 	if err := app.end(t); err != nil {
 		t.Errorf("%v: %s", err, app.says)
 	}
