@@ -14,8 +14,6 @@
 package main
 
 import (
-	"archive/tar"
-	"compress/gzip"
 	_ "embed" // of the icon
 	"errors"
 	"flag"
@@ -24,13 +22,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
 	"time"
 
 	"ingot/resources"
+	"ingot/scripts/archive"
 )
 
 // parts is where things come from and go to.
@@ -59,10 +57,8 @@ var (
 	licences = []string{"LICENSE", "THIRD_PARTY_NOTICES"}
 )
 
-var threeNumbers = regexp.MustCompile(`^\d+\.\d+\.\d+$`)
-
 func (p parts) make(kind string) (string, error) {
-	if !threeNumbers.MatchString(p.version) {
+	if !archive.Version.MatchString(p.version) {
 		return "", fmt.Errorf("version %q: macOS takes three numbers, like 0.1.0", p.version)
 	}
 	for _, name := range append(slices.Clone(programs), licences...) {
@@ -163,15 +159,7 @@ func (p parts) linux() (string, error) {
 const entry = "[Desktop Entry]\nType=Application\nName=Ingot\nComment=Forge VM images, boot them, publish them, and prove it\nExec=ingot-app\nIcon=ingot\nTerminal=false\nCategories=Development;\n"
 
 func (p parts) pack(w io.Writer) error {
-	z := gzip.NewWriter(w)
-	t := tar.NewWriter(z)
-	add := func(name string, mode int64, data []byte) error {
-		if err := t.WriteHeader(&tar.Header{Name: name, Mode: mode, Size: int64(len(data)), ModTime: p.at, Format: tar.FormatPAX}); err != nil {
-			return err
-		}
-		_, err := t.Write(data)
-		return err
-	}
+	var all []archive.File
 	for _, part := range []struct {
 		dir   string
 		mode  int64
@@ -179,17 +167,16 @@ func (p parts) pack(w io.Writer) error {
 	}{{"bin/", 0o755, programs}, {"share/doc/ingot/", 0o644, licences}} {
 		for _, name := range part.names {
 			data, err := os.ReadFile(filepath.Join(p.from, name))
-			if err == nil {
-				err = add(part.dir+name, part.mode, data)
-			}
 			if err != nil {
 				return err
 			}
+			all = append(all, archive.File{Name: part.dir + name, Mode: part.mode, Data: data})
 		}
 	}
 	png, err := resources.FS.ReadFile("icons/ingot.png")
 	if err != nil {
 		return err
 	}
-	return errors.Join(add("share/applications/ingot.desktop", 0o644, []byte(entry)), add("share/icons/hicolor/512x512/apps/ingot.png", 0o644, png), t.Close(), z.Close())
+	return archive.TarGz(w, p.at, append(all, archive.File{Name: "share/applications/ingot.desktop", Mode: 0o644, Data: []byte(entry)},
+		archive.File{Name: "share/icons/hicolor/512x512/apps/ingot.png", Mode: 0o644, Data: png}))
 }

@@ -9,8 +9,6 @@
 package main
 
 import (
-	"archive/tar"
-	"compress/gzip"
 	"crypto/sha256"
 	"errors"
 	"flag"
@@ -21,10 +19,11 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"ingot/scripts/archive"
 )
 
 // platforms are the systems with the architectures that there are programs for.
@@ -57,12 +56,10 @@ func main() {
 	}
 }
 
-var threeNumbers = regexp.MustCompile(`^\d+\.\d+\.\d+$`)
-
 func (r release) make() error {
 	u, err := url.Parse(r.base)
 	switch {
-	case !threeNumbers.MatchString(r.version):
+	case !archive.Version.MatchString(r.version):
 		return fmt.Errorf("version %q: give three numbers, like 0.1.0", r.version)
 	case err != nil || u.Scheme != "https" || u.Host == "":
 		return fmt.Errorf("base %q: give the https address of the folder from which the archives will be fetched", r.base)
@@ -90,24 +87,19 @@ func (r release) archive(platform string) (sum string, err error) {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	hash := sha256.New()
-	z := gzip.NewWriter(io.MultiWriter(f, hash))
-	t := tar.NewWriter(z)
-	add := func(name, file string, mode int64) error {
-		data, err := os.ReadFile(filepath.Join(r.from, file))
-		if err == nil {
-			err = t.WriteHeader(&tar.Header{Name: name, Mode: mode, Size: int64(len(data)), ModTime: r.at, Format: tar.FormatPAX})
-		}
-		if err == nil {
-			_, err = t.Write(data)
-		}
-		return err
+	all := []archive.File{{Name: "bin/ingot", Mode: 0o755}}
+	if all[0].Data, err = os.ReadFile(filepath.Join(r.from, "ingot-"+platform)); err != nil {
+		return "", err
 	}
-	err = add("bin/ingot", "ingot-"+platform, 0o755)
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		err = errors.Join(err, add(name, files[name], 0o644))
+		data, err := os.ReadFile(filepath.Join(r.from, files[name]))
+		if err != nil {
+			return "", err
+		}
+		all = append(all, archive.File{Name: name, Mode: 0o644, Data: data})
 	}
-	err = errors.Join(err, t.Close(), z.Close())
+	hash := sha256.New()
+	err = archive.TarGz(io.MultiWriter(f, hash), r.at, all)
 	return fmt.Sprintf("%x", hash.Sum(nil)), err
 }
 
