@@ -204,7 +204,7 @@ func (b *Backend) NewForge() *forge.VM {
 	return &forge.VM{Dir: b.Home.Data, Log: b.Log.Warn, Config: func() home.ForgeConfig {
 		c, err := b.Home.LoadConfig()
 		if err != nil {
-			b.Log.Warn("forge VM", "err", err) // whoever opens the home reports the mistake
+			b.Log.Warn("forge VM", "err", err) // Open reports the mistake to the user
 		}
 		return c.Forge
 	}}

@@ -31,9 +31,9 @@ func logDir(goos, user, data string) string {
 // logLimit is the size at which a log is set aside, in bytes.
 const logLimit = 1 << 20
 
-// OpenLog opens the log of a role for a program whose standard error nobody sees: one
-// that Finder has started writes it to /dev/null. With a terminal there, or a file, it
-// returns that. The caller closes the log when it ends.
+// OpenLog returns where a role writes its log: standard error, or a file in LogDir if
+// standard error is /dev/null, as in a program that Finder has started. The caller closes
+// the file when the program ends.
 func OpenLog(data, role string) (io.WriteCloser, error) {
 	if info, err := os.Stderr.Stat(); err == nil && !sameDevice(info, os.DevNull) {
 		return os.Stderr, nil

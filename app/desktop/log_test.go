@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A program whose standard error nobody sees writes a log; an old one is set aside.
+// With standard error at /dev/null the log is a file; a large old one is renamed.
 func TestOpenLog(t *testing.T) {
 	stderr := os.Stderr
 	defer func() { os.Stderr = stderr }()

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -34,10 +35,7 @@ func Rows(ctx context.Context, b *backend.Backend, names ...string) ([]reality.R
 	rows := make([]reality.Row, len(names))
 	d := openDerived(b.Home)
 	defer d.save()
-	proofs, err := fileProofs(ctx, b)
-	if err != nil {
-		return nil, err
-	}
+	proofs := fileProofs(ctx, b)
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.NumCPU())
 	for i, n := range names {
@@ -45,8 +43,7 @@ func Rows(ctx context.Context, b *backend.Backend, names ...string) ([]reality.R
 			return nil, errors.Join(err, g.Wait())
 		}
 		g.Go(func() error {
-			f, err := facts(ctx, b, n, d)
-			f.FileProofs = proofs
+			f, err := facts(ctx, b, n, d, proofs)
 			rows[i] = reality.Derive(n, f)
 			return err
 		})
@@ -61,24 +58,22 @@ func Rows(ctx context.Context, b *backend.Backend, names ...string) ([]reality.R
 func Facts(ctx context.Context, b *backend.Backend, name string) (reality.Facts, error) {
 	d := openDerived(b.Home)
 	defer d.save()
-	f, err := facts(ctx, b, name, d)
-	if err != nil {
-		return f, err
-	}
-	f.FileProofs, err = fileProofs(ctx, b)
-	return f, err
+	return facts(ctx, b, name, d, fileProofs(ctx, b))
 }
 
-// fileProofs returns the proofs of files that are not from a build here.
-func fileProofs(ctx context.Context, b *backend.Backend) ([]evidence.Document, error) {
-	h, err := b.Ledger.History(ctx, record.FilesTarget, b.Keys)
-	if err != nil {
-		return nil, err
-	}
-	return h.OfKind(ctx, evidence.KindProof)
+// fileProofs returns a function that reads the proofs of files that are not from a build
+// here, the first time that it is called.
+func fileProofs(ctx context.Context, b *backend.Backend) func() ([]evidence.Document, error) {
+	return sync.OnceValues(func() ([]evidence.Document, error) {
+		h, err := b.Ledger.History(ctx, record.FilesTarget, b.Keys)
+		if err != nil {
+			return nil, err
+		}
+		return h.OfKind(ctx, evidence.KindProof)
+	})
 }
 
-func facts(ctx context.Context, b *backend.Backend, name string, d *derived) (reality.Facts, error) {
+func facts(ctx context.Context, b *backend.Backend, name string, d *derived, fileProofs func() ([]evidence.Document, error)) (reality.Facts, error) {
 	f := reality.Facts{Files: map[string]reality.File{}, Now: time.Now()}
 	f.Current, f.Title = cachedInputs(b, name, d)
 	past, err := b.Ledger.History(ctx, name, b.Keys)
@@ -99,6 +94,11 @@ func facts(ctx context.Context, b *backend.Backend, name string, d *derived) (re
 		}
 	}
 	addFiles(b, &f)
+	if len(f.Files) > 0 { // without an artifact no row lists machines
+		if f.FileProofs, err = fileProofs(); err != nil {
+			return f, err
+		}
+	}
 	if r, err := b.Targets.Get(name); err == nil {
 		if h, err := qemu.FindHostBy(ctx, r.Arch, r.Board().Firmware, b.Digests.Of); err == nil {
 			f.Host = reality.Host{QEMU: h.Version, Firmware: h.FirmwareDigest}

@@ -39,7 +39,7 @@ type VM struct {
 	// Config returns the current configuration.
 	Config func() home.ForgeConfig
 	Dir    string               // folder for the template
-	Log    func(string, ...any) // gets what goes wrong when nobody waits for it
+	Log    func(string, ...any) // gets the errors of a stop that no caller waits for
 
 	once sync.Once
 	turn chan struct{} // held by who starts or stops the instance
@@ -157,16 +157,9 @@ func (f *VM) hold(ctx context.Context, note func(string)) error {
 	if held {
 		return nil
 	}
-	root, err := f.Store.Root()
+	dir, err := f.openStore()
 	if err != nil {
 		return err
-	}
-	if err := os.MkdirAll(root, 0o700); err != nil { // as limactl makes it
-		return &lima.Error{ID: "lima.store", Msg: root, Err: err}
-	}
-	dir, err := os.Open(root)
-	if err != nil {
-		return &lima.Error{ID: "lima.store", Msg: root, Err: err}
 	}
 	if err := home.Flock(ctx, dir, unix.LOCK_SH, func() { note("another Ingot process is stopping " + Name + ": waiting for it") }); err != nil {
 		return errors.Join(err, dir.Close())
@@ -175,6 +168,24 @@ func (f *VM) hold(ctx context.Context, note func(string)) error {
 	f.held = dir
 	f.mu.Unlock()
 	return nil
+}
+
+// openStore opens the store's folder, whose lock the processes share. It makes the folder
+// if there is none, as limactl does.
+func (f *VM) openStore() (*os.File, error) {
+	root, err := f.Store.Root()
+	if err != nil {
+		return nil, err
+	}
+	err = os.MkdirAll(root, 0o700)
+	var dir *os.File
+	if err == nil {
+		dir, err = os.Open(root)
+	}
+	if err != nil {
+		return nil, &lima.Error{ID: "lima.store", Msg: root, Err: err}
+	}
+	return dir, nil
 }
 
 // leave is the end of a use. The last one starts the time until the stop.
@@ -226,8 +237,8 @@ func (f *VM) Adopt() {
 	}
 }
 
-// Close stops the forge VM if this process let it run, and nobody uses it. A stop that
-// has begun is waited for.
+// Close stops the forge VM now instead of after its idle time, and waits for a stop that
+// has begun. It does nothing if no idle time runs in this process.
 func (f *VM) Close(ctx context.Context) error {
 	f.init()
 	f.mu.Lock()
@@ -253,7 +264,7 @@ func (f *VM) Busy() bool {
 // trim gives the blocks of deleted files back to this computer.
 var trim = []string{"sudo", "-n", "fstrim", "--all"}
 
-// stop trims the disk and shuts the instance down, unless somebody uses it.
+// stop trims the disk and shuts the instance down, unless it is in use.
 func (f *VM) stop(ctx context.Context) error {
 	select {
 	case f.turn <- struct{}{}:
@@ -292,13 +303,9 @@ func (f *VM) alone() (free func(), err error) {
 	if f.users > 0 {
 		return nil, nil
 	}
-	root, err := f.Store.Root()
+	dir, err := f.openStore()
 	if err != nil {
 		return nil, err
-	}
-	dir, err := os.Open(root)
-	if err != nil {
-		return nil, &lima.Error{ID: "lima.store", Msg: root, Err: err}
 	}
 	if errors.Is(unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK) {
 		return nil, dir.Close()

@@ -67,7 +67,7 @@ func (k *kqueue) Add(path string) error {
 	}
 	fd, err := unix.Open(path, unix.O_EVTONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return &fsError{path, err}
+		return fmt.Errorf("watch %s: %w", path, err)
 	}
 	if err := k.register(fd, unix.EVFILT_VNODE, unix.NOTE_WRITE|unix.NOTE_DELETE|unix.NOTE_RENAME); err != nil {
 		return errors.Join(err, unix.Close(fd))
@@ -75,14 +75,6 @@ func (k *kqueue) Add(path string) error {
 	k.paths[fd], k.fds[path] = path, fd
 	return nil
 }
-
-type fsError struct {
-	path string
-	err  error
-}
-
-func (e *fsError) Error() string { return "watch " + e.path + ": " + e.err.Error() }
-func (e *fsError) Unwrap() error { return e.err }
 
 // AddInstance watches an instance's folder and the files whose content says its state.
 // A file that is not there yet is added after the folder has changed.
