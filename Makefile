@@ -10,7 +10,7 @@ export PATH := $(dir $(GO)):$(PATH)
 TARGET ?= debian-12-arm64
 APP_VERSION = $(shell sed -n 's/^Version = "\(.*\)"/\1/p' FyneApp.toml)
 
-.PHONY: help install release package soak chaos mutations bench bench-app check demo demo-check test test-all unit e2e e2e-app e2e-lima dist build app clean
+.PHONY: help install release package soak mac-proof chaos mutations bench bench-app check demo demo-check test test-all unit e2e e2e-app e2e-lima dist build app clean
 
 help: ## list the verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ check: ## format, vet, staticcheck, dependency direction, darwin, unit tests
 soak: build ## kills, full disks, whole rebuilds: an hour and more; writes docs/soak/
 	@scripts/soak.sh
 
+mac-proof: ## on a Mac: what only a Mac can show, in half an hour, as a signed record in docs/mac-proof/
+	@scripts/mac-proof.sh
+
 chaos: ## kill submitter, workers and server of a queue at random: SEED=n, JOBS=100
 	@$(GO) test -count=1 -timeout 30m -tags chaos -v ./test/chaos
 
@@ -76,12 +79,13 @@ release: build ## dist/release/: archives, Debian packages, Homebrew's formula, 
 	@scripts/release.sh '$(APP_VERSION)' '$(BASE)' '-s -w -X ingot/backend/api.Version=$(APP_VERSION)'
 
 PREFIX ?= /usr/local
-install: build ## install ingot with completions: PREFIX=/usr/local, DESTDIR=
-	@mkdir -p '$(DESTDIR)$(PREFIX)'/bin '$(DESTDIR)$(PREFIX)'/share/{bash-completion/completions,zsh/site-functions,fish/vendor_completions.d,doc/ingot}
+install: build ## install ingot with completions and manual: PREFIX=/usr/local, DESTDIR=
+	@mkdir -p '$(DESTDIR)$(PREFIX)'/bin '$(DESTDIR)$(PREFIX)'/share/{bash-completion/completions,zsh/site-functions,fish/vendor_completions.d,doc/ingot,man/man1}
 	@cp bin/ingot '$(DESTDIR)$(PREFIX)/bin/ingot' && cp LICENSE '$(DESTDIR)$(PREFIX)/share/doc/ingot/'
 	@bin/ingot completion bash > '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/ingot'
 	@bin/ingot completion zsh > '$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ingot'
 	@bin/ingot completion fish > '$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ingot.fish'
+	@bin/ingot man '$(DESTDIR)$(PREFIX)/share/man/man1'
 	@echo 'installed in $(DESTDIR)$(PREFIX)'
 
 clean: ## remove bin/ and dist/

@@ -11,6 +11,7 @@ const (
 	RouteTargets   = "targets"
 	RouteArtifacts = "artifacts"
 	RouteVMs       = "vms"
+	RouteCheck     = "notary" // where images and logs of any origin are checked
 	RouteSettings  = "settings"
 )
 

@@ -84,6 +84,9 @@ func Open(opt Options) (*Backend, error) {
 	if b.Config, err = h.LoadConfig(); err != nil {
 		return nil, err
 	}
+	if err := b.Config.SetEnvironment(); err != nil {
+		return nil, err
+	}
 	if err := all.Check(b.Config.Guests, h.ConfigFile()); err != nil {
 		return nil, err
 	}

@@ -20,9 +20,9 @@ var floors = map[string]int{
 	"backend/family": 3, "backend/family/linux": 3, "backend/family/debian": 3, "backend/family/all": 3, "backend/publish": 3, "backend/publish/folder": 3, "backend/publish/s3": 3, "backend/publish/publishtest": 3, "backend/publish/all": 3, "backend/machine": 3, "backend/proof": 3, "backend/reality": 3,
 	"backend/build": 4, "backend/build/outputs": 4, "backend/build/record": 4, "backend/build/release": 4, "backend/build/delivery": 4, "backend/build/recovery": 4,
 	"backend": 5, "backend/client": 5, "backend/api": 5, "backend/hometest": 5,
-	"backend/owner": 6, "backend/worker": 6, "backend/remote": 6, "backend/status": 6, "backend/verify": 6, "backend/vm": 6, "backend/run": 6, "backend/doctor": 6, "backend/retention": 6,
+	"backend/owner": 6, "backend/worker": 6, "backend/remote": 6, "backend/status": 6, "backend/verify": 6, "backend/vm": 6, "backend/run": 6, "backend/doctor": 6, "backend/retention": 6, "backend/macproof": 6,
 	"app": 7, "app/feed": 7, "app/screen": 7, "app/window": 7, "app/desktop": 7, "app/tray": 7, "app/tray/native": 7,
-	"cmd/ingot": 8, "cmd/ingot-app": 8, "scripts/icons": 8, "scripts/bundle": 8, "scripts/release": 8, "scripts/archive": 8, "scripts/notices": 8, "test/app": 8, "test/e2e": 8, "test/chaos": 8, "test/lima": 8,
+	"cmd/ingot": 8, "cmd/ingot-app": 8, "scripts/icons": 8, "scripts/bundle": 8, "scripts/release": 8, "scripts/archive": 8, "scripts/notices": 8, "scripts/macproof": 8, "test/app": 8, "test/e2e": 8, "test/chaos": 8, "test/lima": 8,
 }
 
 // sameFloor lists the imports among the packages of one floor: importer, and what
@@ -31,7 +31,7 @@ var sameFloor = map[string]string{
 	"scripts/bundle": "scripts/archive", "scripts/release": "scripts/archive",
 	"app/desktop": "app", "app/tray": "app app/feed", "app/tray/native": "app/tray", "app/window": "app app/feed app/screen",
 	"backend/owner": "backend/remote backend/status", "backend/worker": "backend/remote",
-	"backend/doctor": "backend/status", "backend/retention": "backend/status", "backend/run": "backend/status", "backend/verify": "backend/status", "backend/vm": "backend/status",
+	"backend/doctor": "backend/status", "backend/retention": "backend/status", "backend/run": "backend/status", "backend/verify": "backend/macproof backend/status", "backend/vm": "backend/status",
 	"backend": "backend/api backend/client", "backend/client": "backend/api", "backend/hometest": "backend",
 	"backend/guest/guesttest": "backend/guest", "backend/guest/lima": "backend/guest backend/guest/notes", "backend/guest/forge": "backend/guest/lima", "backend/guest/all": "backend/guest backend/guest/lima", "backend/family/linux": "backend/family", "backend/family/debian": "backend/family backend/family/linux", "backend/family/all": "backend/family backend/family/debian backend/family/linux", "backend/machine": "backend/proof", "backend/publish/folder": "backend/publish", "backend/publish/s3": "backend/publish", "backend/publish/publishtest": "backend/publish", "backend/publish/all": "backend/publish backend/publish/folder backend/publish/s3", "backend/leak": "backend/evidence", "backend/team": "backend/jobs",
 	"backend/build/recovery": "backend/build/outputs", "backend/build": "backend/build/outputs backend/build/record backend/build/recovery backend/build/release", "backend/build/release": "backend/build/record", "backend/build/delivery": "backend/build backend/build/outputs backend/build/record backend/build/release",

@@ -61,12 +61,14 @@ if [ -z "${RUN:-}" ] || [[ TestTakeTheDisk =~ $RUN ]]; then
 	kernel owner stop
 fi
 seed= # the compiler cache of a build by the same compiler, for one inside a guest
-if [ -n "${INGOT_E2E_SOAK:-}" ] && { [ -z "${RUN:-}" ] || [[ TestBuildInside =~ $RUN ]]; }; then
+if [ -n "${INGOT_E2E_SOAK:-}" ] && { [ -z "${RUN:-}" ] || [[ TestBuildInside =~ $RUN ]] || [[ TestForgeLine =~ $RUN ]]; }; then
 	seed=$home/tmp/seed.tar
 	mkdir -p "$home/tmp/seed"
 	cp -rl "${INGOT_CACHE:-$HOME/.cache/ingot}/inputs" "$home/tmp/seed/" 2>/dev/null || true # they are fetched anew
 	seeded() { env INGOT_HOME="$home/tmp/seedhome" INGOT_CONFIG="$PWD/test" INGOT_CACHE="$home/tmp/seed" INGOT_KEYCHAIN=off INGOT_OWNER_IDLE=5s bin/ingot "$@"; }
-	seeded build debian-12-amd64-tiny --until kernel
+	for t in TestBuildInside:debian-12-amd64-tiny TestForgeLine:debian-12-amd64-small; do
+		if [ -z "${RUN:-}" ] || [[ ${t%%:*} =~ $RUN ]]; then seeded build "${t##*:}" --until kernel; fi
+	done
 	seeded owner stop
 	tar -cf "$seed" -C "$home/tmp/seed/ccache" .
 	rm -rf "$home/tmp/seedhome" "$home/tmp/seed"

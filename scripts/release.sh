@@ -1,6 +1,6 @@
 #!/bin/bash
 # dist/release/: archives of ingot for Linux and macOS, Debian packages where dpkg-deb is,
-# Homebrew's formula, the app of a Mac if `make package` made it, and SHA256SUMS, signed
+# Homebrew's formula, the app of a Mac with a cask if `make package` made it, and SHA256SUMS, signed
 # where MINISIGN_KEY names a key file. Made twice, the files have the same bytes.
 #   release.sh VERSION BASE LDFLAGS    BASE is the address where they will be
 set -euo pipefail
@@ -13,10 +13,12 @@ scripts/dist.sh "$ldflags" >/dev/null
 bin/ingot completion bash >dist/share/ingot.bash
 bin/ingot completion zsh >dist/share/_ingot
 bin/ingot completion fish >dist/share/ingot.fish
-go run ./scripts/release -from dist -to "$out" -version "$version" -base "$base"
+rm -rf dist/share/man
+bin/ingot man dist/share/man
 for app in dist/Ingot.zip dist/Ingot.dmg; do
 	if [ -e "$app" ]; then cp "$app" "$out/"; fi
 done
+go run ./scripts/release -from dist -to "$out" -version "$version" -base "$base"
 if command -v dpkg-deb >/dev/null; then
 	work=$(mktemp -d "${TMPDIR:-/tmp}/ingot-release.XXXXXX")
 	trap 'rm -rf "$work"' EXIT
@@ -28,6 +30,7 @@ if command -v dpkg-deb >/dev/null; then
 		mv "$root/usr/share/zsh/site-functions/_ingot" "$root/usr/share/zsh/vendor-completions/"
 		rmdir "$root/usr/share/zsh/site-functions"
 		mv "$root/usr/share/doc/ingot/LICENSE" "$root/usr/share/doc/ingot/copyright"
+		gzip -n -9 "$root"/usr/share/man/man1/*.1
 		cat >"$root/DEBIAN/control" <<-CONTROL
 			Package: ingot
 			Version: $version

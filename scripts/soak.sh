@@ -34,7 +34,7 @@ section() { # TITLE COMMAND…
 	{
 		printf '\n## %s\n\n`%s`: exit %s after %s s\n\n```\n' "$title" "$*" "$code" "$((SECONDS - started))"
 		if [ "$code" -eq 0 ]; then
-			grep -E '^ *--- |it waited for room|the same bytes again|^ok |boot: login|publish +passed|^Fuzz' "$log"
+			grep -E '^ *--- |it waited for room|the same bytes again|^ok |^passed |^skipped |boot: login|publish +passed|^Fuzz' "$log"
 		else
 			tail -n 60 "$log"
 		fi
@@ -45,10 +45,22 @@ section() { # TITLE COMMAND…
 export INGOT_E2E_SOAK=1 INGOT_E2E_KILLS=$kills INGOT_E2E_SEED=$seed
 section "Kills: $kills in each step, seed $seed" go test -count=1 -timeout 120m -tags e2e -v -run 'TestA_|TestK_' ./test/e2e
 section "A full disk in each step" go test -count=1 -timeout 60m -tags e2e -v -run 'TestA_|TestL_' ./test/e2e
+answers() { # of a person, to the questions of mac-proof
+	local dir
+	dir=$(mktemp -d /var/tmp/ingot-soak-XXXXXX)
+	printf 'asked.icon yes\nasked.live yes\nasked.buttons yes\nasked.drag yes\nasked.focus yes\n' > "$dir/answers"
+	INGOT_HOME=$dir/home ANSWERS=$dir/answers TO=$dir/record scripts/mac-proof.sh || return 1
+	INGOT_HOME=$dir/home bin/ingot verify "$dir"/record/*.json || return 1
+	sed 's/"sig": "\(.\)\(.\)/"sig": "\2\1/' "$dir"/record/*.json > "$dir/bent.json"
+	if INGOT_HOME=$dir/home bin/ingot verify "$dir/bent.json"; then echo "a bent record was verified"; return 1; fi
+	chmod -R u+w "$dir" && rm -rf "$dir"
+}
+section "mac-proof, as far as it needs no Mac" answers
 section "Chaos: 100 jobs, seed $seed" env SEED="$seed" JOBS=100 go test -count=1 -timeout 30m -tags chaos -v ./test/chaos
 section "The team's server away for ten minutes" env INGOT_AWAY=10m go test -count=1 -timeout 30m -v -run '^TestTeamBuilds$' ./backend/worker
 if command -v apt-get >/dev/null; then
 	section "20 exports of a running guest under load, and the unsafe way" env RUN='^(TestSoakExports|TestOtherWays)$' TIMEOUT=60m scripts/e2e-lima.sh
+	section "The whole line in the forge VM" env RUN='^TestForgeLine$' TIMEOUT=150m scripts/e2e-lima.sh
 	section "A kernel built in a guest" env RUN='^TestBuildInside$' TIMEOUT=150m scripts/e2e-lima.sh
 	section "Lima 1.2.1: an instance's life, and exports of it" env LIMA=v1.2.1 RUN='^(TestVM|TestExport)$' TIMEOUT=60m scripts/e2e-lima.sh
 fi

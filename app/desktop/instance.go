@@ -23,6 +23,8 @@ const (
 const (
 	RequestShow    = "show"    // "show ROUTE": the window shows the route; the menu opens the window. The answer is "ok"
 	RequestFocused = "focused" // the window answers "yes" while it has the focus
+	RequestOpen    = "open"    // "open FILE": the window checks an image or a log; the menu opens the window for it
+	RequestClose   = "close"   // the window closes
 )
 
 // askLimit bounds a request to another process of this user.

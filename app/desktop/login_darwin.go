@@ -31,9 +31,12 @@ func AtLogin() (on bool) {
 	return on
 }
 
-// SetAtLogin makes the bundle start at login, or not. The program's path is not
-// used.
-func SetAtLogin(on bool, _ string) (err error) {
+// SetAtLogin makes the bundle start at login, or not. program is this program's path:
+// it must be in its final place.
+func SetAtLogin(on bool, program string) (err error) {
+	if err := Misplaced(program); on && err != nil {
+		return err
+	}
 	pooled(func() {
 		var s, why objc.ID
 		if s, err = service(); err != nil {

@@ -61,17 +61,21 @@ var objcUses = []objcUse{
 	{"NSSet", []string{"setWithArray:"}, nil},
 	{"NSError", nil, []string{"localizedDescription"}},
 	{"NSBundle", []string{"mainBundle"}, []string{"bundleIdentifier"}},
-	{"NSURL", []string{"fileURLWithPath:"}, nil},
-	{"NSWorkspace", []string{"sharedWorkspace"}, []string{"activateFileViewerSelectingURLs:", "openURL:", "iconForFile:"}},
+	{"NSURL", []string{"fileURLWithPath:"}, []string{"path"}},
+	{"NSWorkspace", []string{"sharedWorkspace"}, []string{"activateFileViewerSelectingURLs:", "openURL:", "iconForFile:", "frontmostApplication"}},
+	{"NSRunningApplication", nil, []string{"bundleIdentifier"}},
+	{"NSArray", nil, []string{"count", "objectAtIndex:"}},
 	{"NSApplication", []string{"sharedApplication"}, []string{"currentEvent", "postEvent:atStart:"}},
 	{"NSEvent", []string{"mouseEventWithType:location:modifierFlags:timestamp:windowNumber:context:eventNumber:clickCount:pressure:"}, []string{"type", "locationInWindow"}},
 	{"NSWindow", nil, []string{"contentView", "windowNumber"}},
 	{"NSView", nil, []string{"beginDraggingSessionWithItems:event:source:"}},
 	{"NSDraggingItem", []string{"alloc"}, []string{"initWithPasteboardWriter:", "setDraggingFrame:contents:"}},
 	{"NSAppleEventManager", []string{"sharedAppleEventManager"}, []string{"setEventHandler:andSelector:forEventClass:andEventID:"}},
+	{"NSAppleEventDescriptor", nil, []string{"paramDescriptorForKeyword:", "numberOfItems", "descriptorAtIndex:", "fileURLValue", "stringValue"}},
 	{"NSNotificationCenter", []string{"defaultCenter"}, []string{"addObserver:selector:name:object:"}},
 	{"SMAppService", []string{"mainAppService"}, []string{"status", "registerAndReturnError:", "unregisterAndReturnError:"}},
-	{"UNUserNotificationCenter", []string{"currentNotificationCenter"}, []string{"setDelegate:", "requestAuthorizationWithOptions:completionHandler:", "addNotificationRequest:withCompletionHandler:", "setNotificationCategories:"}},
+	{"UNUserNotificationCenter", []string{"currentNotificationCenter"}, []string{"setDelegate:", "requestAuthorizationWithOptions:completionHandler:", "addNotificationRequest:withCompletionHandler:", "setNotificationCategories:", "getNotificationSettingsWithCompletionHandler:", "getDeliveredNotificationsWithCompletionHandler:"}},
+	{"UNNotificationSettings", nil, []string{"authorizationStatus"}},
 	{"UNMutableNotificationContent", []string{"new"}, []string{"setTitle:", "setBody:", "setCategoryIdentifier:"}},
 	{"UNNotificationRequest", []string{"requestWithIdentifier:content:trigger:"}, []string{"identifier"}},
 	{"UNNotificationResponse", nil, []string{"actionIdentifier", "notification"}},
@@ -87,4 +91,4 @@ var objcProtocols = map[string][]string{
 }
 
 // objcOwn are the selectors of our classes that belong to no protocol.
-var objcOwn = []string{"ingotReopened:withReply:", "ingotMenuDone:"}
+var objcOwn = []string{"ingotReopened:withReply:", "ingotOpened:withReply:", "ingotMenuDone:"}

@@ -31,7 +31,16 @@ const (
 // before.
 func OpenWindow(ctx context.Context, route string) (ended <-chan error, err error) {
 	request := RequestShow + " " + route
+	program, args, err := WindowProgram()
+	if err != nil {
+		return nil, fmt.Errorf("window: %w", err)
+	}
 	if _, err := Ask(ctx, WindowRole, request); err == nil {
+		if argv := activate(runtime.GOOS, program); argv != nil {
+			if out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput(); err != nil {
+				return nil, fmt.Errorf("window: it is open, and stays behind others: %w: %s", err, out)
+			}
+		}
 		return nil, nil
 	}
 	if ctx.Err() != nil {
@@ -40,10 +49,6 @@ func OpenWindow(ctx context.Context, route string) (ended <-chan error, err erro
 	p, err := api.FindInstance(WindowRole)
 	if err != nil {
 		return nil, err
-	}
-	program, args, err := WindowProgram()
-	if err != nil {
-		return nil, fmt.Errorf("window: %w", err)
 	}
 	dir, err := LogDir(p.Data())
 	if err != nil {
@@ -73,13 +78,29 @@ func OpenWindow(ctx context.Context, route string) (ended <-chan error, err erro
 	return end, appear(ctx, end)
 }
 
+// bundleOf returns the bundle of a program on macOS: NAME.app/Contents/MacOS/program.
+func bundleOf(goos, program string) (string, bool) {
+	bundle := filepath.Dir(filepath.Dir(filepath.Dir(program)))
+	return bundle, goos == "darwin" && filepath.Ext(bundle) == ".app"
+}
+
+// activate returns the command that brings a running bundle to the front, or nil where
+// a window can do so itself. On macOS 14 and later an application comes to the front only
+// if the one in front or the system agrees; open(1) asks the system.
+func activate(goos, program string) []string {
+	if bundle, ok := bundleOf(goos, program); ok {
+		return []string{"/usr/bin/open", "-a", bundle}
+	}
+	return nil
+}
+
 // launch returns the command that starts a program and ends with it. On macOS a bundle
 // is started by LaunchServices, open(1): a window of a program that another one executes
 // stays behind the windows of the application in front. What is started so has the
 // user's environment, and gets Ingot's settings of environ.
 func launch(goos, log string, environ []string, program string, args ...string) []string {
-	bundle := filepath.Dir(filepath.Dir(filepath.Dir(program))) // NAME.app/Contents/MacOS/program
-	if goos != "darwin" || filepath.Ext(bundle) != ".app" {
+	bundle, ok := bundleOf(goos, program)
+	if !ok {
 		return append([]string{program}, args...)
 	}
 	argv := []string{"/usr/bin/open", "-n", "-W", "-a", bundle, "--stdout", log, "--stderr", log}

@@ -1,9 +1,23 @@
 package desktop
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
+
+// An open window comes to the front by LaunchServices, if it is a bundle of a Mac.
+func TestActivate(t *testing.T) {
+	const bundle = "/Applications/Ingot.app/Contents/Helpers/Ingot Window.app"
+	if got := activate("darwin", bundle+"/Contents/MacOS/ingot-window"); !slices.Equal(got, []string{"/usr/bin/open", "-a", bundle}) {
+		t.Errorf("%q", got)
+	}
+	for goos, program := range map[string]string{"darwin": "/usr/local/bin/ingot-window", "linux": bundle + "/Contents/MacOS/ingot-window"} {
+		if got := activate(goos, program); got != nil {
+			t.Errorf("%s, %s: %q", goos, program, got)
+		}
+	}
+}
 
 func TestCrashReason(t *testing.T) {
 	for name, c := range map[string]struct{ log, want string }{

@@ -49,6 +49,8 @@ type Controller struct {
 	Failed func(Action, error)
 	// Ended is called once after a Quit or StopAll action.
 	Ended func()
+	// Notice is shown as the error of an action is, until the first action; it may be nil.
+	Notice error
 	// AtLogin reports whether Ingot starts at login; nil if the desktop does
 	// not support it.
 	AtLogin func() bool
@@ -82,6 +84,9 @@ func (c *Controller) Run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c.here.NoLogin = c.AtLogin == nil
+	if c.Notice != nil {
+		c.here.Error = c.Notice.Error()
+	}
 	c.draw(true)
 	wake := time.NewTimer(time.Hour)
 	defer wake.Stop()

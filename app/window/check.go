@@ -52,13 +52,22 @@ func (v *checkPage) line(text string) {
 	v.add(l)
 }
 
-// dropped receives files from the desktop.
-func (w *Window) dropped(uris []fyne.URI) {
+// checking shows the page.
+func (w *Window) checking() *checkPage {
 	v, ok := w.view.(*checkPage)
 	if !ok {
 		w.Go(Route{Page: pageCheck})
 		v = w.view.(*checkPage)
 	}
+	return v
+}
+
+// Check checks a file, as if it was dropped on the window.
+func (w *Window) Check(file string) { w.checking().take(file) }
+
+// dropped receives files from the desktop.
+func (w *Window) dropped(uris []fyne.URI) {
+	v := w.checking()
 	for _, u := range uris {
 		if u.Scheme() != "file" {
 			v.line(u.String() + " is not a file on this computer")

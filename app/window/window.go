@@ -300,7 +300,7 @@ const (
 	pageTargets   = "targets"
 	pageArtifacts = "artifacts"
 	pageVMs       = "vms"
-	pageCheck     = "notary"
+	pageCheck     = app.RouteCheck
 	pageSettings  = "settings"
 	pageEvidence  = "evidence"
 )

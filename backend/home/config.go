@@ -31,6 +31,8 @@ type Config struct {
 	Publish PublishConfig     `yaml:"publish"`
 	Workers int               `yaml:"workers"` // builds that the owner runs at once; 0 means what the machine's size allows
 	Team    TeamConfig        `yaml:"team"`
+	// Environment are variables for programs that no shell has started; see SetEnvironment.
+	Environment map[string]string `yaml:"environment"`
 }
 
 // TeamConfig configures building with several computers: the NATS server, the
@@ -164,6 +166,9 @@ func (c Config) check(file string) error {
 		return &ConfigError{file, fmt.Sprintf("key workers: %d is not allowed; accepted: 1 or more builds at once, or 0 to choose by the machine's size", c.Workers)}
 	}
 	if err := c.Forge.check(file); err != nil {
+		return err
+	}
+	if err := c.checkEnvironment(file); err != nil {
 		return err
 	}
 	if !slices.Contains(CredentialKinds, c.Publish.Credentials) {

@@ -40,6 +40,15 @@ func (q QEMU) Boot(ctx context.Context, req proof.Request) (proof.Machine, error
 	return m, nil
 }
 
+// Distrust makes the next machines start without an accelerator under which one hung,
+// for an hour: each such boot waits for a minute and a half before it is tried under TCG.
+func (q QEMU) Distrust(ctx context.Context, accelerator, cause string) {
+	host, err := qemu.FindHostBy(ctx, q.Arch, q.Board.Firmware, fetch.Digest)
+	if err == nil {
+		qemu.Distrust(host, q.Cache, accelerator, cause)
+	}
+}
+
 // Start is Boot for callers that need more of the machine than proof.Machine has.
 func (q QEMU) Start(ctx context.Context, req proof.Request) (*Machine, error) {
 	host, err := qemu.FindHostBy(ctx, q.Arch, q.Board.Firmware, fetch.Digest)

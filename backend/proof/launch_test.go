@@ -20,6 +20,18 @@ type booter func(req Request) (Machine, error)
 
 func (b booter) Boot(_ context.Context, req Request) (Machine, error) { return b(req) }
 
+func (booter) Distrust(context.Context, string, string) {}
+
+// distrusting keeps what it is told.
+type distrusting struct {
+	booter
+	told *[]string
+}
+
+func (d distrusting) Distrust(_ context.Context, accelerator, cause string) {
+	*d.told = append(*d.told, accelerator+" "+cause)
+}
+
 // screened is a machine with an accelerator and a screen.
 type screened struct {
 	Machine
@@ -96,16 +108,15 @@ func TestTriedAgainUnderTCG(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var accels []string
-			var notices []string
-			s := spec(t, booter(func(req Request) (Machine, error) {
+			var accels, notices, told []string
+			s := spec(t, distrusting{booter(func(req Request) (Machine, error) {
 				play, accel := c.kvm, "kvm"
 				if req.Accel == "tcg" {
 					play, accel = c.tcg, "tcg"
 				}
 				accels = append(accels, accel)
 				return on(t, &script{play: play}, req, "kvm"), nil
-			}))
+			}), &told})
 			s.Notify = func(msg string) { notices = append(notices, msg) }
 			p, err := Prove(t.Context(), s)
 			if err != nil || p.Verdict != c.verdict || p.Cause != c.cause {
@@ -117,6 +128,9 @@ func TestTriedAgainUnderTCG(t *testing.T) {
 			first := p.Boots[0]
 			if got := strings.Join(first.Tried, ", "); got != c.tried || c.tried != "" && first.Accelerator != "tcg" {
 				t.Errorf("the record of %s says it tried %q, want %q", first.Accelerator, got, c.tried)
+			}
+			if distrusted := len(told) > 0 && told[0] == "kvm boot.hang"; distrusted != (c.verdict == evidence.Passed) {
+				t.Errorf("distrusted: %q", told)
 			}
 			if again := slices.Contains(notices, "boot.hang under kvm; trying again under TCG"); again != (c.tried != "") {
 				t.Errorf("notices: %q", notices)

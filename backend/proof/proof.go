@@ -35,6 +35,9 @@ import (
 // console is connected.
 type Booter interface {
 	Boot(ctx context.Context, req Request) (Machine, error)
+	// Distrust is told that a boot failed with an accelerator that the booter chose, and
+	// passed under TCG: the accelerator is not chosen again for some time.
+	Distrust(ctx context.Context, accelerator, cause string)
 }
 
 // Request describes the machine to start. Seed and Tools are read-only disks, "" for
@@ -184,13 +187,16 @@ func (s Spec) boot(ctx context.Context, seeded bool, p *evidence.Proof) (booted,
 		return b, err
 	}
 	switch b.Cause {
-	case "kernel.silent", "firmware.silent", "boot.hang", "qemu.crashed", "qemu.failed", "qemu.accel-unavailable":
+	case "kernel.silent", "firmware.silent", "boot.hang", "qemu.crashed", "qemu.failed", "qemu.accel-unavailable", "qemu.accel-stopped":
 	default:
 		return b, nil
 	}
 	s.notify("%s under %s; trying again under TCG", b.Cause, b.Accelerator)
 	again, err := s.bootWith(ctx, seeded, "tcg", p)
 	again.Tried = append(again.Tried, fmt.Sprintf("%s: %s", b.Accelerator, b.Cause))
+	if err == nil && again.Verdict == evidence.Passed {
+		s.Booter.Distrust(ctx, b.Accelerator, b.Cause)
+	}
 	return again, err
 }
 

@@ -97,6 +97,8 @@ func TestLogWithHole(t *testing.T) {
 	}
 }
 
+func (s *script) Distrust(context.Context, string, string) {}
+
 func (s *script) Console() Console                         { return s.console }
 func (s *script) Done() <-chan struct{}                    { return s.done }
 func (s *script) Stderr() string                           { return s.stderr }

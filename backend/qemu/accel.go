@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,8 +56,8 @@ func probeImage(arch string) ([]byte, error) {
 
 const probeTimeout = 10 * time.Second
 
-// Probe runs the probe program on one accelerator. It returns nil if the program's
-// message arrived.
+// Probe runs the probe program on one accelerator, and then the firmware if there is one.
+// It returns nil if the program's message arrived, and something of the firmware's.
 func Probe(ctx context.Context, h Host, accel string) error { return probe(ctx, h, accel) }
 
 // probe is Probe with further arguments.
@@ -75,20 +76,32 @@ func probe(ctx context.Context, h Host, accel string, extra ...string) error {
 		return fmt.Errorf("probe %s: %w", accel, err)
 	}
 	argv := append([]string{"-nodefaults", "-display", "none", "-serial", "stdio", "-m", "128"}, Board{}.machineArgs(h.Arch, accel)...)
+	argv = append(argv, extra...)
+	ours := append(slices.Clone(argv), "-kernel", file)
 	if h.Arch == "amd64" {
-		argv = append(argv, "-drive", "format=raw,readonly=on,if=none,id=p,file="+escape(file), "-device", "virtio-blk-pci,drive=p")
-	} else {
-		argv = append(argv, "-kernel", file)
+		ours = append(slices.Clone(argv), "-drive", "format=raw,readonly=on,if=none,id=p,file="+escape(file), "-device", "virtio-blk-pci,drive=p")
 	}
-	return listen(ctx, h.Program, append(argv, extra...))
+	if err := listen(ctx, h.Program, ours, probeMark); err != nil || accel == "tcg" || h.Firmware.Vars == "" {
+		return err
+	}
+	// some nested hosts run these few instructions, and no firmware
+	vars := filepath.Join(dir, "vars.fd")
+	if err := CopyVars(h.Firmware, vars); err != nil {
+		return err
+	}
+	if err := listen(ctx, h.Program, append(argv, Board{}.firmwareArgs(h.Firmware, vars)...), ""); err != nil {
+		return fmt.Errorf("the firmware does not run: %w", err)
+	}
+	return nil
 }
 
-// listen runs QEMU until the mark arrives, QEMU ends, or the time is over.
-func listen(ctx context.Context, program string, argv []string) error {
+// listen runs QEMU until the mark arrives on the console, or anything if it is "", or QEMU
+// ends, or the time is over.
+func listen(ctx context.Context, program string, argv []string, mark string) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, argv...)
-	stderr := &tail{}
+	stderr := &tail{stopped: cancel}
 	cmd.Stderr = stderr
 	cmd.Env = home.WithoutSecrets(os.Environ())
 	cmd.WaitDelay = 2 * time.Second
@@ -99,7 +112,7 @@ func listen(ctx context.Context, program string, argv []string) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	seen := readMark(out)
+	seen := readMark(out, mark)
 	cancel()
 	_ = cmd.Wait() // killed on purpose; its exit status means nothing
 	if seen {
@@ -115,13 +128,13 @@ func listen(ctx context.Context, program string, argv []string) error {
 // computer that may be chance.
 var errProbeSilent = fmt.Errorf("the probe program printed nothing within %s", probeTimeout)
 
-func readMark(r io.Reader) bool {
+func readMark(r io.Reader, mark string) bool {
 	var got []byte
 	buf := make([]byte, 256)
 	for {
 		n, err := r.Read(buf)
 		got = append(got, buf[:n]...)
-		if bytes.Contains(got, []byte(probeMark)) {
+		if n > 0 && bytes.Contains(got, []byte(mark)) {
 			return true
 		}
 		if err != nil || len(got) > 1<<20 {
@@ -149,9 +162,20 @@ func Candidates(hostOS, hostArch, guestArch string) []string {
 // program, firmware and host system, since the probe of an accelerator that hangs takes
 // the whole probeTimeout. That a better one failed is believed for failureKept only.
 func ChooseAccel(ctx context.Context, h Host, cacheDir string) (Accel, error) {
-	c := chooser{path: filepath.Join(cacheDir, "accel-"+h.Arch+".json"), key: accelKey(h), now: time.Now,
-		probe: func(ctx context.Context, name string) error { return Probe(ctx, h, name) }}
+	c := newChooser(h, cacheDir)
+	c.probe = func(ctx context.Context, name string) error { return Probe(ctx, h, name) }
 	return c.choose(ctx, Candidates(runtime.GOOS, runtime.GOARCH, h.Arch))
+}
+
+// Distrust makes ChooseAccel choose tcg for the time that a failure is believed, since a
+// whole machine hung with an accelerator that ran the probe program: some nested hosts run
+// a few instructions, and no firmware.
+func Distrust(h Host, cacheDir, accel, why string) {
+	newChooser(h, cacheDir).keep(Accel{Name: "tcg", Tried: []string{accel + ": " + why}})
+}
+
+func newChooser(h Host, cacheDir string) chooser {
+	return chooser{path: filepath.Join(cacheDir, "accel-"+h.Arch+".json"), key: accelKey(h), now: time.Now}
 }
 
 // accelKey is everything on which a probe's result depends: another build of QEMU and an
@@ -207,8 +231,12 @@ func (c chooser) choose(ctx context.Context, names []string) (Accel, error) {
 	if a.Name == "" {
 		return a, fmt.Errorf("no accelerator works: %v", a.Tried)
 	}
+	c.keep(a)
+	return a, nil
+}
+
+func (c chooser) keep(a Accel) {
 	if b, err := json.Marshal(verdict{c.key, c.now(), a}); err == nil {
 		_ = home.WriteFileAtomic(c.path, b, 0o600) // a cache: without it the next proof probes again
 	}
-	return a, nil
 }

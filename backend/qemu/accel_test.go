@@ -46,9 +46,28 @@ func TestChooser(t *testing.T) {
 	choose("another QEMU", "tcg", "hvf tcg")
 	at = at.Add(-10 * failureKept)
 	choose("the clock went back", "hvf", "hvf")
+	c.keep(Accel{Name: "tcg", Tried: []string{"hvf: firmware.silent"}}) // as Distrust does
+	choose("a machine hung", "tcg", "")
+	at = at.Add(failureKept + time.Second)
+	choose("an hour later", "hvf", "hvf")
 	fails["hvf"], fails["tcg"] = []error{errors.New("no")}, []error{errors.New("no")}
 	c.key = "3"
 	if _, err := c.choose(t.Context(), []string{"hvf", "tcg"}); err == nil || !strings.Contains(err.Error(), "hvf: no") {
 		t.Errorf("nothing works: %v", err)
+	}
+}
+
+// A QEMU whose machine KVM has stopped does not end by itself: it is not waited for.
+func TestStoppedByKVM(t *testing.T) {
+	began := time.Now()
+	err := listen(t.Context(), "/bin/sh", []string{"-c", "echo 'KVM internal error. Suberror: 1' >&2; echo 'emulation failure' >&2; exec sleep 60"}, "")
+	if err == nil || !strings.Contains(err.Error(), "KVM internal error") || errors.Is(err, errProbeSilent) {
+		t.Errorf("%v", err)
+	}
+	if spent := time.Since(began); spent > probeTimeout-time.Second {
+		t.Errorf("it was waited for: %s", spent)
+	}
+	if err := listen(t.Context(), "/bin/sh", []string{"-c", "printf x; exec sleep 60"}, ""); err != nil {
+		t.Errorf("a console with output: %v", err)
 	}
 }

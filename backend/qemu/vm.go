@@ -52,6 +52,7 @@ const connectTimeout = 60 * time.Second
 func Start(ctx context.Context, m Machine) (*VM, error) {
 	vm := &VM{Argv: m.Argv(), stderr: &tail{}, done: make(chan struct{})}
 	vm.cmd = exec.CommandContext(ctx, vm.Argv[0], vm.Argv[1:]...)
+	vm.stderr.stopped = func() { _ = vm.cmd.Process.Kill() }
 	vm.cmd.Stderr = vm.stderr
 	vm.cmd.Env = home.WithoutSecrets(os.Environ())
 	vm.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -149,18 +150,34 @@ func (vm *VM) PowerDown(ctx context.Context) error {
 	}
 }
 
-// tail keeps the last 64 KiB that were written to it.
+// tail keeps the last 64 KiB of what QEMU writes to its stderr.
 type tail struct {
-	mu  sync.Mutex
-	buf []byte
+	// stopped is called once if QEMU says that the accelerator has stopped the machine;
+	// it may be nil.
+	stopped func()
+
+	mu    sync.Mutex
+	buf   []byte
+	ended bool
 }
 
 const tailSize = 64 << 10
+
+// stopMark is in what QEMU prints when KVM cannot go on (accel/kvm/kvm-all.c,
+// kvm_handle_internal_error). The machine is paused then and QEMU does not end.
+const stopMark = "KVM internal error. Suberror"
+
+// dumpTime is the time that QEMU gets to print the registers after that.
+const dumpTime = 200 * time.Millisecond
 
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.buf = append(t.buf, p...)
+	if !t.ended && t.stopped != nil && bytes.Contains(t.buf, []byte(stopMark)) {
+		t.ended = true
+		time.AfterFunc(dumpTime, t.stopped)
+	}
 	if len(t.buf) > tailSize {
 		t.buf = append([]byte(nil), t.buf[len(t.buf)-tailSize:]...)
 	}

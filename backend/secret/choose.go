@@ -49,7 +49,7 @@ func Open(dir string, getenv func(string) string) (Store, error) {
 	if c.Store == inFiles {
 		return Files{dir}, nil
 	}
-	return keychain{dir, c.Service, c.Older}, nil
+	return remembered{keychain{dir, c.Service, c.Older}, dir, c.Service}, nil
 }
 
 func readChoice(dir string) (choice, error) {

@@ -135,7 +135,8 @@ func TestKeychainOfOneHome(t *testing.T) {
 	if _, err := keyring.Get(common, signingKey); err != nil {
 		t.Errorf("the common entry: %v", err)
 	}
-	// the choice holds, whatever the keychain answers now
+	// the choice holds, whatever the keychain answers now to another process
+	answers.by = nil
 	keyring.MockInitWithError(errors.New("User interaction is not allowed"))
 	s, err := Open(oldDir, func(string) string { return "" })
 	if err != nil {
@@ -205,8 +206,8 @@ func TestFirstChoiceOfMany(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			if k, ok := s.(keychain); ok {
-				ids[i] = k.service
+			if k, ok := s.(remembered); ok {
+				ids[i] = k.id
 			}
 		})
 	}

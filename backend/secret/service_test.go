@@ -46,7 +46,7 @@ func secretService(t *testing.T, home string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, ok := s.(keychain); !ok {
+		if _, ok := s.(remembered); !ok {
 			t.Fatalf("the secrets are in %s", s.Where())
 		}
 		signer, err := LoadOrCreateSigner(s)

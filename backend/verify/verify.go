@@ -16,6 +16,7 @@ import (
 	"ingot/backend/cause"
 	"ingot/backend/evidence"
 	"ingot/backend/fetch"
+	"ingot/backend/macproof"
 	"ingot/backend/proof"
 	"ingot/backend/publish"
 	"ingot/backend/publish/folder"
@@ -40,6 +41,7 @@ type Verified struct {
 	Proofs  []string          `json:"proofs"`
 	Docs    map[string]string `json:"evidence"`         // id → kind
 	Booted  string            `json:"booted,omitempty"` // evidence id of the boot of this verification
+	Record  *macproof.Record  `json:"record,omitempty"` // the subject itself, if it is a record of mac-proof
 }
 
 // Check checks the digests, signatures and proof of a file or a release.
@@ -62,9 +64,12 @@ func Check(ctx context.Context, b *backend.Backend, opt Options) (Verified, erro
 	if address && opt.KeyFile == "" {
 		v.keys = b.OwnKeys // workers publish nothing
 	}
-	if address {
+	switch {
+	case address:
 		err = v.release(ctx)
-	} else {
+	case isRecord(v.opt.Subject):
+		err = v.record(ctx)
+	default:
 		err = v.file(ctx)
 	}
 	return v.out, err

@@ -17,6 +17,7 @@ import (
 
 const usage = `usage: ingot-app                 the icon in the menu bar; a second one opens the window
        ingot-app window [ROUTE]  the window: reality, builds, targets, artifacts, settings
+       ingot-app open LINK|FILE  shows a link, ingot://ROUTE, or checks an image or a log
        ingot-app --version
 `
 
@@ -25,7 +26,11 @@ func main() { os.Exit(run(os.Args[1:])) }
 func run(args []string) int {
 	switch {
 	case len(args) == 0, strings.HasPrefix(args[0], "-psn_"): // argument of Finder before macOS 10.9
-		return runMenu()
+		return runMenu("")
+	case args[0] == "--selfcheck" && len(args) == 2: // of scripts/mac-proof.sh
+		return runMenu(args[1])
+	case args[0] == "open" && len(args) > 1:
+		return runOpen(args[1:])
 	case args[0] == "window" && len(args) <= 2:
 		return runWindow(append(args[1:], app.RouteLast)[0])
 	case args[0] == "owner":

@@ -33,15 +33,21 @@ type menu struct {
 	icon   *native.Tray
 	ctx    context.Context
 	stop   context.CancelFunc
-	notes  sync.Map       // api.Event of the build that a notification is about, by the notification's id
-	work   sync.WaitGroup // goroutines that end with ctx
+	notes  sync.Map      // api.Event of the build that a notification is about, by the notification's id
+	opened chan struct{} // gets a value when the window was opened, if it has none
+	// selfcheck is the file for the answers of a self check; "" makes none.
+	selfcheck string
+	notifier  desktop.Notifier // nil without a notification server
+	logFile   string           // "" if the log goes to the terminal
+	work      sync.WaitGroup   // goroutines that end with ctx
 }
 
-// runMenu runs the menu's role and returns an exit code.
-func runMenu() int {
+// runMenu runs the menu's role and returns an exit code. With the name of a file it
+// checks itself, writes the answers there, and ends.
+func runMenu(selfcheck string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	m := &menu{log: slog.New(slog.NewTextHandler(os.Stderr, nil)), ctx: ctx, stop: stop}
+	m := &menu{log: slog.New(slog.NewTextHandler(os.Stderr, nil)), ctx: ctx, stop: stop, selfcheck: selfcheck, opened: make(chan struct{}, 1)}
 	if err := m.run(); err != nil {
 		fmt.Fprintln(os.Stderr, "ingot-app:", err)
 		return 1
@@ -53,6 +59,9 @@ func (m *menu) run() (err error) {
 	one, answer, err := desktop.Become(m.ctx, desktop.MenuRole, desktop.RequestShow+" "+app.RouteLast, m.serve)
 	if err != nil {
 		return err
+	}
+	if one == nil && m.selfcheck != "" {
+		return errors.New("another menu of this home runs: quit it, then check again")
 	}
 	if one == nil {
 		fmt.Println("Ingot is running already and opens its window: " + answer)
@@ -70,6 +79,9 @@ func (m *menu) run() (err error) {
 	}
 	if log != os.Stderr {
 		defer func() { err = errors.Join(err, log.Close()) }()
+		if f, ok := log.(*os.File); ok {
+			m.logFile = f.Name()
+		}
 	}
 	m.log = slog.New(slog.NewTextHandler(log, nil))
 	slog.SetDefault(m.log)
@@ -108,26 +120,53 @@ func (m *menu) show() error {
 	if !host {
 		m.work.Go(func() { failed = m.awaitHost() })
 	}
+	m.watchApp() // for what launches this process
 	m.icon.Run(func() {
-		if err := desktop.WatchApp(func() { m.work.Go(func() { m.open(app.RouteLast) }) }, m.icon.MenuClosed); err != nil {
-			m.log.Warn("a second launch cannot open the window", "err", err)
-		}
+		m.watchApp()
 		first := make(chan struct{})
 		m.work.Go(func() {
 			m.controller(first).Run(m.ctx)
 			m.icon.Quit()
 		})
 		<-first
+		if m.selfcheck != "" {
+			m.work.Go(func() { failed = m.checkItself() })
+		}
 	})
 	m.stop()
 	m.work.Wait()
 	return failed
 }
 
+// watchApp makes the system's events do what they mean.
+func (m *menu) watchApp() {
+	err := desktop.WatchApp(desktop.AppEvents{
+		Reopened: func() { m.work.Go(func() { m.open(app.RouteLast) }) },
+		MenuDone: m.icon.MenuClosed,
+		Open: func(item string) {
+			m.work.Go(func() {
+				m.log.Info("opened", "item", item)
+				if err := openItem(m.ctx, item); err != nil && m.ctx.Err() == nil {
+					m.log.Error("cannot open", "item", item, "err", err)
+					m.notify(desktop.Note{ID: "action", Title: "Ingot cannot open it", Body: app.Line(err.Error())})
+				}
+			})
+		},
+	})
+	if err != nil {
+		m.log.Warn("a second launch cannot open the window", "err", err)
+	}
+}
+
 // controller returns the menu's controller; first is closed when the first menu
 // has been built.
 func (m *menu) controller(first chan struct{}) *tray.Controller {
-	return &tray.Controller{Feed: m.feed, View: &firstView{View: m.icon, first: first}, Actor: m.desk, Ended: m.stop, AtLogin: desktop.AtLogin,
+	self, _ := os.Executable() // "" is in no wrong place
+	notice := desktop.Misplaced(self)
+	if notice != nil {
+		m.log.Warn("the bundle", "err", notice)
+	}
+	return &tray.Controller{Feed: m.feed, View: &firstView{View: m.icon, first: first}, Actor: m.desk, Ended: m.stop, AtLogin: desktop.AtLogin, Notice: notice,
 		Failed: func(a tray.Action, err error) {
 			m.log.Error("action failed", "target", a.Target, "err", err)
 			m.notify(desktop.Note{ID: "action", Title: "The action failed", Body: app.Line(err.Error()), Actions: []desktop.NoteAction{{Key: desktop.ActDefault, Label: "Show"}}})
@@ -202,5 +241,10 @@ func (m *menu) open(route string) {
 	m.log.Info("window", "route", route)
 	if _, err := desktop.OpenWindow(m.ctx, route); err != nil && m.ctx.Err() == nil {
 		m.log.Error("cannot open the window", "err", err)
+		return
+	}
+	select {
+	case m.opened <- struct{}{}:
+	default:
 	}
 }

@@ -52,6 +52,8 @@ type shown struct {
 	over    context.Context
 	focused atomic.Bool
 	goTo    func(route string, r window.Route) // shows a route; "" brings the window to the front
+	check   func(file string)                  // checks an image or a log
+	quit    func()
 }
 
 func showWindow(route string) error {
@@ -116,6 +118,7 @@ func (s *shown) run(ctx context.Context, route string, r window.Route) {
 		w.Show()
 		w.RequestFocus()
 	}
+	s.check, s.quit = w.Check, a.Driver().Quit
 	w.Restore(filepath.Join(b.Home.Data, "window.json"))
 	if route != "" { // requested by a notification or the menu
 		w.Go(r)
@@ -137,6 +140,7 @@ func (s *shown) runWithout(a fyne.App, why error) {
 	w.Resize(fyne.NewSize(600, 300))
 	window.CloseByQuitting(a, w, nil)
 	s.goTo = func(string, window.Route) { w.RequestFocus() }
+	s.check, s.quit = func(string) { w.RequestFocus() }, a.Driver().Quit
 	w.ShowAndRun()
 }
 
@@ -160,6 +164,12 @@ func (s *shown) serve(request string) string {
 			return err.Error()
 		}
 		window.OnMain(func() { s.goTo(route, r) })
+		return "ok"
+	case desktop.RequestOpen:
+		window.OnMain(func() { s.check(route) })
+		return "ok"
+	case desktop.RequestClose:
+		window.OnMain(s.quit)
 		return "ok"
 	}
 	return "unknown request " + verb

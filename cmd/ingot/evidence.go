@@ -8,9 +8,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"ingot/backend/macproof"
 	"ingot/backend/status"
 	"ingot/backend/verify"
 )
@@ -136,7 +138,26 @@ func printVerified(w io.Writer, v verify.Verified, asJSON bool) error {
 	if v.Booted != "" {
 		fmt.Fprintf(w, "  booted  now: %s\n", v.Booted)
 	}
+	if v.Record != nil {
+		printRecord(w, *v.Record)
+	}
 	return nil
+}
+
+func printRecord(w io.Writer, r macproof.Record) {
+	c := r.Computer
+	fmt.Fprintf(w, "  record  of %s, commit %s\n  on      %s, %s, %s %s\n  checks  %d passed, %d skipped\n", r.At.Format(time.DateOnly), r.Commit, c.Model, c.CPU, c.System, c.Version, r.Count(macproof.Passed), r.Count(macproof.Skipped))
+	if !r.OnMac() {
+		fmt.Fprintln(w, "  nothing of it ran on a Mac")
+	}
+	if r.Changed {
+		fmt.Fprintln(w, "  the source had changes that are not in the commit")
+	}
+	for _, res := range r.Results {
+		if res.Verdict == macproof.Skipped {
+			fmt.Fprintf(w, "  skipped %s: %s\n", res.ID, res.Why)
+		}
+	}
 }
 
 func newLogs(g *global) *cobra.Command {

@@ -36,6 +36,7 @@ func addVerbs(root *cobra.Command, g *global) {
 			root.AddCommand(verb)
 		}
 	}
+	root.AddCommand(newMan())
 }
 
 // parent returns a command that only has subcommands.

@@ -27,6 +27,7 @@ import (
 	"strings"
 	"time"
 
+	"ingot/app"
 	"ingot/resources"
 	"ingot/scripts/archive"
 )
@@ -77,11 +78,11 @@ func (p parts) make(kind string) (string, error) {
 
 // macos lays out Ingot.app.
 func (p parts) macos() (string, error) {
-	app := filepath.Join(p.to, "Ingot.app")
-	if err := os.RemoveAll(app); err != nil {
+	bundle := filepath.Join(p.to, "Ingot.app")
+	if err := os.RemoveAll(bundle); err != nil {
 		return "", err
 	}
-	contents := filepath.Join(app, "Contents")
+	contents := filepath.Join(bundle, "Contents")
 	window := filepath.Join(contents, "Helpers", "Ingot Window.app", "Contents")
 	err := errors.Join(
 		write(filepath.Join(contents, "Info.plist"), plist("org.ingot.app", "ingot-app", p.version, menuKeys), 0o644),
@@ -91,7 +92,7 @@ func (p parts) macos() (string, error) {
 		write(filepath.Join(window, "Info.plist"), plist("org.ingot.app.window", "ingot-window", p.version, ""), 0o644),
 		write(filepath.Join(window, "Resources", "ingot.icns"), icon, 0o644),
 		p.copy("ingot-window", filepath.Join(window, "MacOS"), 0o755))
-	return app, err
+	return bundle, err
 }
 
 func (p parts) copy(name, dir string, mode fs.FileMode) error {
@@ -114,8 +115,38 @@ func write(path string, data []byte, mode fs.FileMode) error {
 //go:embed ingot.icns
 var icon []byte
 
-// menuKeys are the keys of the menu's bundle alone: it stays out of the Dock.
-const menuKeys = "\t<key>LSUIElement</key><true/>\n"
+// menuKeys are the keys of the menu's bundle alone: it stays out of the Dock, opens the
+// links of Ingot's scheme, and offers to check disk images. qcow2 has no type identifier
+// of its own, so one is declared (Apple's Uniform Type Identifiers: an imported type is one
+// that others may define too).
+var menuKeys = `	<key>LSUIElement</key><true/>
+	<key>CFBundleURLTypes</key>
+	<array><dict>
+		<key>CFBundleURLName</key><string>org.ingot.link</string>
+		<key>CFBundleTypeRole</key><string>Viewer</string>
+		<key>CFBundleURLSchemes</key><array><string>` + app.Scheme + `</string></array>
+	</dict></array>
+	<key>CFBundleDocumentTypes</key>
+	<array><dict>
+		<key>CFBundleTypeName</key><string>Disk image of a virtual machine</string>
+		<key>CFBundleTypeRole</key><string>Viewer</string>
+		<key>LSHandlerRank</key><string>Alternate</string>
+		<key>LSItemContentTypes</key><array><string>org.ingot.qcow2</string><string>org.ingot.raw</string></array>
+	</dict></array>
+	<key>UTImportedTypeDeclarations</key>
+	<array>` + "\n" + imported("qcow2", "QEMU disk image") + imported("raw", "Raw disk image") + `	</array>
+`
+
+// imported declares the type of files with an extension.
+func imported(extension, name string) string {
+	return fmt.Sprintf(`		<dict>
+			<key>UTTypeIdentifier</key><string>org.ingot.%[1]s</string>
+			<key>UTTypeDescription</key><string>%[2]s</string>
+			<key>UTTypeConformsTo</key><array><string>public.disk-image</string></array>
+			<key>UTTypeTagSpecification</key><dict><key>public.filename-extension</key><array><string>%[1]s</string></array></dict>
+		</dict>
+`, extension, name)
+}
 
 // plist is an Info.plist; more are its further keys. Both bundles are called Ingot: the
 // window's name is what the Dock shows.
@@ -158,6 +189,9 @@ func (p parts) linux() (string, error) {
 
 const entry = "[Desktop Entry]\nType=Application\nName=Ingot\nComment=Forge VM images, boot them, publish them, and prove it\nExec=ingot-app\nIcon=ingot\nTerminal=false\nCategories=Development;\n"
 
+// opener is the entry for links and disk images; it is in no menu.
+const opener = "[Desktop Entry]\nType=Application\nName=Ingot\nExec=ingot-app open %U\nIcon=ingot\nTerminal=false\nNoDisplay=true\nMimeType=x-scheme-handler/" + app.Scheme + ";application/x-qemu-disk;application/x-raw-disk-image;\n"
+
 func (p parts) pack(w io.Writer) error {
 	var all []archive.File
 	for _, part := range []struct {
@@ -178,5 +212,6 @@ func (p parts) pack(w io.Writer) error {
 		return err
 	}
 	return archive.TarGz(w, p.at, append(all, archive.File{Name: "share/applications/ingot.desktop", Mode: 0o644, Data: []byte(entry)},
+		archive.File{Name: "share/applications/ingot-open.desktop", Mode: 0o644, Data: []byte(opener)},
 		archive.File{Name: "share/icons/hicolor/512x512/apps/ingot.png", Mode: 0o644, Data: png}))
 }

@@ -53,12 +53,36 @@ func TestMacOS(t *testing.T) {
 			Version    string `plist:"CFBundleVersion"`
 			Background bool   `plist:"LSUIElement"`
 			Downloads  string `plist:"NSDownloadsFolderUsageDescription"`
+			Links      []struct {
+				Schemes []string `plist:"CFBundleURLSchemes"`
+			} `plist:"CFBundleURLTypes"`
+			Documents []struct {
+				Types []string `plist:"LSItemContentTypes"`
+			} `plist:"CFBundleDocumentTypes"`
+			Declared []struct {
+				ID   string              `plist:"UTTypeIdentifier"`
+				Tags map[string][]string `plist:"UTTypeTagSpecification"`
+			} `plist:"UTImportedTypeDeclarations"`
 		}
 		if _, err := plists.Unmarshal(text, &got); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
 		if got.ID != c.id || got.Background != c.background || got.Version != "1.2.3" || got.Name != "Ingot" || got.Downloads == "" {
 			t.Errorf("%s: %+v", file, got)
+		}
+		if !c.background {
+			continue
+		}
+		if len(got.Links) != 1 || !slices.Equal(got.Links[0].Schemes, []string{"ingot"}) {
+			t.Errorf("links: %+v", got.Links)
+		}
+		if len(got.Documents) != 1 || len(got.Declared) != 2 {
+			t.Fatalf("documents: %+v, %+v", got.Documents, got.Declared)
+		}
+		for i, extension := range []string{"qcow2", "raw"} { // each type that is opened is declared
+			if d := got.Declared[i]; d.ID != got.Documents[0].Types[i] || !slices.Equal(d.Tags["public.filename-extension"], []string{extension}) {
+				t.Errorf("%s: %+v", extension, d)
+			}
 		}
 	}
 	for _, name := range licences {
@@ -103,7 +127,7 @@ func TestLinux(t *testing.T) {
 		}
 		names = append(names, h.Name)
 	}
-	if want := []string{"bin/ingot", "bin/ingot-app", "bin/ingot-window", "share/doc/ingot/LICENSE", "share/doc/ingot/THIRD_PARTY_NOTICES", "share/applications/ingot.desktop", "share/icons/hicolor/512x512/apps/ingot.png"}; !slices.Equal(names, want) {
+	if want := []string{"bin/ingot", "bin/ingot-app", "bin/ingot-window", "share/doc/ingot/LICENSE", "share/doc/ingot/THIRD_PARTY_NOTICES", "share/applications/ingot.desktop", "share/applications/ingot-open.desktop", "share/icons/hicolor/512x512/apps/ingot.png"}; !slices.Equal(names, want) {
 		t.Errorf("%q", names)
 	}
 }

@@ -26,8 +26,10 @@ import (
 
 const (
 	traySize = 44 // two pixels a point in a menu bar 22 points high
-	appSize  = 512
-	fine     = 8 // samples a pixel and direction
+	// systray shows a template at 16 points; two pixels each keep it sharp on every screen
+	templateSize = 32
+	appSize      = 512
+	fine         = 8 // samples a pixel and direction
 )
 
 type point struct{ x, y float64 }
@@ -182,7 +184,7 @@ func icons() map[string]image.Image {
 	out := map[string]image.Image{"ingot": draw(appSize, tray("idle", false))}
 	for _, state := range []string{"idle", "working", "failed"} {
 		out["tray-"+state] = draw(traySize, tray(state, false))
-		out["tray-"+state+"-template"] = draw(traySize, tray(state, true))
+		out["tray-"+state+"-template"] = draw(templateSize, tray(state, true))
 	}
 	return out
 }

@@ -3,9 +3,10 @@
 //	go run ./scripts/release -from dist -to dist/release -version 0.1.0 -base https://example.org/v0.1.0
 //
 // makes an archive for each system and architecture, and ingot.rb, a formula of Homebrew
-// with the archives' digests. The same input gives the same bytes. from holds
-// ingot-SYSTEM-ARCH, LICENSE, THIRD_PARTY_NOTICES, and the shells' completions below
-// share/. Debian packages are made of the archives by scripts/release.sh.
+// with the archives' digests; and ingot-app.rb, a cask with the digest of to/Ingot.dmg,
+// where a Mac has made that. The same input gives the same bytes. from holds
+// ingot-SYSTEM-ARCH, LICENSE, THIRD_PARTY_NOTICES, and below share/ the shells'
+// completions and the manual's pages, man/*.1. Debian packages are made of the archives by scripts/release.sh.
 package main
 
 import (
@@ -73,8 +74,18 @@ func (r release) make() error {
 			return fmt.Errorf("%s: %w", r.name(p), err)
 		}
 	}
+	app, err := os.ReadFile(filepath.Join(r.to, image))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(r.to, "ingot-app.rb"), r.cask(fmt.Sprintf("%x", sha256.Sum256(app))), 0o644)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
 	return os.WriteFile(filepath.Join(r.to, "ingot.rb"), r.formula(sums), 0o644)
 }
+
+// image is the app as people install it on a Mac.
+const image = "Ingot.dmg"
 
 func (r release) name(platform string) string {
 	return fmt.Sprintf("ingot-%s-%s.tar.gz", r.version, platform)
@@ -91,8 +102,19 @@ func (r release) archive(platform string) (sum string, err error) {
 	if all[0].Data, err = os.ReadFile(filepath.Join(r.from, "ingot-"+platform)); err != nil {
 		return "", err
 	}
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		data, err := os.ReadFile(filepath.Join(r.from, files[name]))
+	content := maps.Clone(files)
+	pages, err := filepath.Glob(filepath.Join(r.from, "share", "man", "*.1"))
+	if err == nil && len(pages) == 0 {
+		err = fmt.Errorf("no manual in %s: `ingot man` writes it", filepath.Join(r.from, "share", "man"))
+	}
+	if err != nil {
+		return "", err
+	}
+	for _, p := range pages {
+		content["share/man/man1/"+filepath.Base(p)] = filepath.Join("share", "man", filepath.Base(p))
+	}
+	for _, name := range slices.Sorted(maps.Keys(content)) {
+		data, err := os.ReadFile(filepath.Join(r.from, content[name]))
 		if err != nil {
 			return "", err
 		}
@@ -132,6 +154,7 @@ func (r release) formula(sums map[string]string) []byte {
     bash_completion.install "share/bash-completion/completions/ingot"
     zsh_completion.install "share/zsh/site-functions/_ingot"
     fish_completion.install "share/fish/vendor_completions.d/ingot.fish"
+    man1.install Dir["share/man/man1/*"]
     doc.install Dir["share/doc/ingot/*"]
   end
 
@@ -141,4 +164,29 @@ func (r release) formula(sums map[string]string) []byte {
 end
 `)
 	return []byte(b.String())
+}
+
+// cask returns Homebrew's cask of the app, which brings its own command line program;
+// docs.brew.sh/Cask-Cookbook.
+func (r release) cask(sum string) []byte {
+	return fmt.Appendf(nil, `cask "ingot-app" do
+  version %q
+  sha256 %q
+
+  url %q
+  name "Ingot"
+  desc "Forge VM images, boot them, publish them, and prove it"
+  homepage %q
+
+  depends_on macos: ">= :ventura"
+  depends_on formula: ["qemu", "lima"]
+
+  app "Ingot.app"
+  binary "#{appdir}/Ingot.app/Contents/MacOS/ingot"
+
+  uninstall quit: ["org.ingot.app", "org.ingot.app.window"], login_item: "Ingot"
+
+  zap trash: ["~/Library/Application Support/Ingot", "~/Library/Caches/Ingot", "~/Library/Logs/Ingot"]
+end
+`, r.version, sum, strings.TrimSuffix(r.base, "/")+"/"+image, r.base)
 }

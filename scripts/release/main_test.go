@@ -20,7 +20,7 @@ import (
 func made(t *testing.T) release {
 	t.Helper()
 	r := release{from: t.TempDir(), to: t.TempDir(), version: "1.2.3", base: "https://example.org/v1.2.3", at: time.Unix(1e9, 0)}
-	names := []string{}
+	names := []string{"share/man/ingot.1", "share/man/ingot-build.1"}
 	for _, p := range platforms {
 		names = append(names, "ingot-"+p)
 	}
@@ -56,8 +56,11 @@ func TestRelease(t *testing.T) {
 		}
 		return out
 	}
+	if err := os.WriteFile(filepath.Join(r.to, image), []byte("an image"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	first, second := all(), all()
-	if len(first) != 5 {
+	if len(first) != 7 {
 		t.Errorf("%d files", len(first))
 	}
 	formula := string(first["ingot.rb"])
@@ -65,7 +68,7 @@ func TestRelease(t *testing.T) {
 		if !bytes.Equal(data, second[name]) {
 			t.Errorf("the second %s differs", name)
 		}
-		if name == "ingot.rb" {
+		if strings.HasSuffix(name, ".rb") || name == image {
 			continue
 		}
 		if sum := fmt.Sprintf("%x", sha256.Sum256(data)); !strings.Contains(formula, "url \"https://example.org/v1.2.3/"+name+"\"\n      sha256 \""+sum+"\"") {
@@ -89,17 +92,33 @@ func TestRelease(t *testing.T) {
 			}
 			have = append(have, h.Name)
 		}
-		if len(have) != 1+len(files) || !slices.Contains(have, "bin/ingot") || !slices.Contains(have, "share/zsh/site-functions/_ingot") {
+		if len(have) != 1+len(files)+2 || !slices.Contains(have, "share/man/man1/ingot-build.1") || !slices.Contains(have, "bin/ingot") || !slices.Contains(have, "share/zsh/site-functions/_ingot") {
 			t.Errorf("%s: %q", name, have)
 		}
+	}
+	cask := string(first["ingot-app.rb"])
+	if !strings.Contains(cask, fmt.Sprintf("%x", sha256.Sum256([]byte("an image")))) || !strings.Contains(cask, "https://example.org/v1.2.3/Ingot.dmg") {
+		t.Errorf("the cask: %s", cask)
 	}
 	ruby, err := exec.LookPath("ruby")
 	if err != nil {
 		t.Skip("the formula's syntax was not checked: apt-get install ruby")
 	}
-	cmd := exec.Command(ruby, "-c", filepath.Join(r.to, "ingot.rb"))
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%v: %s", err, out)
+	for _, name := range []string{"ingot.rb", "ingot-app.rb"} {
+		if out, err := exec.Command(ruby, "-c", filepath.Join(r.to, name)).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v: %s", name, err, out)
+		}
+	}
+}
+
+// Without the app there is no cask.
+func TestNoCask(t *testing.T) {
+	r := made(t)
+	if err := r.make(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(r.to, "ingot-app.rb")); err == nil {
+		t.Error("a cask of an app that does not exist")
 	}
 }
 

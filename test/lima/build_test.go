@@ -31,16 +31,7 @@ func TestBuildInside(t *testing.T) {
 	if os.Getenv("INGOT_E2E_SOAK") == "" {
 		t.Skip("it takes long: INGOT_E2E_SOAK=1")
 	}
-	text, err := os.ReadFile(template(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	roomy := filepath.Join(t.TempDir(), "forge.yaml")
-	text = []byte(strings.NewReplacer("disk: 4GiB", "disk: 10GiB", "memory: 1GiB", "memory: 2GiB").Replace(string(text)))
-	if err := os.WriteFile(roomy, text, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	must(t, "vm", "create", forge, roomy)
+	must(t, "vm", "create", forge, roomy(t))
 	t.Cleanup(func() { must(t, "vm", "delete", forge, "--force", "--yes", forge) })
 	stage(t, "start", func() { must(t, "vm", "start", forge) })
 	refused(t, 3, "guest.tool-missing", "build", "--guest", "lima:"+forge, tinyTarget, "--until", "kernel")
@@ -51,7 +42,7 @@ func TestBuildInside(t *testing.T) {
 		t.Errorf("after the cancelled build: directories and processes %v", left)
 	}
 
-	stage(t, "seed", func() { seed(t) })
+	stage(t, "seed", func() { seed(t, forge) })
 	var out string
 	stage(t, "kernel", func() { out = must(t, "build", "--guest", "lima:"+forge, tinyTarget, "--until", "kernel") })
 	var table []struct {
@@ -77,10 +68,25 @@ func TestBuildInside(t *testing.T) {
 	}
 }
 
-// seed unpacks the compiler cache that scripts/e2e-lima.sh made.
-func seed(t *testing.T) {
+// roomy writes a template with room for compilers.
+func roomy(t *testing.T) string {
 	t.Helper()
-	g := opened(t, found(t, forge))
+	text, err := os.ReadFile(template(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "forge.yaml")
+	text = []byte(strings.NewReplacer("disk: 4GiB", "disk: 10GiB", "memory: 1GiB", "memory: 2GiB").Replace(string(text)))
+	if err := os.WriteFile(file, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// seed unpacks the compiler cache that scripts/e2e-lima.sh made into a running guest.
+func seed(t *testing.T, name string) {
+	t.Helper()
+	g := opened(t, found(t, name))
 	defer g.Close()
 	const packed = "/var/tmp/seed.tar"
 	if err := g.Put(t.Context(), need(t, "INGOT_E2E_SEED"), packed, 0o644); err != nil {

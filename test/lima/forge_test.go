@@ -4,6 +4,7 @@ package lima
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -18,6 +19,9 @@ import (
 
 // forgeVM is the instance in which builds run where this computer is no guest.
 const forgeVM = "ingot-forge"
+
+// smallTarget is the smallest one that boots.
+const smallTarget = "debian-12-amd64-small"
 
 // TestForge goes the way of a Mac: this computer is no guest. The first build makes the
 // forge VM, starts it, and installs there what it lacks; it is cancelled, and the owner
@@ -55,6 +59,59 @@ func TestForge(t *testing.T) {
 	}
 	if out := must(t, "doctor", "--json", tinyTarget); !strings.Contains(out, "a build starts it") {
 		t.Errorf("doctor: %s", out)
+	}
+}
+
+// TestForgeLine goes the whole way of a Mac, to a published image: `doctor --install`
+// makes the forge VM and installs there what a build needs, the build starts it, and the
+// owner stops it. The guest's compiler cache is filled as in TestBuildInside.
+func TestForgeLine(t *testing.T) {
+	if os.Getenv("INGOT_E2E_SOAK") == "" {
+		t.Skip("it takes long: INGOT_E2E_SOAK=1")
+	}
+	t.Setenv("INGOT_LOCAL_GUEST", "off")
+	config := filepath.Join(os.Getenv("INGOT_HOME"), "config", "config.yaml")
+	if err := os.WriteFile(config, fmt.Appendf(nil, "forge: {template: %s, idle: 20s}\n", roomy(t)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = os.Remove(config)
+		_, _, _ = ingot(t, "vm", "delete", forgeVM, "--force", "--yes", forgeVM)
+	})
+	stopped := func() {
+		t.Helper()
+		for end := time.Now().Add(5 * time.Minute); found(t, forgeVM).Status != lima.Stopped; time.Sleep(500 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("the forge VM is %s", found(t, forgeVM).Status)
+			}
+		}
+	}
+	stage(t, "doctor --install", func() { must(t, "doctor", "--install", smallTarget) })
+	stopped()
+	must(t, "vm", "start", forgeVM)
+	stage(t, "seed", func() { seed(t, forgeVM) })
+	must(t, "vm", "stop", forgeVM)
+	stage(t, "the line", func() { must(t, "build", smallTarget) })
+	var table []map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(must(t, "status", smallTarget, "--json")), &table); err != nil || len(table) != 1 {
+		t.Fatalf("%v %v", err, table)
+	}
+	var guest string
+	for _, name := range []string{"configured", "guest", "kernel", "exported", "boots", "published"} {
+		var cell struct{ State, Evidence string }
+		if err := json.Unmarshal(table[0][name], &cell); err != nil || cell.State != "passed" {
+			t.Errorf("%s: %+v, %v", name, cell, err)
+		}
+		if name == "guest" {
+			guest = cell.Evidence
+		}
+	}
+	if shown := must(t, "evidence", "show", guest); !strings.Contains(shown, `"lima:`+forgeVM+`"`) {
+		t.Errorf("evidence of the guest: %s", shown)
+	}
+	stage(t, "stopped by the owner", stopped)
+	if out := must(t, "build", smallTarget); strings.Contains(out, "starting the forge VM") || found(t, forgeVM).Status != lima.Stopped {
+		t.Errorf("a build without anything to do: %s", out)
 	}
 }
 

@@ -31,6 +31,7 @@ func TestReleaseStarts(t *testing.T) {
 			KernelBuildID, WantBuildID string
 			Boots                      []struct {
 				Name   string
+				VMType string
 				Phases []struct {
 					Name    string
 					Seconds float64
@@ -49,7 +50,7 @@ func TestReleaseStarts(t *testing.T) {
 	if len(st.Subject) != 1 || st.Subject[0].Digest.SHA256 != v.SHA256 {
 		t.Errorf("the evidence is about %+v, the disk is %s", st.Subject, v.SHA256)
 	}
-	if len(p.Boots) != 1 || len(p.Boots[0].Phases) != 3 || p.Boots[0].Serial.Size < 1000 {
+	if len(p.Boots) != 1 || p.Boots[0].VMType != "qemu" || len(p.Boots[0].Phases) != 3 || p.Boots[0].Serial.Size < 1000 {
 		t.Fatalf("boots: %+v", p.Boots)
 	}
 	t.Logf("phases: %+v", p.Boots[0].Phases)
