@@ -28,7 +28,7 @@ func addVerbs(root *cobra.Command, g *global) {
 		{groupMachines, "Machines:", []*cobra.Command{newRun(g), newVMs(g), newVM(g)}},
 		{groupPublish, "Publish and verify:", []*cobra.Command{newPublish(g), newProve(g), newVerify(g), newScan(), newStore(g)}},
 		{groupTeam, "Team:", []*cobra.Command{newWorker(g), newWorkers(g)}},
-		{groupHome, "Home:", []*cobra.Command{newHome(g), newOwner(g), newGC(g), newPin(g), newLedger(g), newSupport(g), newUninstall(g)}},
+		{groupHome, "Home:", []*cobra.Command{newHome(g), newOwner(g), newGC(g), newPin(g), newLedger(g), newSupport(g), newUninstall(g), newMan()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
 		for _, verb := range group.verbs {
@@ -36,7 +36,6 @@ func addVerbs(root *cobra.Command, g *global) {
 			root.AddCommand(verb)
 		}
 	}
-	root.AddCommand(newMan())
 }
 
 // parent returns a command that only has subcommands.
