@@ -90,6 +90,7 @@ func TestSelfCheckFails(t *testing.T) {
 			t.Errorf("%+v", a)
 		}
 	}
+	until(t, "the window's end", func() bool { return len(windows()) == 0 })
 }
 
 // A link shows its page; a log that is opened is explained; what is neither is refused.
