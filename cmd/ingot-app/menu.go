@@ -56,7 +56,11 @@ func runMenu(selfcheck string) int {
 }
 
 func (m *menu) run() (err error) {
-	one, answer, err := desktop.Become(m.ctx, desktop.MenuRole, desktop.RequestShow+" "+app.RouteLast, m.serve)
+	request := desktop.RequestShow + " " + app.RouteLast
+	if m.selfcheck != "" {
+		request = desktop.RequestFocused // the other menu need not open its window
+	}
+	one, answer, err := desktop.Become(m.ctx, desktop.MenuRole, request, m.serve)
 	if err != nil {
 		return err
 	}

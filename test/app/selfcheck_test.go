@@ -45,6 +45,15 @@ func selfCheck(t *testing.T, h home) ([]answer, error) {
 	return all, nil
 }
 
+// windowEnded waits for the end of a window's process, which closes its socket last.
+func windowEnded(t *testing.T, h home) {
+	t.Helper()
+	until(t, "the window's end", func() bool {
+		_, err := os.Stat(filepath.Join(h.dir, "data", "window.sock"))
+		return err != nil && len(windows()) == 0
+	})
+}
+
 // The menu checks itself on a real desktop: what needs no Mac passes, and the window that
 // it opened is closed again. Beside another menu it refuses.
 func TestSelfCheck(t *testing.T) {
@@ -68,7 +77,7 @@ func TestSelfCheck(t *testing.T) {
 	if n := d.next(t); !strings.Contains(n.title, "checks itself") {
 		t.Errorf("notification: %+v", n)
 	}
-	until(t, "the window's end", func() bool { return len(windows()) == 0 })
+	windowEnded(t, h)
 
 	start(t, h.env(), filepath.Join(h.bin, "ingot-app"))
 	until(t, "the other menu", func() bool { _, err := os.Stat(filepath.Join(h.dir, "data", "menu.sock")); return err == nil })
@@ -90,7 +99,7 @@ func TestSelfCheckFails(t *testing.T) {
 			t.Errorf("%+v", a)
 		}
 	}
-	until(t, "the window's end", func() bool { return len(windows()) == 0 })
+	windowEnded(t, h)
 }
 
 // A link shows its page; a log that is opened is explained; what is neither is refused.
