@@ -22,6 +22,7 @@ import (
 type computer struct {
 	w       *Window
 	resized func() // after the card's height has changed
+	reveal  func() // shows the card's beginning
 	card    *widget.Card
 	work    *fyne.Container // what is being installed, or how that ended
 	checks  *fyne.Container
@@ -33,8 +34,8 @@ type computer struct {
 	read    *reading[doctor.Report]
 }
 
-func newComputer(w *Window, resized func()) *computer {
-	c := &computer{w: w, work: container.NewVBox(), checks: container.NewVBox(), link: container.NewVBox(), line: widget.NewLabel(""), title: widget.NewLabel("")}
+func newComputer(w *Window, resized, reveal func()) *computer {
+	c := &computer{w: w, reveal: reveal, work: container.NewVBox(), checks: container.NewVBox(), link: container.NewVBox(), line: widget.NewLabel(""), title: widget.NewLabel("")}
 	c.line.Truncation = fyne.TextTruncateEllipsis
 	c.title.TextStyle.Bold = true
 	c.cancel = widget.NewButtonWithIcon("Cancel", theme.CancelIcon(), w.mending.stop)
@@ -109,6 +110,7 @@ func (c *computer) progress(m *mending) {
 	c.work.Objects = []fyne.CanvasObject{container.NewBorder(nil, nil, nil, c.cancel, c.title), c.bar, c.line}
 	c.work.Refresh()
 	c.resized()
+	c.reveal()
 }
 
 // stopBar ends the bar's animation, and reports whether there was one.

@@ -24,6 +24,7 @@ type reality struct {
 	all   *fyne.Container
 	hint  *widget.Label
 	lacks *fyne.Container // what this computer lacks, at the first run
+	top   *fyne.Container // lacks and hint
 }
 
 var realityColumns = []string{"target", "configured", "guest", "kernel", "exported", "boots", "published"}
@@ -44,7 +45,8 @@ func newReality(w *Window, r Route) view {
 	v.table.SetColumnWidth(len(realityColumns)-1, 168)
 	v.table.SetColumnWidth(0, 180)
 	v.table.OnSelected = v.choose
-	v.all = container.NewBorder(container.NewVBox(v.lacks, v.hint), container.NewVBox(widget.NewSeparator(), v.foot), nil, nil, v.table)
+	v.top = container.NewVBox(v.lacks, v.hint)
+	v.all = container.NewBorder(v.top, container.NewVBox(widget.NewSeparator(), v.foot), nil, nil, v.table)
 	if name := r.arg(0); name != "" {
 		for i, row := range w.feed.State().Rows {
 			if row.Target == name {
@@ -108,17 +110,23 @@ func (v *reality) leave()                    {}
 func (v *reality) update(s feed.State) {
 	v.rows = s.Rows
 	v.table.Refresh()
+	v.w.firstRun(s)
+	v.lacking(s)
 	v.hint.Hide()
 	passed := false
 	for _, r := range s.Rows {
 		passed = passed || r.Boots.State == api.Passed
 	}
 	if s.Live && !passed {
-		v.hint.SetText("No image has been booted here yet. Select a target's row and press Build: Ingot builds its kernel and disk, boots the disk, and shows the result here.")
+		text := "No image has been booted here yet. Select a target's row and press Build: Ingot builds its kernel and disk, boots the disk, and shows the result here."
+		if len(v.lacks.Objects) == 0 {
+			text += " Settings ▸ This computer lists what is missing."
+		}
+		v.hint.SetText(text)
 		v.hint.Show()
 	}
-	v.w.firstRun(s)
-	v.lacking(s)
+	v.lacks.Hidden = len(v.lacks.Objects) == 0
+	v.top.Hidden = !v.hint.Visible() && v.lacks.Hidden
 	v.choose(v.at)
 }
 

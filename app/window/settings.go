@@ -23,17 +23,17 @@ type settings struct {
 	computer *computer
 	guest    *guestCard
 	body     *fyne.Container
-	all      fyne.CanvasObject
+	all      *container.Scroll
 }
 
 func newSettings(w *Window, _ Route) view {
 	v := &settings{w: w, body: container.NewVBox()}
-	v.computer = newComputer(w, v.body.Refresh)
+	v.all = container.NewVScroll(v.body)
+	v.computer = newComputer(w, v.body.Refresh, v.all.ScrollToTop)
 	v.guest = newGuestCard(w, v.body.Refresh, v.computer.look)
 	for _, card := range []fyne.CanvasObject{v.computer.card, v.guest.card, v.publishing(), v.team(), v.notifications(), v.login(), v.folders()} {
 		v.body.Add(card)
 	}
-	v.all = container.NewVScroll(v.body)
 	return v
 }
 
