@@ -32,7 +32,7 @@ if [ "$*" != "-run TestForgeFromMenu" ]; then
 fi
 
 . scripts/lima-world.sh
-cleanup() { rm -rf "$home"/{lima,tmp,test,bin,.cache,guest.yaml}; }
+cleanup() { rm -rf "${home:?}"/{lima,tmp,test,bin,.cache,guest.yaml}; }
 trap cleanup EXIT
 mkdir -p "$home/test/app"
 "$go" test -c -tags e2e -o "$home/bin/app.test" ./test/app

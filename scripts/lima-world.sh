@@ -35,6 +35,7 @@ mkdir -p "$home"/{bin,lima,tmp}
 give_home() { [ ${#as[@]} -eq 0 ] || chown -R ingot-ci: "$home"; }
 # the machine's KVM may be there and not work; Lima takes it when it is there
 accel="tcg,thread=multi,tb-size=512"
+# shellcheck disable=SC2034 # for who sources this
 world=(env -i HOME="$home" USER="$(${as[@]+"${as[@]}"} id -un)" LANG=C.UTF-8 TMPDIR="$home/tmp" PATH="$lima/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 	LIMA_HOME="$home/lima" INGOT_KEYCHAIN=off INGOT_OWNER_IDLE=5s INGOT_E2E_GUEST="$guest"
 	QEMU_SYSTEM_X86_64="qemu-system-x86_64 -machine q35,vmport=off -accel $accel"
