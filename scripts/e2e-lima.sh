@@ -2,41 +2,13 @@
 # Real Lima VMs under TCG, as a user that is not root: make e2e-lima.
 #   RUN=regexp   tests to run    TIMEOUT=30m    KEEP=1   leaves the instances    LIMA=v1.2.1
 #   INGOT_E2E_LIMA=/var/tmp/x  another home than ingot-ci's, for two runs at once
-# limactl and the guest's disk are made once and kept (scripts/lima.sh,
-# scripts/lima-guest.sh). As root, the tests run as the user ingot-ci, who is
-# made for it, in /var/tmp/ingot-ci: limactl's sockets need a short path.
+# scripts/lima-world.sh says what they need and as whom they run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
-go=$(scripts/go.sh)
-missing=()
-for t in mmdebstrap:mmdebstrap grub-mkstandalone:grub-common mcopy:mtools sfdisk:fdisk mkfs.vfat:dosfstools mke2fs:e2fsprogs qemu-img:qemu-utils qemu-system-x86_64:qemu-system-x86 ssh:openssh-client jq:jq setpriv:util-linux; do
-	PATH=$PATH:/usr/sbin:/sbin command -v "${t%%:*}" >/dev/null || missing+=("${t##*:}")
-done
-[ -d /usr/lib/grub/x86_64-efi ] || missing+=(grub-efi-amd64-bin)
-[ -e /usr/share/OVMF/OVMF_CODE.fd ] || [ -e /usr/share/OVMF/OVMF_CODE_4M.fd ] || missing+=(ovmf)
-sudo=; [ "$(id -u)" -eq 0 ] || sudo=sudo
-if [ ${#missing[@]} -gt 0 ]; then
-	$sudo apt-get update -q
-	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
-fi
-export INGOT_TOOLS=${INGOT_TOOLS:-/var/tmp/ingot-tools}
-lima=$(PATH=$(dirname "$go"):$PATH scripts/lima.sh "${LIMA:-v2.2.0}")
-guest=$($sudo env INGOT_TOOLS="$INGOT_TOOLS" scripts/lima-guest.sh)
-
-home=${INGOT_E2E_LIMA:-/var/tmp/ingot-ci}
-as=()
-if [ "$(id -u)" -eq 0 ]; then
-	id ingot-ci >/dev/null 2>&1 || useradd --system --no-create-home --home-dir "$home" --shell /bin/bash ingot-ci
-	mkdir -p "$home/bin"
-	as=(setpriv --reuid=ingot-ci --regid=ingot-ci --init-groups)
-else
-	home=${INGOT_E2E_LIMA:-$(mktemp -d /var/tmp/ingot-ci-XXXX)}
-	mkdir -p "$home/bin"
-fi
+. scripts/lima-world.sh
 CGO_ENABLED=0 "$go" test -c -tags e2e_lima -o "$home/bin/lima.test" ./test/lima
 cp bin/ingot "$home/bin/ingot"
-mkdir -p "$home"/{lima,tmp}
 
 cleanup() {
 	[ -z "${small:-}" ] || umount "$small" || true
@@ -87,21 +59,15 @@ if [ -z "${RUN:-}" ] || [[ TestReleaseStarts =~ $RUN ]]; then
 		sleep 0.1
 	done
 fi
-[ ${#as[@]} -eq 0 ] || chown -R ingot-ci: "$home"
+give_home
 small= # a place that fills quickly
 if [ "$(id -u)" -eq 0 ]; then
 	small=$home/small
 	mkdir -p "$small"
 	mountpoint -q "$small" || mount -t tmpfs -o size=24m,mode=1777 tmpfs "$small"
 fi
-# the machine's KVM may be there and not work; Lima takes it when it is there
-accel="tcg,thread=multi,tb-size=512"
-world=(env -i HOME="$home" USER="$(${as[@]+"${as[@]}"} id -un)" LANG=C.UTF-8 TMPDIR="$home/tmp" KEEP="${KEEP:-}" PATH="$lima/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
-	LIMA_HOME="$home/lima" INGOT_HOME="$home/ingot" INGOT_KEYCHAIN=off INGOT_OWNER_IDLE=5s
-	QEMU_SYSTEM_X86_64="qemu-system-x86_64 -machine q35,vmport=off -accel $accel"
-	QEMU_SYSTEM_AARCH64="qemu-system-aarch64 -machine virt -accel $accel"
-	INGOT_E2E_RELEASE="$release" INGOT_E2E_KEY="$home/publisher.pub"
-	INGOT_E2E_GUEST="$guest" INGOT_E2E_BIN="$home/bin/ingot" INGOT_E2E_SMALL="$small" INGOT_E2E_SEED="$seed" INGOT_E2E_SOAK="${INGOT_E2E_SOAK:-}" INGOT_E2E_EXPORTS="${INGOT_E2E_EXPORTS:-}")
+world+=(KEEP="${KEEP:-}" INGOT_HOME="$home/ingot" INGOT_E2E_RELEASE="$release" INGOT_E2E_KEY="$home/publisher.pub"
+	INGOT_E2E_BIN="$home/bin/ingot" INGOT_E2E_SMALL="$small" INGOT_E2E_SEED="$seed" INGOT_E2E_SOAK="${INGOT_E2E_SOAK:-}" INGOT_E2E_EXPORTS="${INGOT_E2E_EXPORTS:-}")
 if [ ${#as[@]} -gt 0 ]; then # limactl refuses root, and Ingot says so
 	mkdir -p "$home/lima/probe"
 	echo 'images: []' >"$home/lima/probe/lima.yaml"

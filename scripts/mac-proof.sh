@@ -124,7 +124,9 @@ if [ -n "$mac" ]; then
 	mkdir -p "$INGOT_HOME/config"
 	printf 'forge: {idle: 30s}\n' > "$INGOT_HOME/config/config.yaml"
 else
-	export TARGET=${TARGET:-debian-12-amd64-small} INGOT_CONFIG=$PWD/test
+	export TARGET=${TARGET:-debian-12-amd64-small}
+	mkdir -p "$INGOT_HOME/config"
+	cp -R test/targets "$INGOT_HOME/config/"
 fi
 go build -o "$MACPROOF" ./scripts/macproof
 p() { "$MACPROOF" -dir "$WORK/run" -answers "${ANSWERS:-}" "$@"; }
@@ -135,7 +137,7 @@ check() { # ID FUNCTION…
 }
 p run build.programs make app
 p run build.vet go vet ./...
-p run build.unit go test ./...
+p run build.unit env -u INGOT_HOME -u INGOT_CONFIG -u INGOT_CACHE -u LIMA_HOME go test ./...
 if [ -n "$mac" ]; then
 	p run build.frameworks go test -count=1 -tags macos ./app/desktop
 	p run bundle.package make package
@@ -178,5 +180,4 @@ if [ -z "$mac" ] && [ -z "${DISPLAY:-}" ]; then why="only a Mac, or a computer w
 p left "$why"
 # signed by the key of the person's own home
 if [ -n "$theirs" ]; then export INGOT_HOME=$theirs; else unset INGOT_HOME; fi
-unset INGOT_CONFIG
 "$MACPROOF" -dir "$WORK/run" -to "${TO:-docs/mac-proof}" finish

@@ -62,7 +62,7 @@ func (v *evidence) show(o fyne.CanvasObject) {
 func message(title, text string) fyne.CanvasObject {
 	head := widget.NewLabel(title)
 	head.TextStyle.Bold = true
-	body := widget.NewLabel(clean(text))
+	body := widget.NewLabel(cleanLines(text))
 	body.Wrapping = fyne.TextWrapWord
 	return container.NewVBox(head, body)
 }

@@ -8,6 +8,7 @@ import (
 	"ingot/backend/api"
 	"ingot/backend/doctor"
 	"ingot/backend/status"
+	"ingot/backend/vm"
 )
 
 // ledger answers what views read: from a real home where there is one, else
@@ -21,6 +22,11 @@ type ledger struct {
 	settings Settings
 	workers  []Worker
 	prefs    app.Preferences
+	report   func() doctor.Report // nil: lackingReport
+	link     doctor.Link
+	linked   func() doctor.Link // nil: link
+	builds   []status.BuildInfo // of any target
+	guests   vm.Guests
 }
 
 func (l *ledger) Evidence(ctx context.Context, id string) (api.Document, error) {
@@ -39,7 +45,7 @@ func (l *ledger) BuildFile(d api.Document, f api.File) (string, error) {
 
 func (l *ledger) Builds(target string) ([]status.BuildInfo, error) {
 	if l.real == nil {
-		return nil, nil
+		return l.builds, nil
 	}
 	return status.Builds(l.real, target)
 }
@@ -81,12 +87,29 @@ func (l *ledger) Describe(c string) (api.Finding, bool) {
 
 // Doctor is no matter of the ledger, and differs from machine to machine.
 func (l *ledger) Doctor(context.Context, ...string) (doctor.Report, error) {
-	return doctor.Report{Checks: []doctor.Check{{Name: "qemu-system-aarch64", OK: true, Why: "boots what was built: the proof"}, {Name: "mmdebstrap", Why: "makes the root file system", Install: "apt-get install mmdebstrap"}}, Install: []string{"apt-get install -y mmdebstrap"}}, nil
+	if l.report != nil {
+		return l.report(), nil
+	}
+	return lackingReport(), nil
 }
+
+// lackingReport is what a computer says that lacks one program.
+func lackingReport() doctor.Report {
+	return doctor.Report{Checks: []doctor.Check{{Name: "qemu-system-aarch64", OK: true, Why: "boots what was built: the proof"}, {Name: "mmdebstrap", Why: "makes the root file system"}}, Install: []string{"apt-get update", "apt-get install -y --no-install-recommends mmdebstrap"}}
+}
+
+func (l *ledger) Link() (doctor.Link, bool) {
+	if l.linked != nil {
+		return l.linked(), true
+	}
+	return l.link, l.link.Program != ""
+}
+
+func (l *ledger) Guests(context.Context) (vm.Guests, error) { return l.guests, nil }
 
 func (l *ledger) Settings() Settings {
 	s := l.settings
-	s.Config, s.Data, s.Cache, s.ConfigFile, s.Version = "/home/me/.config/ingot", "/home/me/.local/share/ingot", "/home/me/.cache/ingot", "/home/me/.config/ingot/config.yaml", "dev"
+	s.Config, s.Data, s.Cache, s.ConfigFile, s.Version, s.Program = "/home/me/.config/ingot", "/home/me/.local/share/ingot", "/home/me/.cache/ingot", "/home/me/.config/ingot/config.yaml", "dev", "/opt/in got/ingot"
 	return s
 }
 

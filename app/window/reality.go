@@ -2,6 +2,7 @@ package window
 
 import (
 	"context"
+	"fmt"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
@@ -22,12 +23,14 @@ type reality struct {
 	foot  *fyne.Container
 	all   *fyne.Container
 	hint  *widget.Label
+	lacks *fyne.Container // what this computer lacks, at the first run
+	top   *fyne.Container // lacks and hint
 }
 
 var realityColumns = []string{"target", "configured", "guest", "kernel", "exported", "boots", "published"}
 
 func newReality(w *Window, r Route) view {
-	v := &reality{w: w, foot: container.NewVBox(), at: widget.TableCellID{Row: -1}, hint: widget.NewLabel("")}
+	v := &reality{w: w, foot: container.NewVBox(), at: widget.TableCellID{Row: -1}, hint: widget.NewLabel(""), lacks: container.NewVBox()}
 	v.hint.Wrapping = fyne.TextWrapWord
 	v.table = widget.NewTableWithHeaders(func() (int, int) { return len(v.rows), len(realityColumns) }, newStateCell, v.fill)
 	v.table.ShowHeaderColumn = false
@@ -42,7 +45,8 @@ func newReality(w *Window, r Route) view {
 	v.table.SetColumnWidth(len(realityColumns)-1, 168)
 	v.table.SetColumnWidth(0, 180)
 	v.table.OnSelected = v.choose
-	v.all = container.NewBorder(v.hint, container.NewVBox(widget.NewSeparator(), v.foot), nil, nil, v.table)
+	v.top = container.NewVBox(v.lacks, v.hint)
+	v.all = container.NewBorder(v.top, container.NewVBox(widget.NewSeparator(), v.foot), nil, nil, v.table)
 	if name := r.arg(0); name != "" {
 		for i, row := range w.feed.State().Rows {
 			if row.Target == name {
@@ -106,16 +110,46 @@ func (v *reality) leave()                    {}
 func (v *reality) update(s feed.State) {
 	v.rows = s.Rows
 	v.table.Refresh()
+	v.w.firstRun(s)
+	v.lacking(s)
 	v.hint.Hide()
 	passed := false
 	for _, r := range s.Rows {
 		passed = passed || r.Boots.State == api.Passed
 	}
 	if s.Live && !passed {
-		v.hint.SetText("No image has been booted here yet. Select a target's row and press Build: Ingot builds its kernel and disk, boots the disk, and shows the result here. Settings ▸ This computer lists what is missing.")
+		text := "No image has been booted here yet. Select a target's row and press Build: Ingot builds its kernel and disk, boots the disk, and shows the result here."
+		if len(v.lacks.Objects) == 0 {
+			text += " Settings ▸ This computer lists what is missing."
+		}
+		v.hint.SetText(text)
 		v.hint.Show()
 	}
+	v.lacks.Hidden = len(v.lacks.Objects) == 0
+	v.top.Hidden = !v.hint.Visible() && v.lacks.Hidden
 	v.choose(v.at)
+}
+
+// lacking shows how much this computer lacks, until the first build is begun.
+func (v *reality) lacking(s feed.State) {
+	n := v.w.missing
+	if n == 0 || !v.w.first || built(s) {
+		v.lacks.Objects = nil
+		return
+	}
+	if len(v.lacks.Objects) > 0 {
+		return // do not replace a button below the pointer
+	}
+	things := fmt.Sprintf("%d things", n)
+	if n == 1 {
+		things = "1 thing"
+	}
+	text := widget.NewLabel("This computer lacks " + things + " that building and booting needs.")
+	text.TextStyle.Bold = true
+	text.Truncation = fyne.TextTruncateEllipsis
+	show := widget.NewButton("See what is missing", func() { v.w.Go(Route{Page: pageSettings}) })
+	show.Importance = widget.HighImportance
+	v.lacks.Objects = []fyne.CanvasObject{container.NewBorder(nil, nil, widget.NewIcon(theme.NewWarningThemedResource(theme.WarningIcon())), show, text)}
 }
 
 func (v *reality) choose(id widget.TableCellID) {

@@ -1,6 +1,7 @@
 package window
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
 	"image"
@@ -19,6 +20,7 @@ import (
 	"ingot/backend"
 	"ingot/backend/api"
 	"ingot/backend/client"
+	"ingot/backend/doctor"
 	"ingot/backend/vm"
 )
 
@@ -94,12 +96,14 @@ func TestScreens(t *testing.T) {
 		"targets":   {"targets/debian-12-arm64", nil, "apiVersion: ingot/v1"},
 		"artifacts": {"artifacts", nil, "debian-12-lean"},
 		"notary":    {"notary", nil, "made by anyone"},
-		"settings":  {"settings", nil, "qemu-system-aarch64"},
+		"settings":  {"settings", chosen, "qemu-system-aarch64"},
 		"proof":     {"evidence/PROOF", nil, "signed by key"},
 		"serial":    {"evidence/PROOF", nil, "signed by key"},
 		"vms":       {"vms", vmsHere, "forge"},
 		"no-vms":    {"vms", empty, "No Lima instance yet"},
-		"empty":     {"reality", empty, "No image has been booted here yet"},
+		"empty":     {"reality", empty, "This computer lacks 1 thing"},
+		"password":  {"settings", needsPassword, "Install what is missing"},
+		"lacking":   {"settings", lacksMuch, "installs in the guest"},
 		"no-build":  {"builds", empty, "No build is shown"},
 		"busy":      {"builds", busy, "kernel 30 %, about 5m0s left"},
 		"failed":    {"reality/debian-12-amd64", failed, "kernel.hang"},
@@ -107,6 +111,11 @@ func TestScreens(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := c.open(t)
+			if name == "password" {
+				s.tap("Install what is missing")
+				s.until("Your password is needed")
+				s.until("boots what was built")
+			}
 			if name == "serial" {
 				s.on(func() {
 					s.walk(func(o fyne.CanvasObject) {
@@ -131,7 +140,7 @@ func TestPages(t *testing.T) {
 		"targets":   {"targets/debian-12-arm64", nil, "apiVersion: ingot/v1"},
 		"artifacts": {"artifacts", nil, "debian-12-lean"},
 		"check":     {"notary", nil, "made by anyone"},
-		"settings":  {"settings", nil, "qemu-system-aarch64"},
+		"settings":  {"settings", chosen, "qemu-system-aarch64"},
 		"evidence":  {"evidence/PROOF", nil, "signed by key"},
 		"vms":       {"vms", usualVMs, "forge"},
 	} {
@@ -176,6 +185,32 @@ func vmsHere(p *played, _ *api.Snapshot) {
 func empty(p *played, s *api.Snapshot) {
 	p.rows, p.real = []api.Row{{Target: "debian-12-arm64", Title: "Debian 12 (bookworm), arm64"}}, nil
 	s.Rows = p.rows
+}
+
+// chosen is a computer where the forge VM is the default guest, and the app's program is
+// linked.
+func chosen(p *played, _ *api.Snapshot) {
+	p.guests = vm.Guests{Set: "lima:ingot-forge", Choices: []vm.GuestChoice{{Name: "local", Title: "This computer"}, {Name: "lima:ingot-forge", Title: "The forge VM ingot-forge, made and started when a build needs it", Default: true}, {Name: "lima:debian", Title: "Lima VM debian, which is running"}}}
+	p.link = doctor.Link{Program: "/Applications/Ingot.app/Contents/MacOS/ingot", File: "/usr/local/bin/ingot", Done: true, InPath: true}
+}
+
+// lacksMuch is a computer that lacks nearly everything, with the longest texts that the
+// doctor has.
+func lacksMuch(p *played, _ *api.Snapshot) {
+	p.report = func() doctor.Report {
+		return doctor.Report{Guest: "lima:ingot-forge", Install: []string{"brew install lima qemu"}, InGuest: []string{"apt-get update", "apt-get install -y --no-install-recommends debian-archive-keyring bc bison flex gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross libelf-dev libssl-dev make mmdebstrap"},
+			Checks: []doctor.Check{{Name: "qemu-system-aarch64", Why: "boots what was built: the proof"}, {Name: "UEFI firmware for arm64", Why: "starts the boot loader in the proof"},
+				{Name: "limactl", Why: "runs the forge VM, in which kernels and disks are made", Install: "limactl: it is not installed (searched: " + strings.Repeat("/opt/homebrew/bin:/usr/local/bin:", 5) + "/bin)"},
+				{Name: "forge VM", Why: "kernels and disks are made in it", Install: "ingot vm create ingot-forge --forge (the first build does it too)"},
+				{Name: "aarch64-linux-gnu-gcc", Why: "installs in the guest"},
+				{Name: "disk space", OK: true, Why: "a build takes up to 12 GiB; 93.4 GiB are free in /Users/me/Library/Application Support/Ingot"}}}
+	}
+	p.link = doctor.Link{Program: "/Applications/Ingot.app/Contents/MacOS/ingot", File: "/Users/me/.local/bin/ingot"}
+}
+
+// needsPassword is a computer whose sudo asks for a password.
+func needsPassword(p *played, s *api.Snapshot) {
+	p.mend = func(context.Context, func(string)) error { return &doctor.PasswordError{Command: "apt-get update"} }
 }
 
 func busy(p *played, s *api.Snapshot) {

@@ -16,27 +16,34 @@ import (
 	"ingot/backend/doctor"
 )
 
-// settings shows the folders, the destination of publishes, and what this
-// computer lacks.
+// settings shows what this computer lacks, where builds run, the destination of
+// publishes, and the folders.
 type settings struct {
-	w    *Window
-	body *fyne.Container
-	all  fyne.CanvasObject
+	w        *Window
+	computer *computer
+	guest    *guestCard
+	body     *fyne.Container
+	all      *container.Scroll
 }
 
 func newSettings(w *Window, _ Route) view {
-	v := &settings{w: w}
-	v.body = container.NewVBox()
-	for _, card := range []fyne.CanvasObject{v.computer(), v.publishing(), v.team(), v.notifications(), v.login(), v.folders()} {
+	v := &settings{w: w, body: container.NewVBox()}
+	v.all = container.NewVScroll(v.body)
+	v.computer = newComputer(w, v.body.Refresh, v.all.ScrollToTop)
+	v.guest = newGuestCard(w, v.body.Refresh, v.computer.look)
+	for _, card := range []fyne.CanvasObject{v.computer.card, v.guest.card, v.publishing(), v.team(), v.notifications(), v.login(), v.folders()} {
 		v.body.Add(card)
 	}
-	v.all = container.NewVScroll(v.body)
 	return v
 }
 
 func (v *settings) object() fyne.CanvasObject { return v.all }
 func (v *settings) update(feed.State)         {}
-func (v *settings) leave()                    {}
+
+func (v *settings) leave() {
+	v.computer.leave()
+	v.guest.leave()
+}
 
 // ask runs question in the background and then calls answer to fill the list;
 // until then the list shows the text meanwhile.
@@ -50,45 +57,8 @@ func (v *settings) ask(list *fyne.Container, meanwhile string, question func(con
 	})
 }
 
-// computer shows the doctor's checks.
-func (v *settings) computer() fyne.CanvasObject {
-	list := container.NewVBox()
-	var r doctor.Report
-	v.ask(list, "Looking at what is installed…", func(ctx context.Context) (err error) {
-		r, err = v.w.backend.Doctor(ctx)
-		return err
-	}, func(err error) {
-		if err != nil {
-			list.Add(message("The check failed", err.Error()))
-			return
-		}
-		for _, c := range r.Checks {
-			list.Add(checkRow(c))
-		}
-		for _, cmd := range r.Install {
-			list.Add(container.NewBorder(nil, nil, nil, widget.NewButtonWithIcon("Copy", theme.ContentCopyIcon(), func() { v.w.copy(cmd) }), code(cmd)))
-		}
-	})
-	return widget.NewCard("This computer", "what building and booting needs here", list)
-}
-
-func checkRow(c doctor.Check) fyne.CanvasObject {
-	state, text := api.Passed, c.Why
-	if !c.OK {
-		state = api.Failed
-		if c.Install != "" {
-			text += ". " + c.Install
-		}
-	}
-	name := widget.NewLabel(clean(c.Name))
-	name.TextStyle.Bold = true
-	l := widget.NewLabel(clean(text))
-	l.Truncation = fyne.TextTruncateEllipsis
-	return container.NewBorder(nil, nil, container.NewHBox(widget.NewIcon(icon(state)), name), nil, l)
-}
-
 func code(text string) fyne.CanvasObject {
-	l := widget.NewLabel(clean(text))
+	l := widget.NewLabel(cleanLines(text))
 	l.TextStyle.Monospace = true
 	l.Wrapping = fyne.TextWrapBreak
 	l.Selectable = true
@@ -154,7 +124,7 @@ func (v *settings) team() fyne.CanvasObject {
 	s := v.w.backend.Settings()
 	open := widget.NewButton("Open config.yaml", func() { v.w.showStatus(v.w.desktop.Open(s.ConfigFile), "") })
 	if s.Team == "" {
-		return widget.NewCard("Workers", "builds run on this computer; set team.nats in config.yaml to build on others", container.NewHBox(open))
+		return widget.NewCard("Workers", "of a team: set team.nats in config.yaml to build on other computers", container.NewHBox(open))
 	}
 	list := container.NewVBox()
 	refresh := func() {

@@ -2,6 +2,7 @@ package window
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"fyne.io/fyne/v2"
@@ -14,7 +15,17 @@ import (
 )
 
 func clean(s string) string { return screen.Clean(s) }
-func size(n int64) string   { return screen.Size(n) }
+
+// cleanLines is clean for a text of several lines.
+func cleanLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, l := range lines {
+		lines[i] = clean(l)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func size(n int64) string { return screen.Size(n) }
 
 // formatDuration formats a duration with one decimal at most.
 func formatDuration(d time.Duration) string {

@@ -47,6 +47,12 @@ type Backend interface {
 	Fork(ctx context.Context, target, as string) (string, error)
 	Describe(cause string) (api.Finding, bool) // cheap
 	Doctor(ctx context.Context, targets ...string) (doctor.Report, error)
+	// Mend installs what Doctor says is missing; note gets what is being done, line by
+	// line, from any goroutine. When ctx is done, it returns once what runs has ended.
+	Mend(ctx context.Context, note func(string)) (doctor.Report, error)
+	Link() (l doctor.Link, ok bool) // cheap; of a shell to the program of this app, if there is one
+	Guests(ctx context.Context) (vm.Guests, error)
+	SetGuest(ctx context.Context, name string) error
 	Settings() Settings // cheap
 	ProbeEndpoint(ctx context.Context) (address string, found []api.Ability, err error)
 	KeepCredentials(ctx context.Context, endpoint, access, key string) (string, error)
@@ -70,6 +76,7 @@ type Settings struct {
 	Keys                            string // where keys and credentials are stored
 	Team                            string // address of the team's server; "" means none
 	Version                         string
+	Program                         string // path of `ingot`
 }
 
 // Worker is a worker of the team.
@@ -109,6 +116,10 @@ type Window struct {
 	body         *fyne.Container
 	sidebar      map[string]*widget.Button
 	status       *widget.Label
+	mending      mending
+	looked       bool // whether anything was built, and what this computer lacks
+	first        bool // nothing was built when the window opened
+	missing      int  // things that this computer lacks, as far as is known
 }
 
 // view is one page. Its methods run on the main goroutine.
@@ -151,6 +162,7 @@ func CloseByQuitting(app fyne.App, w fyne.Window, before func()) {
 
 func newWindow(app fyne.App, b Backend, d Desktop, f *feed.Feed, main func(f func())) *Window {
 	w := &Window{Window: app.NewWindow("Ingot"), backend: b, desktop: d, feed: f, main: main, body: container.NewStack(), status: widget.NewLabel(""), sidebar: map[string]*widget.Button{}}
+	w.mending.w = w
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.status.Truncation = fyne.TextTruncateEllipsis
 	side := container.NewVBox()

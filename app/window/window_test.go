@@ -23,6 +23,7 @@ import (
 	"ingot/app/feed"
 	"ingot/backend/api"
 	"ingot/backend/client"
+	"ingot/backend/doctor"
 	"ingot/backend/status"
 	"ingot/backend/vm"
 )
@@ -33,6 +34,8 @@ type played struct {
 	*ledger
 	news chan func(client.Watcher)
 	vms  []vm.Instance
+
+	mend func(ctx context.Context, note func(string)) error
 
 	mu    sync.Mutex
 	asked []string
@@ -89,6 +92,13 @@ func (p *played) Export(_ context.Context, t, format, dst string, _ func(int64, 
 func (p *played) HandOut(a status.ArtifactInfo) (string, error) {
 	return a.Path, p.note("hand out %s", a.Name)
 }
+func (p *played) Mend(ctx context.Context, note func(string)) (doctor.Report, error) {
+	if err := p.note("mend"); err != nil || p.mend == nil {
+		return doctor.Report{}, err
+	}
+	return doctor.Report{}, p.mend(ctx, note)
+}
+func (p *played) SetGuest(_ context.Context, name string) error { return p.note("guest %s", name) }
 func (p *played) KeepCredentials(_ context.Context, e, access, key string) (string, error) {
 	return "", p.note("credentials %s %s %d", e, access, len(key))
 }

@@ -6,15 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
 
 	"ingot/backend"
-	"ingot/backend/cause"
 	"ingot/backend/family"
 	"ingot/backend/family/all"
 	"ingot/backend/family/debian"
@@ -39,20 +36,17 @@ type Check struct {
 type Report struct {
 	Checks  []Check  `json:"checks"`
 	Install []string `json:"install,omitempty"` // commands that install everything that can be installed here
-	// InGuest are the commands that install what the guest named Guest lacks;
-	// see InstallInGuest.
+	// InGuest are the commands that install what the guest named Guest lacks.
 	InGuest []string `json:"installInGuest,omitempty"`
 	Guest   string   `json:"guest,omitempty"`
 }
 
 // OK reports whether nothing is missing.
-func (r Report) OK() bool {
-	for _, c := range r.Checks {
-		if !c.OK {
-			return false
-		}
-	}
-	return true
+func (r Report) OK() bool { return len(r.Missing()) == 0 }
+
+// Missing returns the checks that failed.
+func (r Report) Missing() []Check {
+	return slices.DeleteFunc(slices.Clone(r.Checks), func(c Check) bool { return c.OK })
 }
 
 // Examine checks what building and proving the named targets needs here;
@@ -124,27 +118,7 @@ func Examine(ctx context.Context, b *backend.Backend, names ...string) (Report, 
 
 // lacking returns the failed checks of one place.
 func (r Report) lacking(guest string) []Check {
-	return slices.DeleteFunc(slices.Clone(r.Checks), func(c Check) bool { return c.OK || c.guest != guest })
-}
-
-// InstallInGuest runs the report's commands in the guest, as root or through
-// sudo without a password. Their output goes to out.
-func InstallInGuest(ctx context.Context, b *backend.Backend, commands []string, out io.Writer) error {
-	if len(commands) == 0 {
-		return nil
-	}
-	g, err := b.OpenGuest(ctx, func(what string) { fmt.Fprintln(out, what) })
-	if err != nil {
-		return err
-	}
-	defer g.Close()
-	for _, c := range commands {
-		fmt.Fprintf(out, "%s: + %s\n", g.Name(), c)
-		if err := guest.Install(ctx, g, c, out); err != nil {
-			return err
-		}
-	}
-	return nil
+	return slices.DeleteFunc(r.Missing(), func(c Check) bool { return c.guest != guest })
 }
 
 // add adds the checks whose names are not in the report yet.
@@ -216,30 +190,4 @@ func macCommands(checks []Check) []string {
 		}
 	}
 	return []string{manager + " install " + strings.Join(slices.Sorted(maps.Keys(names)), " ")}
-}
-
-// ErrNoHomebrew reports that a Mac has neither Homebrew nor MacPorts.
-var ErrNoHomebrew = cause.With("host.no-homebrew", errors.New("this Mac has neither Homebrew nor MacPorts, which install QEMU and Lima"))
-
-// Install runs one of a report's commands, as root or through sudo. Programs are looked
-// for as in home.SearchPath, so that Homebrew is found though PATH does not name it.
-func Install(ctx context.Context, command string, root bool, stdout func(cmd *exec.Cmd)) error {
-	argv := []string{"sh", "-c", command}
-	brew := strings.HasPrefix(command, "brew ")
-	if _, err := home.LookTool("brew"); brew && err != nil {
-		return ErrNoHomebrew
-	}
-	if !root && !brew {
-		if _, err := home.LookTool("sudo"); err != nil {
-			return fmt.Errorf("run as root: %s", command)
-		}
-		argv = append([]string{"sudo"}, argv...)
-	}
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Env = append(cmd.Environ(), "DEBIAN_FRONTEND=noninteractive", "PATH="+home.SearchPath())
-	stdout(cmd)
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%s: %w", command, err)
-	}
-	return nil
 }

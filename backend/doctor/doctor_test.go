@@ -2,8 +2,8 @@ package doctor
 
 import (
 	"errors"
+	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,7 +23,7 @@ func TestPackageManager(t *testing.T) {
 		t.Skip("Homebrew is installed")
 	}
 	run := func(command string) error {
-		return Install(t.Context(), command, true, func(*exec.Cmd) {})
+		return install(t.Context(), command, true, nil, io.Discard)
 	}
 	if got := macCommands(lacking); !slices.Equal(got, []string{"brew install lima qemu"}) || cause.IDOf(run(got[0])) != "host.no-homebrew" {
 		t.Errorf("neither: %q", got)

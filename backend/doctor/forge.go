@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 
 	"ingot/backend"
@@ -51,4 +52,17 @@ func (r Report) NeedsForge() bool {
 		can = can && (c.OK || c.Name != "limactl")
 	}
 	return needs && can
+}
+
+// withForge makes and starts the forge VM, calls work, and stops it again unless another
+// process uses it.
+func withForge(ctx context.Context, b *backend.Backend, note func(string), work func() error) error {
+	f := b.NewForge()
+	release, err := f.Use(ctx, note)
+	if err != nil {
+		return fmt.Errorf("forge VM: %w", err)
+	}
+	err = work()
+	release()
+	return errors.Join(err, f.Close(context.WithoutCancel(ctx)))
 }

@@ -134,16 +134,26 @@ func (h Home) ConfigFile() string { return filepath.Join(h.Config, "config.yaml"
 
 // LoadConfig reads config.yaml; a missing file is an empty configuration.
 func (h Home) LoadConfig() (Config, error) {
-	var c Config
-	file := h.ConfigFile()
-	data, err := limit.ReadFile(file, limit.Settings)
-	if errors.Is(err, fs.ErrNotExist) {
-		return c, nil
-	}
+	data, err := h.readConfig()
 	if err != nil {
-		return c, fmt.Errorf("config: %w", err)
+		return Config{}, err
 	}
-	err = yaml.NewDecoder(bytes.NewReader(data), yaml.DisallowUnknownField()).Decode(&c)
+	return parseConfig(h.ConfigFile(), data)
+}
+
+// readConfig returns the text of config.yaml; that of a missing file is empty.
+func (h Home) readConfig() ([]byte, error) {
+	data, err := limit.ReadFile(h.ConfigFile(), limit.Settings)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	return data, nil
+}
+
+// parseConfig parses and checks the text of config.yaml, which was read from file.
+func parseConfig(file string, data []byte) (Config, error) {
+	var c Config
+	err := yaml.NewDecoder(bytes.NewReader(data), yaml.DisallowUnknownField()).Decode(&c)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return c, &ConfigError{file, describeYAML(err)}
 	}

@@ -225,6 +225,22 @@ func (h ofHome) Doctor(ctx context.Context, targets ...string) (doctor.Report, e
 	return doctor.Examine(ctx, h.now(), targets...)
 }
 
+func (h ofHome) Mend(ctx context.Context, note func(string)) (doctor.Report, error) {
+	return doctor.Mend(ctx, h.now(), nil, doctor.Lines(note))
+}
+
+func (h ofHome) Link() (doctor.Link, bool) {
+	program, err := api.Program()
+	if err != nil {
+		return doctor.Link{}, false
+	}
+	return doctor.FindLink(program, doctor.LinkFolders(), doctor.ShellPath()), true
+}
+
+func (h ofHome) Guests(ctx context.Context) (vm.Guests, error) { return vm.ListGuests(ctx, h.now()) }
+
+func (h ofHome) SetGuest(_ context.Context, name string) error { return vm.SetGuest(h.now(), name) }
+
 func (h ofHome) Validate(target string) error { return status.Validate(h.now(), target) }
 
 func (h ofHome) Submit(ctx context.Context, s api.Submission) (string, error) {
@@ -276,6 +292,7 @@ func (h ofHome) KeepPreferences(p app.Preferences) error { return p.Keep(h.now()
 func (h ofHome) Settings() window.Settings {
 	b := h.now()
 	c := b.Config.Publish
+	program, _ := api.Program() // the feed reports that there is none
 	return window.Settings{Config: b.Home.Config, Data: b.Home.Data, Cache: b.Home.Cache, ConfigFile: b.Home.ConfigFile(),
-		Endpoint: c.Endpoint, Bucket: c.Bucket, PublicURL: c.PublicURL, Keys: b.KeysWhere(), Team: b.Config.Team.NATS, Version: api.Version}
+		Endpoint: c.Endpoint, Bucket: c.Bucket, PublicURL: c.PublicURL, Keys: b.KeysWhere(), Team: b.Config.Team.NATS, Version: api.Version, Program: program}
 }

@@ -6,13 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 
 	"github.com/spf13/cobra"
 
-	"ingot/backend"
 	"ingot/backend/doctor"
-	"ingot/backend/vm"
 )
 
 type doctorOptions struct {
@@ -46,20 +43,14 @@ func runDoctor(ctx context.Context, o *doctorOptions, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	rep, err := doctor.Examine(ctx, b, o.targets...)
+	var rep doctor.Report
+	if o.install {
+		rep, err = doctor.Mend(ctx, b, os.Stdin, os.Stderr, o.targets...)
+	} else {
+		rep, err = doctor.Examine(ctx, b, o.targets...)
+	}
 	if err != nil {
 		return err
-	}
-	if o.install && !rep.OK() {
-		for _, cmd := range rep.Install {
-			fmt.Fprintf(os.Stderr, "+ %s\n", cmd)
-			if err := doctor.Install(ctx, cmd, os.Getuid() == 0, func(c *exec.Cmd) { c.Stdout, c.Stderr, c.Stdin = os.Stderr, os.Stderr, os.Stdin }); err != nil {
-				return err
-			}
-		}
-		if rep, err = installInGuest(ctx, b, rep, o.targets); err != nil {
-			return err
-		}
 	}
 	if o.json {
 		enc := json.NewEncoder(w)
@@ -71,40 +62,7 @@ func runDoctor(ctx context.Context, o *doctorOptions, w io.Writer) error {
 	if err != nil || rep.OK() {
 		return err
 	}
-	n := 0
-	for _, c := range rep.Checks {
-		if !c.OK {
-			n++
-		}
-	}
-	return &missingError{n}
-}
-
-// installInGuest installs what the guest lacks, for which it makes the forge VM if
-// builds run there and there is none. It returns the report of afterwards.
-func installInGuest(ctx context.Context, b *backend.Backend, rep doctor.Report, targets []string) (doctor.Report, error) {
-	install := func() (err error) {
-		if err = doctor.InstallInGuest(ctx, b, rep.InGuest, os.Stderr); err == nil {
-			rep, err = doctor.Examine(ctx, b, targets...)
-		}
-		return err
-	}
-	if len(rep.Install) > 0 { // limactl may be there now
-		var err error
-		if rep, err = doctor.Examine(ctx, b, targets...); err != nil {
-			return rep, err
-		}
-	}
-	if !rep.NeedsForge() {
-		return rep, install()
-	}
-	err := vm.WithForge(ctx, b, func(what string) { fmt.Fprintln(os.Stderr, what) }, func() (err error) {
-		if rep, err = doctor.Examine(ctx, b, targets...); err == nil {
-			err = install()
-		}
-		return err
-	})
-	return rep, err
+	return &missingError{len(rep.Missing())}
 }
 
 func printReport(w io.Writer, rep doctor.Report) {

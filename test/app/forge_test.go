@@ -60,12 +60,13 @@ next:
 
 // The product's whole way: Build is clicked in the menu, its title changes live,
 // a real image is made, booted and published, a click on the notification opens
-// the window at the artifact, and its card is dragged into the file manager.
+// the window at the artifact, and its card is dragged into the file manager. Built again
+// where builds run in the forge VM, it finds all done and starts none.
 func TestForge(t *testing.T) {
 	h, env := forge(t)
 	d := startDaemon(t)
 	panel := startHost(t)
-	start(t, env, filepath.Join(h.bin, "ingot-app"))
+	app := start(t, env, filepath.Join(h.bin, "ingot-app"))
 	icon := panel.icon(t)
 	panel.click(t, icon, panel.await(t, icon, lean, "Build"))
 	soon(t, "a live title", func() bool {
@@ -100,6 +101,13 @@ func TestForge(t *testing.T) {
 	until(t, "the file", func() bool { return sameBytes(artifacts[0], arrived) == nil })
 	w.close(t)
 	views(t, h, env)
+	if err := app.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := app.end(t); err != nil {
+		t.Errorf("%v: %s", err, app.says)
+	}
+	again(t, h, env, panel)
 }
 
 // views shows every view of the home, light and dark.

@@ -29,7 +29,7 @@ func TestListing(t *testing.T) {
 	if err := os.WriteFile(image, make([]byte, 1<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(template, fmt.Appendf(nil, templateText, image), 0o600); err != nil {
+	if err := os.WriteFile(template, templateOf(image), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for n := range instances {
