@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,6 +38,10 @@ type Line struct {
 	Level string // logrus's: info, warning, error, fatal; "" for a line that is not a log line, levelOurs for a message of Ingot
 	Text  string
 }
+
+// levels are logrus's. Any other level of a line is left out: it could be Ingot's, or
+// several lines.
+var levels = []string{"trace", "debug", "info", "warning", "error", "fatal", "panic"}
 
 // levelOurs is the level of Ingot's own messages.
 const levelOurs = "ingot"
@@ -230,6 +235,9 @@ func parseLine(s string) Line {
 	}
 	var entry struct{ Level, Msg string }
 	if strings.HasPrefix(s, "{") && json.Unmarshal([]byte(s), &entry) == nil && entry.Msg != "" {
+		if !slices.Contains(levels, entry.Level) {
+			entry.Level = ""
+		}
 		return Line{entry.Level, strings.TrimSpace(entry.Msg)}
 	}
 	return Line{"", strings.TrimSpace(s)}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -201,9 +202,10 @@ printf '{"level":"info","msg":"one","time":"t"}\n 10%%\r 20%%\n\n{"level":"fatal
 
 func FuzzLines(f *testing.F) {
 	f.Add([]byte("{\"level\":\"info\",\"msg\":\"x\"}\r\n\r\x00{"), 3)
+	f.Add([]byte("{\"level\":\"\\nfo\",\"msg\":\"x\"}\n{\"level\":\"ingot\",\"msg\":\"not Ingot's\"}\n"), 3)
 	f.Fuzz(func(t *testing.T, b []byte, n int) {
 		r := &logReader{onLine: func(l Line) {
-			if strings.ContainsAny(l.Level, "\n") || strings.HasPrefix(l.Text, " ") {
+			if l.Level != "" && !slices.Contains(levels, l.Level) || strings.HasPrefix(l.Text, " ") {
 				t.Errorf("%+v", l)
 			}
 		}}
