@@ -153,7 +153,9 @@ func (h Home) readConfig() ([]byte, error) {
 // parseConfig parses and checks the text of config.yaml, which was read from file.
 func parseConfig(file string, data []byte) (Config, error) {
 	var c Config
-	err := yaml.NewDecoder(bytes.NewReader(data), yaml.DisallowUnknownField()).Decode(&c)
+	err := limit.Parse(data, limit.TextDepth, func() error {
+		return yaml.NewDecoder(bytes.NewReader(data), yaml.DisallowUnknownField()).Decode(&c)
+	})
 	if err != nil && !errors.Is(err, io.EOF) {
 		return c, &ConfigError{file, describeYAML(err)}
 	}

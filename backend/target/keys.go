@@ -7,13 +7,12 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 )
 
 // unknownKeys returns all keys of a YAML text that v's type does not have. For a text
 // that is not YAML it returns none, since decoding reports the mistake.
 func unknownKeys(file string, data []byte, v any) (out []*Error) {
-	f, err := parser.ParseBytes(data, 0)
+	f, err := parsed(data)
 	if err != nil {
 		return nil
 	}

@@ -12,10 +12,12 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
 	"ingot/backend/cause"
 	"ingot/backend/disk"
+	"ingot/backend/limit"
 )
 
 // Error is a mistake in a recipe or lock: its position, its key, what is wrong and what
@@ -86,7 +88,7 @@ func decodeStrict(file string, data []byte, v any) error {
 
 // decode decodes data into v, which may already hold the values of a base recipe.
 func decode(file string, data []byte, v any, opts ...yaml.DecodeOption) *Error {
-	err := yaml.NewDecoder(bytes.NewReader(data), opts...).Decode(v)
+	err := limit.Parse(data, limit.TextDepth, func() error { return yaml.NewDecoder(bytes.NewReader(data), opts...).Decode(v) })
 	if err == nil || errors.Is(err, io.EOF) && len(bytes.TrimSpace(data)) > 0 {
 		return nil
 	}
@@ -121,10 +123,19 @@ func firstLine(err error) string {
 	return positionPrefix.ReplaceAllString(line, "")
 }
 
+// parsed returns the tree of a YAML text.
+func parsed(data []byte) (f *ast.File, err error) {
+	err = limit.Parse(data, limit.TextDepth, func() (err error) {
+		f, err = parser.ParseBytes(data, 0)
+		return err
+	})
+	return f, err
+}
+
 // positioned returns an Error at the line of the YAML path in data.
 func positioned(file string, data []byte, path, key, msg string) *Error {
 	e := &Error{File: file, Key: key, Msg: msg}
-	f, err := parser.ParseBytes(data, 0)
+	f, err := parsed(data)
 	if err != nil {
 		return e
 	}

@@ -183,6 +183,7 @@ func TestParseSize(t *testing.T) {
 func FuzzRecipe(f *testing.F) {
 	f.Add([]byte("apiVersion: ingot/v1\nkind: Target\nname: x\nos: debian\nrelease: \"12\"\narch: arm64\nkernel: {configs: [a.config], objects: 1}\nrootfs:\n  packages: [udev]\n  files:\n    - {path: /etc/x, content: y}\n"))
 	f.Add([]byte("apiVersion: ingot/v1\nkind: Target\nname: x\nextends: y\ndisk: {size: 3GiB}\n"))
+	f.Add([]byte("apiVersion: ingot/v1\nkind: Target\nname: x\nkernel: {configs:!a.config, objects: 1}\n")) // a tag without a value
 	base := &fstest.MapFile{Data: []byte("apiVersion: ingot/v1\nkind: Target\nname: y\nos: debian\n")}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		s, err := Load(fstest.MapFS{"targets/x.yaml": {Data: data}, "targets/y.yaml": base}, "", onlyDebian)

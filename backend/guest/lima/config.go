@@ -1,7 +1,7 @@
 package lima
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +14,7 @@ import (
 	"github.com/lima-vm/lima/v2/pkg/limatype/filenames"
 
 	"ingot/backend/home"
+	"ingot/backend/limit"
 )
 
 // config is the part of a lima.yaml that Ingot uses. It does not use Lima's own type,
@@ -78,47 +79,13 @@ func readConfig(file string) (c config, err error) {
 	return parseConfig(b)
 }
 
-// maxDepth bounds the nesting of a lima.yaml. The memory of goccy/go-yaml 1.19 grows
-// with its square: 2.6 GB for 50,000 open brackets.
-const maxDepth = 100
-
-// depth returns an upper bound of the nesting of a YAML text: brackets that are open at
-// once, and blocks, each of which is indented further or begins with a dash. It counts
-// brackets in strings too: no lima.yaml comes near maxDepth.
-func depth(b []byte) int {
-	most, open := 0, 0
-	for _, line := range bytes.Split(b, []byte("\n")) {
-		start := 0
-		for _, c := range line {
-			if c != ' ' && c != '-' && c != '?' {
-				break
-			}
-			start++
-		}
-		most = max(most, start/2)
-		for _, c := range line {
-			switch c {
-			case '[', '{':
-				open++
-				most = max(most, open)
-			case ']', '}':
-				open = max(0, open-1)
-			}
-		}
-	}
-	return most
-}
-
 func parseConfig(b []byte) (c config, err error) {
-	if n := depth(b); n > maxDepth {
-		return c, fmt.Errorf("is not accepted: its YAML is nested %d levels deep, at most %d are allowed", n, maxDepth)
-	}
-	defer func() { // goccy/go-yaml 1.19 panics on some invalid documents
-		if p := recover(); p != nil {
-			err = fmt.Errorf("is not valid YAML: %v", p)
-		}
-	}()
-	if err := yaml.Unmarshal(b, &c); err != nil {
+	err = limit.Parse(b, limit.LimaDepth, func() error { return yaml.Unmarshal(b, &c) })
+	var refused *limit.ParserError
+	switch {
+	case errors.As(err, &refused):
+		return config{}, err
+	case err != nil:
 		line, _, _ := strings.Cut(err.Error(), "\n")
 		return config{}, fmt.Errorf("is not valid YAML: %s", line)
 	}
