@@ -23,7 +23,7 @@ const (
 const (
 	RequestShow    = "show"    // "show ROUTE": the window shows the route; the menu opens the window. The answer is "ok"
 	RequestFocused = "focused" // the window answers "yes" while it has the focus
-	RequestOpen    = "open"    // "open FILE": the window checks an image or a log; the menu opens the window for it
+	RequestOpen    = "open"    // "open FILE": the window checks an image or a log
 	RequestClose   = "close"   // the window closes
 )
 

@@ -24,7 +24,7 @@ func (e SkipError) Error() string { return string(e) }
 
 // Running is what the checks need of the menu that runs in this process.
 type Running struct {
-	Notifier Notifier
+	Notifier Notifier        // nil without a notification server
 	Data     string          // folder of the home
 	Log      string          // file that the menu's log goes to; "" if it goes to the terminal
 	Opened   <-chan struct{} // receives a value when the menu has opened the window
@@ -142,15 +142,29 @@ func checkReopen(ctx context.Context, opened <-chan struct{}) error {
 // checkFront waits until the window is in front.
 func checkFront(ctx context.Context) error {
 	defer func() { _, _ = Ask(context.WithoutCancel(ctx), WindowRole, RequestClose) }() // there may be none
-	for {
+	return poll(ctx, func() (bool, error) {
 		front, err := inFront(ctx)
-		if err == nil {
-			return nil
+		if err != nil {
+			err = fmt.Errorf("the window is not in front: %s", front)
+		}
+		return err == nil, err
+	})
+}
+
+// pollPause is the time between two looks at something that has no event to wait for.
+const pollPause = 200 * time.Millisecond
+
+// poll calls look until it is done or ctx is, and returns its last error.
+func poll(ctx context.Context, look func() (done bool, err error)) error {
+	for {
+		done, err := look()
+		if done {
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the window is not in front: %s", front)
-		case <-time.After(100 * time.Millisecond):
+			return err
+		case <-time.After(pollPause):
 		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"time"
 	"unsafe"
 
 	"github.com/ebitengine/purego"
@@ -31,7 +30,6 @@ func checkBundle() (err error) {
 
 // Values of UNAuthorizationStatus (Apple's documentation of it).
 const (
-	notesUndecided   = 0
 	notesDenied      = 1
 	notesAllowed     = 2
 	notesProvisional = 3
@@ -42,7 +40,8 @@ func checkNotesAllowed(ctx context.Context) error {
 	if err := checkBundle(); err != nil {
 		return err // the centre would end a process without a bundle
 	}
-	for {
+	unanswered := errors.New("the system's question whether Ingot may show notifications was not answered")
+	return poll(ctx, func() (bool, error) {
 		answer := make(chan int, 1)
 		pooled(func() {
 			b := objc.NewBlock(func(_ objc.Block, settings objc.ID) { answer <- objc.Send[int](settings, sel("authorizationStatus")) })
@@ -53,20 +52,14 @@ func checkNotesAllowed(ctx context.Context) error {
 		case status := <-answer:
 			switch status {
 			case notesAllowed, notesProvisional:
-				return nil
+				return true, nil
 			case notesDenied:
-				return noteRefused(false, "")
-			case notesUndecided:
+				return true, noteRefused(false, "")
 			}
 		case <-ctx.Done():
-			return errors.New("the system's question whether Ingot may show notifications was not answered")
 		}
-		select {
-		case <-ctx.Done():
-			return errors.New("the system's question whether Ingot may show notifications was not answered")
-		case <-time.After(500 * time.Millisecond):
-		}
-	}
+		return false, unanswered
+	})
 }
 
 // checkNote shows a notification and looks for it among the delivered ones.
@@ -78,7 +71,8 @@ func checkNote(ctx context.Context, n Notifier) error {
 	if err := n.Show(Note{ID: id, Title: "Ingot checks itself", Body: "This notification is part of it.", Actions: []NoteAction{{ActDefault, "Show"}, {ActShow, "Show"}}}); err != nil {
 		return err
 	}
-	for {
+	missing := errors.New("the notification was accepted, and is not among the delivered ones")
+	return poll(ctx, func() (bool, error) {
 		found := make(chan bool, 1)
 		pooled(func() {
 			b := objc.NewBlock(func(_ objc.Block, notes objc.ID) {
@@ -94,16 +88,12 @@ func checkNote(ctx context.Context, n Notifier) error {
 		select {
 		case there := <-found:
 			if there {
-				return nil
+				return true, nil
 			}
 		case <-ctx.Done():
 		}
-		select {
-		case <-ctx.Done():
-			return errors.New("the notification was accepted, and is not among the delivered ones")
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
+		return false, missing
+	})
 }
 
 // checkBlock answers the system as after a notification, with a block like the

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -78,3 +79,9 @@ func (p *Instance) Release() error {
 // Program returns the path of the `ingot` program: this one, or the one
 // installed beside the app.
 func Program() (string, error) { return Executable() }
+
+// Translocated reports whether macOS runs a program from a temporary copy of its bundle:
+// it does so from a random folder with a bundle that has the mark of a download
+// (com.apple.quarantine), until a person has moved it (App Translocation, Gatekeeper
+// since macOS 10.12).
+func Translocated(program string) bool { return strings.Contains(program, "/AppTranslocation/") }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ingot/backend/api"
 	"ingot/backend/cause"
 )
 
@@ -76,7 +77,7 @@ func FindLink(program string, folders, path []string) Link {
 	}
 	l.File, l.InPath = filepath.Join(dir, "ingot"), inPath(dir, path)
 	switch {
-	case strings.Contains(program, "/AppTranslocation/"), strings.HasPrefix(program, "/Volumes/"):
+	case api.Translocated(program), strings.HasPrefix(program, "/Volumes/"):
 		l.Problem = "Ingot.app runs from a place that does not last: move it into Applications and open it there"
 	case !replaceable(l.File):
 		l.Problem = l.File + " is there already and is no link to the program of an Ingot app: remove it, if it is not needed, and look again"

@@ -11,24 +11,23 @@ import (
 	"ingot/backend/macproof"
 )
 
-// isRecord reports whether a file is a record of mac-proof. One that cannot be read is
-// none: what reads it next reports why.
-func isRecord(file string) bool {
+// readRecord returns the content of a file that claims to be a record of mac-proof, else
+// nil. A file that cannot be read is none: what reads it next reports why.
+func readRecord(file string) []byte {
 	if filepath.Ext(file) != ".json" {
-		return false
+		return nil
 	}
 	data, err := limit.ReadFile(file, limit.Document)
-	return err == nil && macproof.Is(data)
+	if err != nil || !macproof.Is(data) {
+		return nil
+	}
+	return data
 }
 
 // record checks a record of mac-proof: who signed it, and that it leaves nothing out.
-func (v *verification) record(ctx context.Context) error {
+func (v *verification) record(ctx context.Context, data []byte) error {
 	if v.opt.Boot || v.opt.Lima {
 		return &backend.NothingToDoError{Msg: "a record of mac-proof is no disk: it cannot be booted"}
-	}
-	data, err := limit.ReadFile(v.opt.Subject, limit.Document)
-	if err != nil {
-		return &backend.FileError{File: v.opt.Subject, Err: err}
 	}
 	r, d, err := macproof.Open(ctx, data, v.keys)
 	if err != nil {

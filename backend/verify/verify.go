@@ -64,12 +64,11 @@ func Check(ctx context.Context, b *backend.Backend, opt Options) (Verified, erro
 	if address && opt.KeyFile == "" {
 		v.keys = b.OwnKeys // workers publish nothing
 	}
-	switch {
-	case address:
+	if address {
 		err = v.release(ctx)
-	case isRecord(v.opt.Subject):
-		err = v.record(ctx)
-	default:
+	} else if record := readRecord(v.opt.Subject); record != nil {
+		err = v.record(ctx, record)
+	} else {
 		err = v.file(ctx)
 	}
 	return v.out, err

@@ -37,9 +37,8 @@ type menu struct {
 	opened chan struct{} // gets a value when the window was opened, if it has none
 	// selfcheck is the file for the answers of a self check; "" makes none.
 	selfcheck string
-	notifier  desktop.Notifier // nil without a notification server
-	logFile   string           // "" if the log goes to the terminal
-	work      sync.WaitGroup   // goroutines that end with ctx
+	logFile   string         // "" if the log goes to the terminal
+	work      sync.WaitGroup // goroutines that end with ctx
 }
 
 // runMenu runs the menu's role and returns an exit code. With the name of a file it

@@ -19,7 +19,11 @@ func (m *menu) checkItself() error {
 	if err != nil {
 		return err
 	}
-	r := desktop.Running{Notifier: m.notifier, Data: instance.Data(), Log: m.logFile, Opened: m.opened}
+	notifier := m.policy.Notifier
+	if _, none := notifier.(logNotifier); none {
+		notifier = nil
+	}
+	r := desktop.Running{Notifier: notifier, Data: instance.Data(), Log: m.logFile, Opened: m.opened}
 	var all []macproof.Result
 	for _, c := range desktop.SelfChecks(r) {
 		started := time.Now()

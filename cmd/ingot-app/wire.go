@@ -30,8 +30,6 @@ func (m *menu) wire() {
 	if err != nil {
 		m.log.Warn("no notification server; notifications are logged here", "err", err)
 		notifier = logNotifier{m}
-	} else {
-		m.notifier = notifier
 	}
 	m.policy = &desktop.NotifyPolicy{Notifier: notifier, Focused: desktop.Focused, Quiet: func() bool { return app.LoadPreferences(m.config).Quiet }, Failed: func(err error) { m.log.Warn("notification not shown", "err", err) }}
 	m.desk = &tray.Desk{Open: openHome, State: m.feed.State, AtLogin: desktop.AtLogin, Export: m.export, Terminal: desktop.OpenTerminal, ExportVM: m.exportVM,
