@@ -57,7 +57,7 @@ check: ## format, vet, staticcheck, dependency direction, darwin, unit tests
 soak: build ## kills, full disks, whole rebuilds: an hour and more; writes docs/soak/
 	@scripts/soak.sh
 
-mac-proof: ## on a Mac: what only a Mac can show, in half an hour, as a signed record in docs/mac-proof/
+mac-proof: ## on a Mac: what only a Mac can show, as a signed record in docs/mac-proof/
 	@scripts/mac-proof.sh
 
 chaos: ## kill submitter, workers and server of a queue at random: SEED=n, JOBS=100

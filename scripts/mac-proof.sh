@@ -1,5 +1,5 @@
 #!/bin/bash
-# Shows on a Mac what tests on Linux cannot, in about half an hour and without sudo: the
+# Shows on a Mac what tests on Linux cannot, without sudo: the
 # app's bundle and what the system makes of it, the line with hardware virtualisation,
 # Lima, and five questions. Writes docs/mac-proof/DATE-MODEL-SYSTEM.json, which is signed
 # with your home's key if nothing failed, its key, and the logs without your names;

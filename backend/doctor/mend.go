@@ -19,8 +19,9 @@ import (
 // Mend installs what building and proving the named targets lacks here, all targets
 // without names: first what this computer lacks, then what the guest lacks, for which it
 // makes and starts the forge VM if builds run there and there is none. out gets what is
-// being done and the output of the commands, in lines. in answers their questions, such
-// as that of sudo for a password; nil if nobody can: a password is then a *PasswordError.
+// being done and the output of the commands, in lines. in is their standard
+// input, for questions such as that of sudo for a password; it is nil without a terminal,
+// and if sudo needs a password then, Mend returns a *PasswordError.
 // When ctx is done, what runs is interrupted, and Mend returns when it has ended. It
 // returns the report of afterwards, or with an error the last one that it had.
 func Mend(ctx context.Context, b *backend.Backend, in io.Reader, out io.Writer, targets ...string) (Report, error) {
@@ -101,7 +102,7 @@ func installInGuest(ctx context.Context, b *backend.Backend, commands []string, 
 // ErrNoHomebrew reports that a Mac has neither Homebrew nor MacPorts.
 var ErrNoHomebrew = cause.With("host.no-homebrew", errors.New("this Mac has neither Homebrew nor MacPorts, which install QEMU and Lima"))
 
-// PasswordError reports that sudo asks for a password where nobody can type one.
+// PasswordError reports that sudo needs a password and there is no terminal to enter it.
 type PasswordError struct {
 	Command string // that needs root
 }
@@ -143,14 +144,14 @@ func install(ctx context.Context, command string, root bool, in io.Reader, out i
 	return nil
 }
 
-// sudo returns the words before a command that needs root. If nobody can type a password,
-// it asks sudo first whether it wants one.
-func sudo(ctx context.Context, command string, mute bool) ([]string, error) {
+// sudo returns the words before a command that needs root. Without a terminal it first
+// tests whether sudo works without a password.
+func sudo(ctx context.Context, command string, noTerminal bool) ([]string, error) {
 	program, err := home.LookTool("sudo")
 	if err != nil {
 		return nil, fmt.Errorf("run as root: %s", command)
 	}
-	if !mute {
+	if !noTerminal {
 		return []string{"sudo"}, nil
 	}
 	if err := exec.CommandContext(ctx, program, "-n", "true").Run(); err != nil {

@@ -131,7 +131,7 @@ wait`)
 	}
 }
 
-// Where sudo wants a password and nobody can type one, nothing is begun.
+// If sudo needs a password and there is no terminal, no command is started.
 func TestPassword(t *testing.T) {
 	_, bin := lacking(t, "exit 0")
 	program(t, bin, "sudo", `[ "$1" = -n ] && { echo "sudo: a password is required" >&2; exit 1; }; exec "$@"`)
@@ -142,7 +142,7 @@ func TestPassword(t *testing.T) {
 	if got := calls(t); got != "sudo -n true\n" {
 		t.Errorf("called: %s", got)
 	}
-	// with somebody at a terminal it asks there
+	// with a terminal, sudo asks there
 	if err := install(t.Context(), "apt-get update", false, strings.NewReader(""), io.Discard); err != nil || !strings.Contains(calls(t), "apt-get update") {
 		t.Errorf("%v: %s", err, calls(t))
 	}

@@ -13,9 +13,9 @@ import (
 )
 
 // remembered is a store that this process asks only once for each of the home's own
-// secrets: a keychain takes 50 ms and more for an answer, since a program is started for
-// it, and the app opens its home at every click. Who changes a secret changes a file
-// beside it, so that other processes ask again.
+// secrets: for each answer of macOS's keychain a program is started, and the app opens its
+// home at every click. A process that changes a secret changes a file beside it, so that
+// other processes ask again.
 type remembered struct {
 	Store
 	dir, id string // folder of that file; which store this is
