@@ -62,7 +62,7 @@ func TestL_FullDisk(t *testing.T) {
 // room again.
 func buildOnFullDisk(t *testing.T, env []string, disk, step string) (stderr string, code int, waited bool) {
 	t.Helper()
-	forget(t, filepath.Join(disk, "home"), step)
+	forget(t, filepath.Join(disk, "home"), lean, step)
 	cmd := exec.Command(filepath.Join(root, "bin", "ingot"), "build", lean, "--json", "--until", step, "--force", step)
 	cmd.Env = env
 	var errOut strings.Builder

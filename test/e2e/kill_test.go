@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,7 +21,11 @@ import (
 	"time"
 )
 
-// spans are how long the steps run, roughly, on the lean target with a warm
+// victimTarget is the target whose builds are killed: the one of most tests, or another one with
+// a lean kernel, as by scripts/soak.sh, which takes that of this computer's architecture.
+var victimTarget = cmp.Or(os.Getenv("INGOT_E2E_KILL_TARGET"), lean)
+
+// spans are how long the steps run, roughly, on a lean target with a warm
 // compiler cache: the kills fall into them. In this order each step finds what it needs.
 var spans = []struct {
 	step string
@@ -52,12 +57,12 @@ var victims = map[string]func(t *testing.T, c *client, begun event, rng *rand.Ra
 	"owner and client": func(t *testing.T, c *client, _ event, _ *rand.Rand) {
 		c.kill()
 		killOwner(t)
-		for name, cell := range status(t, lean) {
+		for name, cell := range status(t, victimTarget) {
 			if cell.State == "running" {
 				t.Errorf("%s is running without a process", name)
 			}
 		}
-		startClient(t, "build", lean, "--json", "--until", "kernel") // waits for the other one
+		startClient(t, "build", victimTarget, "--json", "--until", "kernel") // waits for the other one
 		for end := time.Now().Add(time.Minute); ownerPID(t) == 0; time.Sleep(50 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatal("there is no new owner")
@@ -70,7 +75,7 @@ var victims = map[string]func(t *testing.T, c *client, begun event, rng *rand.Ra
 		if name == "" {
 			return // the step had none
 		}
-		c.until(t, 5*time.Minute, "the end after "+name+" was killed", func(e event) bool { return e.Kind == "build-finished" })
+		c.until(t, 15*time.Minute, "the end after "+name+" was killed", func(e event) bool { return e.Kind == "build-finished" })
 	},
 }
 
@@ -83,6 +88,9 @@ func TestK_Killed(t *testing.T) {
 	seed := number("INGOT_E2E_SEED", 1)
 	rng := rand.New(rand.NewPCG(uint64(seed), 0))
 	home := filepath.Join(work, "home")
+	if _, stderr, code := ingot(t, "build", victimTarget); code != 0 {
+		t.Fatalf("the build before the kills: exit %d\n%s", code, stderr)
+	}
 	before := outputDigests(t, home)
 	order := slices.Sorted(maps.Keys(victims))
 	n := 0
@@ -92,7 +100,7 @@ func TestK_Killed(t *testing.T) {
 			n++
 			delay := time.Duration(rng.Float64() * float64(s.span))
 			t.Run(fmt.Sprintf("%s in %s after %s", victim, s.step, delay.Round(time.Millisecond)), func(t *testing.T) {
-				c, begun := startStep(t, s.step)
+				c, begun := startStep(t, victimTarget, s.step)
 				time.Sleep(delay)
 				victims[victim](t, c, begun, rng)
 				settle(t)
@@ -101,18 +109,18 @@ func TestK_Killed(t *testing.T) {
 				ticksStay(t, s.step)
 			})
 		}
-		if _, stderr, code := ingot(t, "build", lean, "--until", s.step); code != 0 {
+		if _, stderr, code := ingot(t, "build", victimTarget, "--until", s.step); code != 0 {
 			t.Fatalf("%s after the kills: exit %d\n%s", s.step, code, stderr)
 		}
 	}
-	if _, stderr, code := ingot(t, "build", lean); code != 0 {
+	if _, stderr, code := ingot(t, "build", victimTarget); code != 0 {
 		t.Fatalf("the next build: exit %d\n%s", code, stderr)
 	}
 	if after := outputDigests(t, home); !reflect.DeepEqual(before, after) {
 		t.Errorf("outputs %v, before %v", after, before)
 	}
 	nothingLeft(t)
-	for name, c := range status(t, lean) {
+	for name, c := range status(t, victimTarget) {
 		if c.State != "passed" {
 			t.Errorf("%s is %s (%s)", name, c.State, c.Cause)
 		}
@@ -192,7 +200,7 @@ var cellOf = map[string]string{"kernel": "kernel", "rootfs": "exported", "image"
 // ticks, and none says that evidence was lost or changed.
 func ticksStay(t *testing.T, step string) {
 	t.Helper()
-	cells := status(t, lean)
+	cells := status(t, victimTarget)
 	for _, name := range []string{"configured", "guest", "kernel", "exported", "boots", "published"} {
 		c := cells[name]
 		if strings.HasPrefix(c.Cause, "evidence.") && c.Cause != "evidence.cancelled" && c.Cause != "evidence.interrupted" {
@@ -215,7 +223,7 @@ func ticksStay(t *testing.T, step string) {
 // Ctrl-C ends the step's processes and leaves the state "cancelled", which the
 // next build takes back.
 func TestK_CtrlC(t *testing.T) {
-	c, _ := startStep(t, "image")
+	c, _ := startStep(t, lean, "image")
 	time.Sleep(3 * time.Second)
 	if err := c.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
@@ -281,18 +289,18 @@ func zombie(pid int) bool {
 }
 
 // startStep makes the step necessary, and starts a build that has begun it.
-func startStep(t *testing.T, step string) (c *client, begun event) {
+func startStep(t *testing.T, target, step string) (c *client, begun event) {
 	t.Helper()
-	forget(t, filepath.Join(work, "home"), step)
-	c = startClient(t, "build", lean, "--json", "--until", step, "--force", step)
+	forget(t, filepath.Join(work, "home"), target, step)
+	c = startClient(t, "build", target, "--json", "--until", step, "--force", step)
 	begun = c.until(t, time.Minute, "the start", func(e event) bool { return e.Kind == "build-started" })
 	c.until(t, 10*time.Minute, "step "+step, func(e event) bool { return e.Kind == "step-started" && e.Step == step })
 	return c, begun
 }
 
-// forget removes the lean target's outputs of a step, which makes the step
-// necessary. Those of other targets stay: no build of lean brings them back.
-func forget(t *testing.T, home, step string) {
+// forget removes a target's outputs of a step, which makes the step necessary. Those
+// of other targets stay: no build of this one brings them back.
+func forget(t *testing.T, home, target, step string) {
 	t.Helper()
 	outs, err := filepath.Glob(filepath.Join(home, "data", "outputs", step+"-*"))
 	if err != nil {
@@ -307,7 +315,7 @@ func forget(t *testing.T, home, step string) {
 		if err := json.Unmarshal(data, &done); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := os.Stat(filepath.Join(home, "data", "builds", lean, done.Build)); err != nil {
+		if _, err := os.Stat(filepath.Join(home, "data", "builds", target, done.Build)); err != nil {
 			continue
 		}
 		if err := os.RemoveAll(o); err != nil {

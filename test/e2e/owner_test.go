@@ -94,7 +94,7 @@ func (c *client) until(t *testing.T, limit time.Duration, what string, fits func
 func TestN_OwnerAndClients(t *testing.T) {
 	home := filepath.Join(work, "home")
 	before := outputDigests(t, home)
-	forget(t, home, "kernel")
+	forget(t, home, lean, "kernel")
 	first := startClient(t, "build", lean, "--json", "--until", "kernel", "--force", "kernel")
 	begun := first.until(t, time.Minute, "the start", func(e event) bool { return e.Kind == "build-started" })
 	first.until(t, time.Minute, "the kernel step", func(e event) bool { return e.Kind == "step-started" && e.Step == "kernel" })
