@@ -18,7 +18,7 @@ trap 'rm -f "$log"' EXIT
 {
 	echo "# Soak of $(date -u '+%Y-%m-%d %H:%M') UTC"
 	echo
-	echo "Ingot $(git describe --tags --always --dirty), $(nproc) cores, $(. /etc/os-release && echo "$PRETTY_NAME"), $(qemu-system-aarch64 --version | head -n 1)"
+	echo "Ingot $(git describe --tags --always --dirty), $(nproc) cores, $(. /etc/os-release && echo "$PRETTY_NAME"), $("qemu-system-$([ "$(uname -m)" = x86_64 ] && echo x86_64 || echo aarch64)" --version | head -n 1)"
 } > "$out"
 failed=0 left=
 section() { # TITLE COMMAND…
@@ -60,6 +60,7 @@ answers() { # of a person, to the questions of mac-proof
 	chmod -R u+w "$dir" && rm -rf "$dir"
 }
 section "mac-proof, as far as it needs no Mac" answers
+section "50 kills of an upload over a line that is cut, seed $seed" env INGOT_PUBLISH_KILLS=50 INGOT_PUBLISH_SEED="$seed" go test -count=1 -timeout 30m -v -run '^TestUploadKilled$' ./backend/publish/s3
 section "Chaos: 100 jobs, seed $seed" env SEED="$seed" JOBS=100 go test -count=1 -timeout 30m -tags chaos -v ./test/chaos
 section "The team's server away for ten minutes" env INGOT_AWAY=10m go test -count=1 -timeout 30m -v -run '^TestTeamBuilds$' ./backend/worker
 if command -v apt-get >/dev/null; then

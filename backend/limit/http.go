@@ -65,34 +65,44 @@ var client = func() *http.Client {
 // one that gets no byte within stall, returns an *AnswerError; so does any other
 // status. The caller closes the body.
 func Get(ctx context.Context, c *http.Client, url string, max int64, stall time.Duration) (*Body, error) {
+	b, resp, err := ask(ctx, c, url, "", max, stall)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = errors.Join(&AnswerError{URL: url, Msg: "HTTP status " + resp.Status}, b.Close())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// ask sends a GET request, for a range of the file unless that is "". The body is the
+// caller's to close if there is no error; the response is there for its head.
+func ask(ctx context.Context, c *http.Client, url, bytes string, max int64, stall time.Duration) (*Body, *http.Response, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	late := time.AfterFunc(Answer, func() { cancel(errStall) }) // connection, redirects and head together
 	defer late.Stop()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		cancel(nil)
-		return nil, err
+		return nil, nil, err
 	}
 	req.Header.Set("Accept-Encoding", "identity")
+	if bytes != "" {
+		req.Header.Set("Range", bytes)
+	}
 	resp, err := c.Do(req) //nolint:bodyclose // Body closes it
 	if err != nil {
 		if errors.Is(context.Cause(ctx), errStall) {
 			err = silent(url, Answer)
 		}
 		cancel(nil)
-		return nil, err
+		return nil, nil, err
 	}
 	b := &Body{ContentType: resp.Header.Get("Content-Type"), url: url, from: resp.Body, left: max, max: max, stall: stall, cancel: cancel, ctx: ctx}
-	switch {
-	case resp.StatusCode != http.StatusOK:
-		err = &AnswerError{URL: url, Msg: "HTTP status " + resp.Status}
-	case resp.ContentLength > max:
-		err = tooMany(url, max)
+	if resp.StatusCode < http.StatusMultipleChoices && resp.ContentLength > max {
+		return nil, nil, errors.Join(tooMany(url, max), b.Close())
 	}
-	if err != nil {
-		return nil, errors.Join(err, b.Close())
-	}
-	return b, nil
+	return b, resp, nil
 }
 
 func tooMany(url string, max int64) error {

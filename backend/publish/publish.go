@@ -25,6 +25,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -134,9 +135,9 @@ func (r Release) check(opt Options) error {
 	return nil
 }
 
-// ToStore publishes a release to a store: first the disks, each of which is read back,
-// then the other files, manifest, sums and signature, the catalogue and the pointers.
-// At the end it reads the public address.
+// ToStore publishes a release to a store: first the disks, each of which is read back
+// from its public address, then the other files, manifest, sums and signature, the
+// catalogue and the pointers. At the end it reads the public lima.yaml.
 func ToStore(ctx context.Context, s Store, r Release, opt Options) (Receipt, error) {
 	if err := r.check(opt); err != nil {
 		return Receipt{}, err
@@ -166,12 +167,13 @@ func (p *publishing) causer() func(error) string {
 // publishing is one publish in progress.
 type publishing struct {
 	Store
-	r    Release
-	opt  Options
-	dir  string // relative to the prefix
-	done []Published
-	sent int64
-	all  int64
+	r     Release
+	opt   Options
+	dir   string // relative to the prefix
+	done  []Published
+	disks []string // names of those that were read from the public address
+	sent  int64
+	all   int64
 }
 
 func (p *publishing) run(ctx context.Context) (Receipt, error) {
@@ -253,21 +255,57 @@ func (p *publishing) file(ctx context.Context, f File) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.Name, err)
 	}
-	got, err := p.ReadBack(ctx, key)
-	if err != nil {
-		return fmt.Errorf("read back %s: %w", f.Name, err)
+	if f.Disk {
+		err = p.readDisk(ctx, f.Name, want, made)
+	} else {
+		err = p.readBack(ctx, f.Name, want, made)
 	}
-	if got.Size != want.Size || got.SHA256 != want.SHA256 {
-		if made {
-			return fmt.Errorf("%s: the storage returned other bytes (SHA-256 %s) than those that were sent (SHA-256 %s)", f.Name, got.SHA256, want.SHA256)
-		}
-		return &Error{Cause: "publish.conflict", Msg: fmt.Sprintf("%s already exists with other bytes (SHA-256 %s instead of %s)", key, got.SHA256, want.SHA256)}
+	if err != nil {
+		return err
 	}
 	want.Name, want.URL = f.Name, p.Public(key)
 	p.done = append(p.done, want)
 	p.sent += want.Size
 	p.progress(0)
 	return nil
+}
+
+// readBack reads what the store has with its credentials, and compares it.
+func (p *publishing) readBack(ctx context.Context, name string, want Published, made bool) error {
+	key := path.Join(p.dir, name)
+	got, err := p.ReadBack(ctx, key)
+	if err != nil {
+		return fmt.Errorf("read back %s: %w", name, err)
+	}
+	if got.Size == want.Size && got.SHA256 == want.SHA256 {
+		return nil
+	}
+	if made {
+		return fmt.Errorf("%s: the storage returned other bytes (SHA-256 %s) than those that were sent (SHA-256 %s)", name, got.SHA256, want.SHA256)
+	}
+	return &Error{Cause: "publish.conflict", Msg: fmt.Sprintf("%s already exists with other bytes (SHA-256 %s instead of %s)", key, got.SHA256, want.SHA256)}
+}
+
+// readDisk reads a disk from its public address, as everybody will: once, since disks are
+// large. Only if that has other bytes the store is asked, whose they are.
+func (p *publishing) readDisk(ctx context.Context, name string, want Published, made bool) error {
+	key := path.Join(p.dir, name)
+	got, err := p.ReadPublic(ctx, key, want.Size)
+	var odd *limit.AnswerError
+	other := fmt.Sprintf("SHA-256 %s instead of %s", got.SHA256, want.SHA256)
+	if errors.As(err, &odd) && odd.TooLong {
+		other, err = odd.Msg, nil
+	} else if err == nil && got.Size == want.Size && got.SHA256 == want.SHA256 {
+		p.disks = append(p.disks, name)
+		return nil
+	}
+	if err == nil {
+		err = p.readBack(ctx, name, want, made)
+	}
+	if err != nil {
+		return err
+	}
+	return &Error{Cause: "publish.failed", Msg: fmt.Sprintf("the public address %s returns other bytes than the storage: %s", p.Public(key), other)}
 }
 
 // progress reports what was sent, including n bytes of the current file.
@@ -313,12 +351,12 @@ func sums(files []Published, sum func(Published) string) []byte {
 	return []byte(strings.Join(lines, "\n") + "\n")
 }
 
-// readAnonymously reads the disk and lima.yaml from the public address without
-// credentials, and returns the receipt.
+// readAnonymously reads lima.yaml from the public address without credentials, where the
+// disks were read before, and returns the receipt.
 func (p *publishing) readAnonymously(ctx context.Context) (Receipt, error) {
 	rec := Receipt{URL: p.Public(p.dir) + "/", Version: p.r.Version, Local: p.Local(), Files: p.done, At: time.Now().UTC()}
 	for _, f := range p.done {
-		if f.Name != "lima.yaml" && f.Name != p.disk().Name {
+		if f.Name != "lima.yaml" {
 			continue
 		}
 		got, err := p.ReadPublic(ctx, path.Join(p.dir, f.Name), f.Size)
@@ -332,14 +370,12 @@ func (p *publishing) readAnonymously(ctx context.Context) (Receipt, error) {
 		if got.SHA256 != f.SHA256 {
 			return Receipt{}, &Error{Cause: "publish.failed", Msg: fmt.Sprintf("the public address %s returns other bytes (SHA-256 %s instead of %s)", f.URL, got.SHA256, f.SHA256)}
 		}
-		if f.Name == p.disk().Name {
-			rec.DiskURL, rec.DiskSHA256, rec.DiskSize = f.URL, got.SHA256, got.Size
-		}
 	}
-	if rec.DiskSHA256 == "" {
+	disk := p.disk()
+	if !slices.Contains(p.disks, disk.Name) {
 		return Receipt{}, errors.New("the disk was not read back")
 	}
-	rec.Anonymous = true
+	rec.DiskURL, rec.DiskSHA256, rec.DiskSize, rec.Anonymous = disk.URL, disk.SHA256, disk.Size, true
 	return rec, nil
 }
 

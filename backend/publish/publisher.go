@@ -53,7 +53,7 @@ type Store interface {
 	// created. sent, which may be nil, is called with the number of bytes of a large
 	// file that have been stored.
 	Create(ctx context.Context, name string, f File, want Published, sent func(int64)) (made bool, err error)
-	// ReadBack reads the whole object and computes its digests.
+	// ReadBack reads the whole object and computes its size and SHA-256.
 	ReadBack(ctx context.Context, name string) (Published, error)
 	// Get returns a small object and a tag of its state; ok is false if it does not
 	// exist.
@@ -62,7 +62,7 @@ type Store interface {
 	// not exist); otherwise it returns ErrMoved.
 	Replace(ctx context.Context, name string, data []byte, mediaType, tag string) error
 	// ReadPublic reads an object without credentials, at most max bytes, and computes
-	// its digests.
+	// its size and SHA-256.
 	ReadPublic(ctx context.Context, name string, max int64) (Published, error)
 }
 

@@ -156,7 +156,7 @@ func (f *Folder) ReadBack(_ context.Context, name string) (publish.Published, er
 		return publish.Published{}, err
 	}
 	defer file.Close()
-	return publish.DigestOf(file)
+	return publish.SHA256Of(file)
 }
 
 // ReadPublic is ReadBack: a folder has no other address.

@@ -14,7 +14,7 @@ import (
 )
 
 // Signer returns a signer with a new key.
-func Signer(t *testing.T) *secret.Signer {
+func Signer(t testing.TB) *secret.Signer {
 	t.Helper()
 	s, err := secret.LoadOrCreateSigner(secret.Files{Dir: t.TempDir()})
 	if err != nil {

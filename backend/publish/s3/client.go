@@ -220,7 +220,7 @@ func (c *client) ReadBack(ctx context.Context, name string) (publish.Published, 
 		return publish.Published{}, err
 	}
 	defer obj.Close()
-	return publish.DigestOf(obj)
+	return publish.SHA256Of(obj)
 }
 
 // tornTries bounds how often an object is read again whose bytes and ETag do not match.
@@ -279,9 +279,10 @@ func (c *client) Replace(ctx context.Context, name string, data []byte, mediaTyp
 	return err
 }
 
-// anonymous reads an address, at most max bytes, without credentials.
+// anonymous reads an address, at most max bytes, without credentials, and computes the
+// size and SHA-256 of what it got.
 func anonymous(ctx context.Context, client *http.Client, address string, max int64) (publish.Published, error) {
-	body, err := limit.Get(ctx, client, address, max, limit.Stall)
+	body, err := limit.GetRanges(ctx, client, address, max, limit.Stall)
 	var odd *limit.AnswerError
 	if errors.As(err, &odd) && odd.Silent {
 		return publish.Published{}, &publish.Error{Cause: "publish.endpoint-down", Msg: odd.Error(), Err: err}
@@ -296,5 +297,5 @@ func anonymous(ctx context.Context, client *http.Client, address string, max int
 	if strings.HasPrefix(body.ContentType, "text/html") && path.Ext(address) != ".html" {
 		return publish.Published{}, &publish.Error{Cause: "publish.not-public", Msg: fmt.Sprintf("%s returns a web page, such as a login page, to a request without credentials", address)}
 	}
-	return publish.DigestOf(body)
+	return publish.SHA256Of(body)
 }

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/md5"
 	"crypto/sha256"
@@ -13,7 +14,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -31,61 +34,48 @@ const partSize = 16 << 20
 // aborted; its parts use space until then.
 const forgetAfter = 7 * 24 * time.Hour
 
-// upload is a multipart upload that has begun. From before its first part until its end
-// a note of it is in the folder of unfinished uploads, so that the next publish of the
-// same bytes can resume it.
+// partsAtOnce is how many parts are sent at the same time. Each is in memory meanwhile:
+// on a line with a delay one connection uses a fraction of it.
+var partsAtOnce = defaultParts // tests change it
+
+const defaultParts = 8
+
+// upload is a multipart upload that has begun, or is about to. From before it begins
+// until its end a note of it is in the folder of unfinished uploads, so that the next
+// publish to the same key can resume it.
 type upload struct {
 	URL, Bucket, Key string
-	SHA256           string // of the whole file
-	ID               string // the service's id
+	ID               string // the service's id; "" in a note that was written just before it was asked for
 	Begun            time.Time
 }
 
-// createParts uploads in parts and sends the condition with the last request.
-// minio-go's own multipart upload omits it there (seen with v7.4.1), and so would
-// overwrite. Parts of an interrupted upload are not sent again. A failed upload is kept
-// for that if it can be noted, else aborted; one that the service refuses to complete
-// is always aborted.
+// createParts uploads in parts, several at a time, and sends the condition with the last
+// request. minio-go's own multipart upload omits it there (seen with v7.4.1), and so
+// would overwrite. Parts of an interrupted upload are not sent again. A failed upload is
+// kept for that if it can be noted, else aborted; one that the service refuses to
+// complete is always aborted.
 //
 // Each part is read once into memory and hashed there, so that the digest is that of
 // the bytes that were sent. If it differs from f's, the upload is aborted and no object
-// is created.
+// is created. Calls of sent, which may be nil, do not overlap.
 func (c *client) createParts(ctx context.Context, key string, f publish.File, r io.ReaderAt, want publish.Published, opt minio.PutObjectOptions, sent func(int64)) error {
-	core := minio.Core{Client: c.s3}
-	up, there, err := c.begin(ctx, key, want, opt)
+	up, there, err := c.begin(ctx, key, opt)
 	if err != nil {
 		return err
 	}
-	var parts []minio.CompletePart
-	sum, buf := sha256.New(), make([]byte, min(partSize, want.Size))
-	for n, off := 1, int64(0); off < want.Size; n, off = n+1, off+partSize {
-		data := buf[:min(partSize, want.Size-off)]
-		etag, err := "", error(nil)
-		if _, err = r.ReadAt(data, off); err == nil {
-			sum.Write(data)
-			etag = there[n].holds(data)
+	s := sending{client: c, up: up, size: want.Size, sent: sent}
+	parts, sum, err := s.all(ctx, r, there)
+	if err != nil {
+		if c.unfinished == "" {
+			c.abort(ctx, up)
 		}
-		if err == nil && etag == "" {
-			var p minio.ObjectPart
-			p, err = core.PutObjectPart(ctx, c.endpoint.Bucket, key, up.ID, n, bytes.NewReader(data), int64(len(data)), minio.PutObjectPartOptions{})
-			etag = p.ETag
-		}
-		if err != nil {
-			if c.unfinished == "" {
-				c.abort(ctx, up)
-			}
-			return err
-		}
-		parts = append(parts, minio.CompletePart{PartNumber: n, ETag: etag})
-		if sent != nil {
-			sent(off + int64(len(data)))
-		}
+		return err
 	}
-	if got := hex.EncodeToString(sum.Sum(nil)); got != f.SHA256 {
+	if sum != f.SHA256 {
 		c.abort(ctx, up)
-		return publish.Changed(f, got)
+		return publish.Changed(f, sum)
 	}
-	_, err = core.CompleteMultipartUpload(ctx, c.endpoint.Bucket, key, up.ID, parts, opt)
+	_, err = minio.Core{Client: c.s3}.CompleteMultipartUpload(ctx, c.endpoint.Bucket, key, up.ID, parts, opt)
 	if err != nil && (c.unfinished == "" || refused(err)) {
 		c.abort(ctx, up)
 	}
@@ -95,11 +85,87 @@ func (c *client) createParts(ctx context.Context, key string, f publish.File, r 
 	return err
 }
 
-// begin resumes the noted upload of these bytes to this key if the service still has
-// it, or begins one. there are the parts that the service has.
-func (c *client) begin(ctx context.Context, key string, want publish.Published, opt minio.PutObjectOptions) (up upload, there map[int]part, err error) {
-	up = upload{URL: c.endpoint.URL, Bucket: c.endpoint.Bucket, Key: key, SHA256: want.SHA256, Begun: time.Now().UTC()}
-	if noted, ok := c.noted(up); ok {
+// sending is the transfer of the parts of one upload.
+type sending struct {
+	*client
+	up   upload
+	size int64
+
+	mu     sync.Mutex // of what follows, and of calls of sent
+	sent   func(int64)
+	stored int64
+	err    error // the first one; parts that are on their way are not cut off by it
+}
+
+// all sends the parts that the service does not have, and returns all of them in order,
+// with the SHA-256 of their bytes in lower-case hex.
+func (s *sending) all(ctx context.Context, r io.ReaderAt, there map[int]part) ([]minio.CompletePart, string, error) {
+	parts := make([]minio.CompletePart, (s.size+partSize-1)/partSize)
+	free := make(chan []byte, min(partsAtOnce, len(parts)))
+	for range cap(free) {
+		free <- make([]byte, min(partSize, s.size))
+	}
+	sum := sha256.New()
+	var running sync.WaitGroup
+	for i := range parts {
+		buf := <-free
+		if s.failed() != nil || ctx.Err() != nil {
+			break
+		}
+		data := buf[:min(partSize, s.size-int64(i)*partSize)]
+		if _, err := r.ReadAt(data, int64(i)*partSize); err != nil {
+			s.done(0, err)
+			break
+		}
+		sum.Write(data)
+		running.Go(func() {
+			etag, err := there[i+1].holds(data), error(nil)
+			if etag == "" {
+				etag, err = s.part(ctx, i+1, data)
+			}
+			parts[i] = minio.CompletePart{PartNumber: i + 1, ETag: etag}
+			s.done(len(data), err)
+			free <- buf
+		})
+	}
+	running.Wait()
+	if err := cmp.Or(s.failed(), ctx.Err()); err != nil {
+		return nil, "", err
+	}
+	return parts, hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// part sends one part and returns its ETag.
+func (s *sending) part(ctx context.Context, n int, data []byte) (etag string, err error) {
+	p, err := minio.Core{Client: s.s3}.PutObjectPart(ctx, s.up.Bucket, s.up.Key, s.up.ID, n, bytes.NewReader(data), int64(len(data)), minio.PutObjectPartOptions{})
+	return p.ETag, err
+}
+
+func (s *sending) failed() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// done notes the end of a part of n bytes.
+func (s *sending) done(n int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.err = cmp.Or(s.err, err)
+		return
+	}
+	if s.stored += int64(n); s.sent != nil {
+		s.sent(s.stored)
+	}
+}
+
+// begin resumes the noted upload to this key if the service still has it, or begins one.
+// there are the parts that the service has; which of them have the right bytes is found
+// when they would be sent.
+func (c *client) begin(ctx context.Context, key string, opt minio.PutObjectOptions) (up upload, there map[int]part, err error) {
+	up = upload{URL: c.endpoint.URL, Bucket: c.endpoint.Bucket, Key: key, Begun: time.Now().UTC()}
+	if noted, ok := c.noted(ctx, up); ok {
 		there, err := c.parts(ctx, noted)
 		if err == nil {
 			return noted, there, nil
@@ -107,6 +173,10 @@ func (c *client) begin(ctx context.Context, key string, want publish.Published, 
 		if !refused(err) {
 			return up, nil, err
 		}
+		c.setAside(noted)
+	}
+	if err := c.note(up); err != nil { // before there is an upload: see noted
+		return up, nil, err
 	}
 	if up.ID, err = (minio.Core{Client: c.s3}).NewMultipartUpload(ctx, c.endpoint.Bucket, key, minio.PutObjectOptions{ContentType: opt.ContentType}); err != nil {
 		return up, nil, err
@@ -164,16 +234,20 @@ func refused(err error) bool {
 	}
 }
 
-// abort aborts an upload. If that fails, its parts use space, but no data is wrong.
-func (c *client) abort(ctx context.Context, up upload) {
+// abort aborts an upload and reports whether the service has it no more. If that fails,
+// its parts use space, but no data is wrong.
+func (c *client) abort(ctx context.Context, up upload) (gone bool) {
 	err := minio.Core{Client: c.s3}.AbortMultipartUpload(context.WithoutCancel(ctx), up.Bucket, up.Key, up.ID)
-	if err == nil || refused(err) {
+	if gone = err == nil || refused(err); gone {
 		c.forget(up)
 	}
+	return gone
 }
 
+// notePath does not depend on the endpoint's address: that of the local store changes
+// with its port.
 func (c *client) notePath(up upload) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{up.URL, up.Bucket, up.Key, up.SHA256}, "\x00")))
+	sum := sha256.Sum256([]byte(strings.Join([]string{up.Bucket, up.Key}, "\x00")))
 	return filepath.Join(c.unfinished, hex.EncodeToString(sum[:16])+".json")
 }
 
@@ -194,25 +268,62 @@ func (c *client) note(up upload) error {
 	return nil
 }
 
-// noted returns the note of an upload of the same bytes to the same key; an unreadable
-// note is ignored.
-func (c *client) noted(up upload) (upload, bool) {
+// noted returns the noted upload to the same key. If the note has no id, or is torn, a
+// publish was ended just when it began its upload: then that is looked for.
+func (c *client) noted(ctx context.Context, up upload) (upload, bool) {
 	if c.unfinished == "" {
 		return up, false
 	}
 	noted, err := readNote(c.notePath(up))
-	return noted, err == nil && noted.Key == up.Key && noted.SHA256 == up.SHA256
+	if errors.Is(err, fs.ErrNotExist) {
+		return up, false
+	}
+	if err == nil && noted.Key == up.Key && noted.Bucket == up.Bucket && noted.ID != "" {
+		return noted, true
+	}
+	begun := c.begunTo(ctx, up.Key)
+	if len(begun) == 0 {
+		return up, false
+	}
+	up.ID = begun[len(begun)-1].UploadID
+	return up, true
 }
 
+// begunTo lists the unfinished uploads to a key, the newest last. A key that may not
+// list them has none.
+func (c *client) begunTo(ctx context.Context, key string) (begun []minio.ObjectMultipartInfo) {
+	list, err := minio.Core{Client: c.s3}.ListMultipartUploads(ctx, c.endpoint.Bucket, key, "", "", "", 1000)
+	if err != nil {
+		return nil
+	}
+	for _, u := range list.Uploads {
+		if u.Key == key {
+			begun = append(begun, u)
+		}
+	}
+	slices.SortStableFunc(begun, func(a, b minio.ObjectMultipartInfo) int { return a.Initiated.Compare(b.Initiated) })
+	return begun
+}
+
+// readNote reads a note. That of an upload whose id is not known yet has none.
 func readNote(path string) (up upload, err error) {
 	b, err := limit.ReadFile(path, limit.Settings)
 	if err == nil {
 		err = json.Unmarshal(b, &up)
 	}
-	if err == nil && up.ID == "" {
-		err = errors.New("it has no upload id")
+	if err == nil && up.Key == "" {
+		err = errors.New("it has no key")
 	}
 	return up, err
+}
+
+// setAside keeps the note of an upload that this endpoint does not know, if it was begun
+// at another address: there it is aborted when it is old.
+func (c *client) setAside(up upload) {
+	if up.URL != c.endpoint.URL {
+		sum := sha256.Sum256([]byte(up.URL))
+		_ = os.Rename(c.notePath(up), c.notePath(up)+"-"+hex.EncodeToString(sum[:4])) // a lost note leaves parts that only use space
+	}
 }
 
 func (c *client) forget(up upload) {
@@ -231,8 +342,18 @@ func (c *client) abandon(ctx context.Context) {
 			return nil // no folder yet, or an unreadable one: nothing to abort
 		}
 		up, err := readNote(path)
-		if err == nil && up.URL == c.endpoint.URL && time.Since(up.Begun) > forgetAfter {
-			c.abort(ctx, up)
+		if err != nil || up.URL != c.endpoint.URL || time.Since(up.Begun) <= forgetAfter {
+			return nil
+		}
+		if up.ID == "" {
+			c.forget(up)
+			for _, u := range c.begunTo(ctx, up.Key) {
+				c.abort(ctx, upload{Bucket: up.Bucket, Key: up.Key, ID: u.UploadID})
+			}
+			return nil
+		}
+		if c.abort(ctx, up) && path != c.notePath(up) {
+			_ = os.Remove(path)
 		}
 		return nil
 	})

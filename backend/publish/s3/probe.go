@@ -74,7 +74,7 @@ func (p *probe) run(ctx context.Context) error {
 
 	address := p.endpoint.public() + "/" + p.name
 	got, err := anonymous(ctx, p.http, address, limit.Settings)
-	want, derr := publish.DigestOf(bytes.NewReader(second))
+	want, derr := publish.SHA256Of(bytes.NewReader(second))
 	p.saw("public", "anybody can read what is published, at "+p.endpoint.public(), err == nil && derr == nil && got.SHA256 == want.SHA256, err)
 	return nil
 }

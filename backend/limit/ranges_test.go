@@ -1,0 +1,135 @@
+package limit
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// GetRanges returns the file of a server with ranges and of one without; several
+// requests run at the same time.
+func TestGetRanges(t *testing.T) {
+	whole := make([]byte, 5*rangeSize+7)
+	_, _ = rand.Read(whole)
+	var requests, now, most atomic.Int64
+	var slow atomic.Bool
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		if n := now.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		defer now.Add(-1)
+		if slow.Load() {
+			time.Sleep(50 * time.Millisecond)
+		}
+		data := whole
+		switch r.URL.Path {
+		case "/small":
+			data = whole[:9]
+		case "/edge":
+			data = whole[:2*rangeSize]
+		case "/empty":
+			data = nil
+		case "/none":
+			r.Header.Del("Range")
+		}
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
+	}))
+	defer server.Close()
+	for path, want := range map[string]struct {
+		data     []byte
+		requests int64
+	}{"/whole": {whole, 6}, "/small": {whole[:9], 1}, "/edge": {whole[:2*rangeSize], 2}, "/empty": {nil, 2}, "/none": {whole, 1}} {
+		requests.Store(0)
+		got, err := getAll(t.Context(), server.URL+path, int64(len(whole)))
+		if n := requests.Load(); err != nil || !bytes.Equal(got, want.data) || n > want.requests {
+			t.Errorf("%s: %d of %d bytes in %d requests, %v", path, len(got), len(want.data), n, err)
+		}
+	}
+	slow.Store(true)
+	if _, err := getAll(t.Context(), server.URL+"/whole", int64(len(whole))); err != nil || most.Load() < 3 {
+		t.Errorf("%d requests at a time, %v", most.Load(), err)
+	}
+	var odd *AnswerError
+	if _, err := getAll(t.Context(), server.URL+"/whole", int64(len(whole))-1); !errors.As(err, &odd) || !odd.TooLong {
+		t.Errorf("a byte more than its bound: %v", err)
+	}
+}
+
+func getAll(ctx context.Context, url string, max int64) ([]byte, error) {
+	b, err := GetRanges(ctx, Client(), url, max, Stall)
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(b)
+	return data, errors.Join(err, b.Close())
+}
+
+// Ranges that a server invents, or does not send, are errors; so is the end of the
+// context in the middle.
+func TestGetRangesRefuses(t *testing.T) {
+	whole := make([]byte, 3*rangeSize)
+	hang := make(chan struct{})
+	var told string // Content-Range of the first answer
+	later := func(http.ResponseWriter, *http.Request) {}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.Header.Get("Range"), "bytes=0-") {
+			w.Header().Set("Content-Range", told)
+			w.WriteHeader(http.StatusPartialContent)
+			_, _ = w.Write(whole[:rangeSize])
+			return
+		}
+		later(w, r)
+	}))
+	defer server.Close()
+	defer close(hang)
+	const good = "bytes 0-8388607/25165824"
+	for _, c := range []struct {
+		name, told, want string
+		later            http.HandlerFunc
+	}{
+		{"another range", "bytes 1-8388608/25165824", "not the one that was asked for", nil},
+		{"no range", "", "not the one that was asked for", nil},
+		{"a file that ends before it begins", "bytes 0-8388607/-5", "not the one that was asked for", nil},
+		{"too large", "bytes 0-8388607/25165825", "larger than its bound", nil},
+		{"then the whole", good, "200 OK for a part", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(whole[:5]) }},
+		{"then nothing", good, "404 Not Found for a part", http.NotFound},
+		{"then another file", good, "has 25165823 while it is read", func(w http.ResponseWriter, r *http.Request) {
+			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(whole[:3*rangeSize-1]))
+		}},
+		{"then silence", good, "sent nothing for 500ms", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Range", strings.Replace(r.Header.Get("Range"), "=", " ", 1)+"/25165824")
+			w.Header().Set("Content-Length", "8388608")
+			w.WriteHeader(http.StatusPartialContent)
+			_ = http.NewResponseController(w).Flush()
+			select {
+			case <-hang:
+			case <-r.Context().Done():
+			}
+		}},
+	} {
+		told, later = c.told, c.later
+		b, err := GetRanges(t.Context(), Client(), server.URL, int64(len(whole)), 500*time.Millisecond)
+		if err == nil {
+			_, err = io.Copy(io.Discard, b)
+			_ = b.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+	}
+	told, later = good, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(100*time.Millisecond, cancel)
+	if got, err := getAll(ctx, server.URL, int64(len(whole))); !errors.Is(err, context.Canceled) || len(got) > rangeSize {
+		t.Errorf("ended in the middle: %d bytes, %v", len(got), err)
+	}
+}
