@@ -37,7 +37,7 @@ func TestJSONContract(t *testing.T) {
 			}
 		}
 	}
-	for _, v := range []any{api.Row{}, api.Cell{}, api.Event{}, verify.Verified{}, doctor.Report{}, doctor.Check{}, status.Explanation{}, api.OwnerInfo{}, api.ActiveBuild{}, api.Snapshot{}, api.Submission{}, retention.Reindexed{}, retention.Collection{}, retention.Garbage{}, status.Rule{}, api.WorkerInfo{}, vm.Instance{}, verify.Leaks{}, verify.LeakArea{}, verify.Leak{}, build.Plan{}, build.Step{}} {
+	for _, v := range []any{api.Row{}, api.Cell{}, api.Event{}, verify.Verified{}, verify.Pulled{}, doctor.Report{}, doctor.Check{}, status.Explanation{}, api.OwnerInfo{}, api.ActiveBuild{}, api.Snapshot{}, api.Submission{}, retention.Reindexed{}, retention.Collection{}, retention.Garbage{}, status.Rule{}, api.WorkerInfo{}, vm.Instance{}, verify.Leaks{}, verify.LeakArea{}, verify.Leak{}, build.Plan{}, build.Step{}} {
 		typ := reflect.TypeOf(v)
 		want := jsonFields(typ)
 		got := sections[typ.Name()]

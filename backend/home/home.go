@@ -22,6 +22,10 @@ type Home struct {
 	Data, Config, Cache string
 }
 
+// Pulled returns the cache's folder of disks of releases, each in a folder that is named
+// by its SHA-256.
+func (h Home) Pulled() string { return filepath.Join(h.Cache, "pulled") }
+
 // Locate returns the folders without creating them. INGOT_HOME sets all three,
 // INGOT_CONFIG and INGOT_CACHE one each. Otherwise the platform's convention
 // applies (XDG base directories on Linux, ~/Library on macOS).

@@ -15,25 +15,30 @@ const (
 	rangesAtOnce = 8
 )
 
-// GetRanges returns the same body as Get, but requests the file in ranges, several at a
-// time: on a line with a delay one connection uses a fraction of it. A server that
-// answers the first request with the whole file is read as by Get.
-func GetRanges(ctx context.Context, c *http.Client, url string, max int64, stall time.Duration) (*Body, error) {
-	first, resp, err := ask(ctx, c, url, byteRange(0, rangeSize), max, stall)
+// GetRanges returns the same body as Get, without its first from bytes, but requests the
+// file in ranges, several at a time: on a line with a delay one connection uses a
+// fraction of it. A server that answers the first request with the whole file is read as
+// by Get. The file must have more than from bytes, unless that is 0. max counts from the
+// beginning of the file.
+func GetRanges(ctx context.Context, c *http.Client, url string, from, max int64, stall time.Duration) (*Body, error) {
+	first, resp, err := ask(ctx, c, url, byteRange(from, rangeSize), max, stall)
 	if err != nil {
 		return nil, err
 	}
 	var total int64
-	switch resp.StatusCode {
-	case http.StatusOK:
+	switch {
+	case resp.StatusCode == http.StatusOK:
+		if _, err := io.CopyN(io.Discard, first, from); err != nil {
+			return nil, errors.Join(err, first.Close())
+		}
 		return first, nil
-	case http.StatusRequestedRangeNotSatisfiable: // an empty file
+	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && from == 0: // an empty file
 		if err := first.Close(); err != nil {
 			return nil, err
 		}
 		return Get(ctx, c, url, max, stall)
-	case http.StatusPartialContent:
-		if total, err = wholeSize(resp, 0, rangeSize); err == nil && total > max {
+	case resp.StatusCode == http.StatusPartialContent:
+		if total, err = wholeSize(resp, from, rangeSize); err == nil && total > max {
 			err = tooMany(url, max)
 		}
 	default:
@@ -45,8 +50,8 @@ func GetRanges(ctx context.Context, c *http.Client, url string, max int64, stall
 	// the pieces have their own bounds: the whole waits as long as they do
 	ctx, cancel := context.WithCancelCause(ctx)
 	a := &ahead{first: first, pieces: make(chan chan piece, rangesAtOnce-1), ctx: ctx}
-	go a.fetch(ctx, c, url, total, stall)
-	return &Body{ContentType: first.ContentType, url: url, from: a, left: max, max: max, stall: forever, cancel: cancel, ctx: ctx}, nil
+	go a.fetch(ctx, c, url, from+rangeSize, total, stall)
+	return &Body{ContentType: first.ContentType, url: url, from: a, left: max - from, max: max, stall: forever, cancel: cancel, ctx: ctx}, nil
 }
 
 // forever is no time limit.
@@ -82,9 +87,9 @@ type ahead struct {
 
 // fetch requests the ranges after the first one, in order, as fast as they are read. The
 // capacity of pieces bounds those that are not read yet.
-func (a *ahead) fetch(ctx context.Context, c *http.Client, url string, total int64, stall time.Duration) {
+func (a *ahead) fetch(ctx context.Context, c *http.Client, url string, begin, total int64, stall time.Duration) {
 	defer close(a.pieces)
-	for from := int64(rangeSize); from < total; from += rangeSize {
+	for from := begin; from < total; from += rangeSize {
 		p := make(chan piece, 1)
 		select {
 		case a.pieces <- p:

@@ -49,23 +49,30 @@ func TestGetRanges(t *testing.T) {
 		requests int64
 	}{"/whole": {whole, 6}, "/small": {whole[:9], 1}, "/edge": {whole[:2*rangeSize], 2}, "/empty": {nil, 2}, "/none": {whole, 1}} {
 		requests.Store(0)
-		got, err := getAll(t.Context(), server.URL+path, int64(len(whole)))
+		got, err := getAll(t.Context(), server.URL+path, 0, int64(len(whole)))
 		if n := requests.Load(); err != nil || !bytes.Equal(got, want.data) || n > want.requests {
 			t.Errorf("%s: %d of %d bytes in %d requests, %v", path, len(got), len(want.data), n, err)
 		}
 	}
+	for _, path := range []string{"/whole", "/none"} { // the rest of a file
+		for _, from := range []int64{1, rangeSize, 2*rangeSize + 3, int64(len(whole)) - 1} {
+			if got, err := getAll(t.Context(), server.URL+path, from, int64(len(whole))); err != nil || !bytes.Equal(got, whole[from:]) {
+				t.Errorf("%s from %d: %d bytes, %v", path, from, len(got), err)
+			}
+		}
+	}
 	slow.Store(true)
-	if _, err := getAll(t.Context(), server.URL+"/whole", int64(len(whole))); err != nil || most.Load() < 3 {
+	if _, err := getAll(t.Context(), server.URL+"/whole", 0, int64(len(whole))); err != nil || most.Load() < 3 {
 		t.Errorf("%d requests at a time, %v", most.Load(), err)
 	}
 	var odd *AnswerError
-	if _, err := getAll(t.Context(), server.URL+"/whole", int64(len(whole))-1); !errors.As(err, &odd) || !odd.TooLong {
+	if _, err := getAll(t.Context(), server.URL+"/whole", 0, int64(len(whole))-1); !errors.As(err, &odd) || !odd.TooLong {
 		t.Errorf("a byte more than its bound: %v", err)
 	}
 }
 
-func getAll(ctx context.Context, url string, max int64) ([]byte, error) {
-	b, err := GetRanges(ctx, Client(), url, max, Stall)
+func getAll(ctx context.Context, url string, from, max int64) ([]byte, error) {
+	b, err := GetRanges(ctx, Client(), url, from, max, Stall)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +124,7 @@ func TestGetRangesRefuses(t *testing.T) {
 		}},
 	} {
 		told, later = c.told, c.later
-		b, err := GetRanges(t.Context(), Client(), server.URL, int64(len(whole)), 500*time.Millisecond)
+		b, err := GetRanges(t.Context(), Client(), server.URL, 0, int64(len(whole)), 500*time.Millisecond)
 		if err == nil {
 			_, err = io.Copy(io.Discard, b)
 			_ = b.Close()
@@ -129,7 +136,7 @@ func TestGetRangesRefuses(t *testing.T) {
 	told, later = good, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(100*time.Millisecond, cancel)
-	if got, err := getAll(ctx, server.URL, int64(len(whole))); !errors.Is(err, context.Canceled) || len(got) > rangeSize {
+	if got, err := getAll(ctx, server.URL, 0, int64(len(whole))); !errors.Is(err, context.Canceled) || len(got) > rangeSize {
 		t.Errorf("ended in the middle: %d bytes, %v", len(got), err)
 	}
 }

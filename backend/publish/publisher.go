@@ -34,6 +34,9 @@ type Reader interface {
 	// when no more data arrives, a read returns an error. The caller closes the file.
 	// The error for a missing or unreadable file contains its name.
 	Get(ctx context.Context, name string, max int64) (io.ReadCloser, error)
+	// GetFrom is Get without the first from bytes, of which the file must have more, and
+	// as fast as the line allows. max counts from the beginning of the file.
+	GetFrom(ctx context.Context, name string, from, max int64) (io.ReadCloser, error)
 }
 
 // Store is the storage of a publisher: objects by name below one prefix. ToStore writes
@@ -90,6 +93,15 @@ type HTTPReader struct {
 // Get requests a file; every status except 200 is an error.
 func (r HTTPReader) Get(ctx context.Context, name string, max int64) (io.ReadCloser, error) {
 	body, err := limit.Get(ctx, limit.Client(), r.Base+name, max, limit.Stall)
+	if err != nil {
+		return nil, fmt.Errorf("%s%s cannot be read: %w", r.Base, name, err)
+	}
+	return body, nil
+}
+
+// GetFrom requests a file in ranges, several at a time.
+func (r HTTPReader) GetFrom(ctx context.Context, name string, from, max int64) (io.ReadCloser, error) {
+	body, err := limit.GetRanges(ctx, limit.Client(), r.Base+name, from, max, limit.Stall)
 	if err != nil {
 		return nil, fmt.Errorf("%s%s cannot be read: %w", r.Base, name, err)
 	}

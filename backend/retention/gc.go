@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"ingot/backend"
 	"ingot/backend/build"
@@ -281,8 +282,20 @@ func planCache(b *backend.Backend, plan *Collection, n needed) error {
 			}
 		}
 	}
+	found, err := filepath.Glob(filepath.Join(b.Home.Pulled(), "*"))
+	if err != nil {
+		return err
+	}
+	for _, f := range found {
+		if info, err := os.Stat(f); err == nil && time.Since(info.ModTime()) > pulledFor {
+			plan.add(f, "the disk of a release, which `ingot run` fetches again")
+		}
+	}
 	return nil
 }
+
+// pulledFor is how long a disk of a release is kept: its transfer may be going on.
+const pulledFor = 24 * time.Hour
 
 func (c *Collection) add(path, why string) {
 	g := Garbage{Path: path, Why: why}

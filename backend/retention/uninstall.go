@@ -25,7 +25,7 @@ type Leftover struct {
 // what is listed here is removed, since the home's folder may contain other
 // files.
 var (
-	cacheEntries = map[string]string{"inputs": "downloaded packages", "ccache": "compiler cache", "outputs": "root file systems", "accel-arm64.json": "probe results", "accel-amd64.json": "probe results", "derived.json": "digests of recipes", "verify-*": "half-done verification", ".tmp-*": "half-done run"}
+	cacheEntries = map[string]string{"inputs": "downloaded packages", "ccache": "compiler cache", "outputs": "root file systems", "accel-arm64.json": "probe results", "accel-amd64.json": "probe results", "derived.json": "digests of recipes", "pulled": "disks of releases", "verify-*": "half-done verification", ".tmp-*": "half-done run"}
 	dataEntries  = map[string]string{"outputs": "images", "store": "local store", "builds": "evidence and logs", "keys": "signing key and credentials", "children": "records of processes", "backup": "backups of older schemas", "digests.json": "digest cache", "schema": "schema version", "lock": "lock", "queue": "queue", "pins": "pinned builds", "owner.log": "log of the owner", "owner.log.1": "older log of the owner",
 		"uploads": "parts of uploads that were cut off", "handout": "disks under the names that they are handed out by", "window.json": "the window's place", "window.log": "log of the window", "menu.log": "log of the menu", "menu.1.log": "older log of the menu", ".metadata_never_index": "mark for Spotlight"}
 	configEntries = map[string]string{"config.yaml": "configuration", "targets": "your recipes and locks"}

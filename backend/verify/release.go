@@ -45,7 +45,7 @@ func (v *verification) release(ctx context.Context) error {
 	if err := v.files(ctx, sums); err != nil {
 		return err
 	}
-	if len(v.out.Proofs) == 0 {
+	if len(v.out.Proofs) == 0 && !v.opt.Unproven {
 		return &backend.VerifyError{Cause: "publish.unproven", Msg: v.base + " holds no signed proof that its disk boots"}
 	}
 	switch {
@@ -99,7 +99,8 @@ func (v *verification) sizes(ctx context.Context, sums []byte) (map[string]int64
 
 const manifestName = "manifest.json"
 
-// files checks every file of the list and reads the evidence among them.
+// files checks every file of the list and reads the evidence among them. For a pull,
+// large files are left out: the disk that is proven is read later, and once.
 func (v *verification) files(ctx context.Context, sums []byte) error {
 	sizes, err := v.sizes(ctx, sums)
 	if err != nil {
@@ -112,29 +113,23 @@ func (v *verification) files(ctx context.Context, sums []byte) error {
 		if !ok || !filepath.IsLocal(filepath.FromSlash(name)) {
 			return &backend.VerifyError{Cause: "evidence.unreadable", Msg: fmt.Sprintf("SHA256SUMS has a line %q", line)}
 		}
-		var keep bytes.Buffer
 		isDoc := strings.HasPrefix(name, "evidence/") && (strings.HasSuffix(name, ".json") || strings.HasSuffix(name, keySuffix))
-		w := io.Discard
-		if isDoc {
-			w = &keep
-		}
 		size, ok := sizes[name]
 		if !ok || isDoc { // lists and the manifest itself have no size; a document is kept in memory
 			size = limit.Document
 		}
-		got, err := v.fetch(ctx, name, size, w)
+		if disk.BootableFile(name) {
+			disks = append(disks, releasedDisk{name, want, size})
+		}
+		if v.pull && (size > limit.Document || disk.BootableFile(name)) {
+			continue
+		}
+		text, err := v.compare(ctx, name, want, size, isDoc)
 		if err != nil {
 			return err
 		}
-		if got != want {
-			return &backend.VerifyError{Cause: "image.digest-changed", Msg: fmt.Sprintf("%s%s has SHA-256 %s, the signed list says %s", v.base, name, got, want)}
-		}
-		v.out.Files++
 		if isDoc {
-			kept[name] = keep.Bytes()
-		}
-		if disk.BootableFile(name) {
-			disks = append(disks, releasedDisk{name, got, size})
+			kept[name] = text
 		}
 	}
 	docs, err := v.documents(ctx, kept)
@@ -145,6 +140,30 @@ func (v *verification) files(ctx context.Context, sums []byte) error {
 	v.out.SHA256 = v.disk.sha256
 	v.take(docs, v.out.SHA256)
 	return nil
+}
+
+// compare reads a file of at most size bytes and compares its digest. It returns the
+// bytes if keep is set.
+func (v *verification) compare(ctx context.Context, name, want string, size int64, keep bool) ([]byte, error) {
+	var kept bytes.Buffer
+	w := io.Discard
+	if keep {
+		w = &kept
+	}
+	got, err := v.fetch(ctx, name, size, w)
+	if err != nil {
+		return nil, err
+	}
+	if got != want {
+		return nil, v.changed(name, got, want)
+	}
+	v.out.Files++
+	return kept.Bytes(), nil
+}
+
+// changed is the error of a file with another digest than that of the signed list.
+func (v *verification) changed(name, got, want string) error {
+	return &backend.VerifyError{Cause: "image.digest-changed", Msg: fmt.Sprintf("%s%s has SHA-256 %s, the signed list says %s", v.base, name, got, want)}
 }
 
 const keySuffix = ".pub"
@@ -212,20 +231,31 @@ func (v *verification) get(ctx context.Context, name string, max int64) ([]byte,
 // fetch writes a file of the release, of at most max bytes, to w and returns its
 // digest.
 func (v *verification) fetch(ctx context.Context, name string, max int64, w io.Writer) (string, error) {
-	r, err := v.reader.Get(ctx, name, max)
+	get := v.reader.Get
+	if max > limit.Document { // by one connection it takes longer
+		get = func(ctx context.Context, name string, max int64) (io.ReadCloser, error) {
+			return v.reader.GetFrom(ctx, name, 0, max)
+		}
+	}
+	r, err := get(ctx, name, max)
 	if err != nil {
 		return "", unread(err.Error(), err)
 	}
 	defer r.Close()
 	sum := sha256.New()
 	if _, err := io.Copy(io.MultiWriter(w, sum), r); err != nil {
-		message := fmt.Sprintf("%s%s: %v", v.base, name, err)
-		if odd := (*limit.AnswerError)(nil); errors.As(err, &odd) {
-			message = odd.Error() // it has the address
-		}
-		return "", unread(message, err)
+		return "", v.cutOff(name, err)
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// cutOff is the error of a file that was not read to its end.
+func (v *verification) cutOff(name string, err error) error {
+	message := fmt.Sprintf("%s%s: %v", v.base, name, err)
+	if odd := (*limit.AnswerError)(nil); errors.As(err, &odd) {
+		message = odd.Error() // it has the address
+	}
+	return unread(message, err)
 }
 
 // unread is the error of a file of a release that was not read: the server does not

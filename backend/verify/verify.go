@@ -29,7 +29,9 @@ type Options struct {
 	KeyFile string // the publisher's ingot.pub; "" accepts this home's keys, including earlier ones
 	Boot    bool   // boot the disk again
 	Lima    bool   // boot it by limactl, from the release's own template: Subject must be an address
-	Notify  func(msg string)
+
+	Unproven bool // accept a release without a proof that its disk boots
+	Notify   func(msg string)
 }
 
 // Verified is the result of a verification.
@@ -46,23 +48,12 @@ type Verified struct {
 
 // Check checks the digests, signatures and proof of a file or a release.
 func Check(ctx context.Context, b *backend.Backend, opt Options) (Verified, error) {
-	if opt.Notify == nil {
-		opt.Notify = func(string) {}
-	}
-	id, keys, err := trustedKeys(b, opt.KeyFile)
-	if err != nil {
-		return Verified{}, err
-	}
-	v := &verification{Backend: b, opt: opt, keys: keys, out: Verified{Subject: opt.Subject, Key: id, Docs: map[string]string{}}}
-	address, err := v.open()
+	v, address, err := begin(b, opt)
 	if err != nil {
 		return Verified{}, err
 	}
 	if opt.Lima && !address {
 		return Verified{}, &backend.NothingToDoError{Msg: "limactl can start only a published release: give its address"}
-	}
-	if address && opt.KeyFile == "" {
-		v.keys = b.OwnKeys // workers publish nothing
 	}
 	if address {
 		err = v.release(ctx)
@@ -72,6 +63,25 @@ func Check(ctx context.Context, b *backend.Backend, opt Options) (Verified, erro
 		err = v.file(ctx)
 	}
 	return v.out, err
+}
+
+// begin opens the subject; release is false if that is a single file.
+func begin(b *backend.Backend, opt Options) (v *verification, release bool, err error) {
+	if opt.Notify == nil {
+		opt.Notify = func(string) {}
+	}
+	id, keys, err := trustedKeys(b, opt.KeyFile)
+	if err != nil {
+		return nil, false, err
+	}
+	v = &verification{Backend: b, opt: opt, keys: keys, out: Verified{Subject: opt.Subject, Key: id, Docs: map[string]string{}}}
+	if release, err = v.open(); err != nil {
+		return nil, false, err
+	}
+	if release && opt.KeyFile == "" {
+		v.keys = b.OwnKeys // workers publish nothing
+	}
+	return v, release, nil
 }
 
 // open opens the release that the subject names by an http or https address, a file
@@ -134,6 +144,7 @@ type verification struct {
 	path   string         // path of the release's address
 	reader publish.Reader // of the release
 	proof  *evidence.Proof
+	pull   bool // leave large files out; see files
 }
 
 // file verifies a local file against this home's evidence.

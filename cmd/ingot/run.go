@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -12,12 +13,14 @@ import (
 
 	"ingot/backend"
 	"ingot/backend/run"
+	"ingot/backend/verify"
 	"ingot/backend/vm"
 )
 
 type runOptions struct {
 	*global
 	subject, arch string
+	key           string
 	memory        string
 	wait          time.Duration
 	lima          bool
@@ -28,9 +31,10 @@ type runOptions struct {
 func newRun(g *global) *cobra.Command {
 	o := &runOptions{global: g}
 	c := &cobra.Command{
-		Use: "run TARGET|FILE [-- COMMAND…]", Short: "Start a disk with QEMU or Lima, to log in to it",
+		Use: "run TARGET|FILE|URL [-- COMMAND…]", Short: "Start a disk with QEMU or Lima, to log in to it",
 		Example: "  ingot run debian-12-arm64\n  ingot run disk.qcow2 --arch arm64 -- uname -a",
-		Long: "Starts the newest disk of a target, or any qcow2 or raw file. The file is opened read-only.\n" +
+		Long: "Starts the newest disk of a target, any qcow2 or raw file, or the disk of a published release, which is\n" +
+			"checked as by `ingot pull` and kept in the cache. The file is opened read-only.\n" +
 			"Your public keys (~/.ssh/id_*.pub) may log in, on a port of 127.0.0.1. With a command, that\n" +
 			"command runs in the machine, which then shuts down, and Ingot exits with its exit code;\n" +
 			"without, the machine runs until Ctrl-C. Its changes are discarded. Nothing is recorded: `ingot prove` makes a proof.",
@@ -44,6 +48,7 @@ func newRun(g *global) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&o.arch, "arch", "", "a file's architecture: arm64 or amd64 (default: from its name, else arm64)")
+	c.Flags().StringVar(&o.key, "key", "", "of a release: the publisher's public key file (default: this home's keys)")
 	c.Flags().StringVar(&o.memory, "memory", "", "memory of the machine, such as 2GiB (default: that of the target's proof)")
 	c.Flags().BoolVar(&o.lima, "lima", false, "create a Lima instance and start it; the instance and its changes are kept")
 	c.Flags().StringVar(&o.name, "name", "", "the instance's name, with --lima (default: the target's or the file's)")
@@ -65,9 +70,20 @@ func runRun(ctx context.Context, o *runOptions) error {
 	if err != nil {
 		return &usageError{fmt.Sprintf("--memory %q: %v", o.memory, err)}
 	}
+	release := strings.Contains(o.subject, "://")
+	if o.key != "" && !release {
+		return &usageError{"--key is the key of a release's publisher: give the address of a release"}
+	}
 	b, err := o.open()
 	if err != nil {
 		return err
+	}
+	if release {
+		p, err := pull(ctx, b, verify.PullOptions{Subject: o.subject, KeyFile: o.key})
+		if err != nil {
+			return err
+		}
+		o.subject = p.File
 	}
 	if o.lima {
 		return runInLima(ctx, b, o, memory)

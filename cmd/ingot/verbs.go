@@ -26,7 +26,7 @@ func addVerbs(root *cobra.Command, g *global) {
 		{groupBuild, "Build:", []*cobra.Command{newBuild(g), newBuilds(g), newFollow(g), newCancel(g), newTarget(g), newExport(g)}},
 		{groupLook, "Look:", []*cobra.Command{newStatus(g), newLogs(g), newExplain(g), newEvidence(g), newDoctor(g)}},
 		{groupMachines, "Machines:", []*cobra.Command{newRun(g), newVMs(g), newVM(g)}},
-		{groupPublish, "Publish and verify:", []*cobra.Command{newPublish(g), newProve(g), newVerify(g), newScan(), newStore(g)}},
+		{groupPublish, "Publish and verify:", []*cobra.Command{newPublish(g), newProve(g), newVerify(g), newPull(g), newScan(), newStore(g)}},
 		{groupTeam, "Team:", []*cobra.Command{newWorker(g), newWorkers(g)}},
 		{groupHome, "Home:", []*cobra.Command{newHome(g), newOwner(g), newGC(g), newPin(g), newLedger(g), newSupport(g), newUninstall(g), newMan()}},
 	} {

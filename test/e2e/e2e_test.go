@@ -287,6 +287,10 @@ func TestD_StrangerVerifiesAndBoots(t *testing.T) {
 	if stdout, _, code := ingotIn(t, stranger, "verify", receipt.URL, "--key", key, "--boot"); code != 0 || !strings.Contains(stdout, "booted  now: proof-") {
 		t.Errorf("with the key: exit %d\n%s", code, stdout)
 	}
+	pulled := filepath.Join(work, "pulled.qcow2")
+	if _, stderr, code := ingotIn(t, stranger, "pull", receipt.URL, "--key", key, "--out", pulled); code != 0 || run(t, "sha256sum", pulled)[:64] != run(t, "sha256sum", artifact(t))[:64] {
+		t.Errorf("pull: exit %d\n%s", code, stderr)
+	}
 	// a byte changed at the publisher is noticed
 	var disk string
 	err = filepath.WalkDir(filepath.Join(work, "home", "data", "store", "objects"), func(p string, _ os.DirEntry, err error) error {
@@ -301,6 +305,9 @@ func TestD_StrangerVerifiesAndBoots(t *testing.T) {
 	restore := flip(t, disk, 1000)
 	if _, stderr, code := ingotIn(t, stranger, "verify", receipt.URL, "--key", key); code != 7 || !strings.Contains(stderr, "image.digest-changed") {
 		t.Errorf("changed byte: exit %d\n%s", code, stderr)
+	}
+	if _, stderr, code := ingotIn(t, stranger, "pull", receipt.URL, "--key", key, "--out", pulled+"2"); code != 7 || !strings.Contains(stderr, "image.digest-changed") {
+		t.Errorf("pull of a changed byte: exit %d\n%s", code, stderr)
 	}
 	restore()
 }

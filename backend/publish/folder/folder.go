@@ -229,3 +229,15 @@ func (r Reader) Get(_ context.Context, name string, max int64) (io.ReadCloser, e
 	}
 	return file, nil
 }
+
+// GetFrom opens a file of the release after its first bytes.
+func (r Reader) GetFrom(ctx context.Context, name string, from, max int64) (io.ReadCloser, error) {
+	file, err := r.Get(ctx, name, max)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := file.(io.Seeker).Seek(from, io.SeekStart); err != nil { // Get opens a regular file
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}

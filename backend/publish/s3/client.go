@@ -282,7 +282,7 @@ func (c *client) Replace(ctx context.Context, name string, data []byte, mediaTyp
 // anonymous reads an address, at most max bytes, without credentials, and computes the
 // size and SHA-256 of what it got.
 func anonymous(ctx context.Context, client *http.Client, address string, max int64) (publish.Published, error) {
-	body, err := limit.GetRanges(ctx, client, address, max, limit.Stall)
+	body, err := limit.GetRanges(ctx, client, address, 0, max, limit.Stall)
 	var odd *limit.AnswerError
 	if errors.As(err, &odd) && odd.Silent {
 		return publish.Published{}, &publish.Error{Cause: "publish.endpoint-down", Msg: odd.Error(), Err: err}
