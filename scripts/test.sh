@@ -9,8 +9,12 @@ case "$(uname -m)" in
 arm64 | aarch64) target=debian-12-arm64 ;;
 *) target=debian-12-amd64 ;;
 esac
+go list -deps -test ./... >/dev/null & # fetches the tests' modules, while packages are installed
+modules=$!
+trap 'kill "$modules" 2>/dev/null || true' EXIT
 scripts/tools.sh
 bin/ingot doctor "$target" >/dev/null 2>&1 || bin/ingot doctor --install "$target"
+wait "$modules" || { echo "the modules of the tests were not fetched: see above" >&2; exit 1; }
 # many tests wait for a process or a clock: more packages at once than processors; the
 # longest first. -vet=all: go vet, without reading every package a second time.
 go test -p $((2 * $(getconf _NPROCESSORS_ONLN))) -vet=all ./cmd/ingot ./backend/proof ./backend/jobs ./...

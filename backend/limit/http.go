@@ -34,6 +34,7 @@ type AnswerError struct {
 	URL, Msg string
 	TooLong  bool // the body exceeds its bound
 	Silent   bool // the server sent nothing within the time limit
+	Status   int  // the HTTP status that was refused; 0 for another reason
 }
 
 func (e *AnswerError) Error() string { return e.URL + ": " + e.Msg }
@@ -49,6 +50,7 @@ var client = func() *http.Client {
 	t := http.DefaultTransport.(*http.Transport).Clone() // it is one: see http.DefaultTransport
 	t.DisableCompression = true
 	t.DialContext = (&net.Dialer{Timeout: dialTime}).DialContext
+	t.MaxIdleConnsPerHost = rangesAtOnce
 	t.ResponseHeaderTimeout, t.TLSHandshakeTimeout = Answer, Answer
 	return &http.Client{Transport: t, CheckRedirect: func(req *http.Request, via []*http.Request) error {
 		if first := via[0].URL.Scheme; req.URL.Scheme != first {
@@ -67,7 +69,7 @@ var client = func() *http.Client {
 func Get(ctx context.Context, c *http.Client, url string, max int64, stall time.Duration) (*Body, error) {
 	b, resp, err := ask(ctx, c, url, "", max, stall)
 	if err == nil && resp.StatusCode != http.StatusOK {
-		err = errors.Join(&AnswerError{URL: url, Msg: "HTTP status " + resp.Status}, b.Close())
+		err = errors.Join(badStatus(url, resp, ""), b.Close())
 	}
 	if err != nil {
 		return nil, err
@@ -103,6 +105,11 @@ func ask(ctx context.Context, c *http.Client, url, bytes string, max int64, stal
 		return nil, nil, errors.Join(tooMany(url, max), b.Close())
 	}
 	return b, resp, nil
+}
+
+// badStatus is the error of an answer with another status than was asked for.
+func badStatus(url string, resp *http.Response, what string) error {
+	return &AnswerError{URL: url, Msg: "HTTP status " + resp.Status + what, Status: resp.StatusCode}
 }
 
 func tooMany(url string, max int64) error {
@@ -213,7 +220,7 @@ func (b *Body) Read(p []byte) (int, error) {
 	if b.left < 0 {
 		return 0, tooMany(b.url, b.max)
 	}
-	if int64(len(p)) > b.left+1 { // one byte more than the bound shows that the body is too long
+	if b.left < int64(len(p)) { // one byte more than the bound shows that the body is too long
 		p = p[:b.left+1]
 	}
 	late := time.AfterFunc(b.stall, func() { b.cancel(errStall) })

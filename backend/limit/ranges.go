@@ -28,8 +28,8 @@ func GetRanges(ctx context.Context, c *http.Client, url string, from, max int64,
 	var total int64
 	switch {
 	case resp.StatusCode == http.StatusOK:
-		if _, err := io.CopyN(io.Discard, first, from); err != nil {
-			return nil, errors.Join(err, first.Close())
+		if n, err := io.CopyN(io.Discard, first, from); err != nil {
+			return nil, errors.Join(ended(url, n, from, err), first.Close())
 		}
 		return first, nil
 	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && from == 0: // an empty file
@@ -42,14 +42,14 @@ func GetRanges(ctx context.Context, c *http.Client, url string, from, max int64,
 			err = tooMany(url, max)
 		}
 	default:
-		err = &AnswerError{URL: url, Msg: "HTTP status " + resp.Status}
+		err = badStatus(url, resp, "")
 	}
 	if err != nil {
 		return nil, errors.Join(err, first.Close())
 	}
 	// the pieces have their own bounds: the whole waits as long as they do
 	ctx, cancel := context.WithCancelCause(ctx)
-	a := &ahead{first: first, pieces: make(chan chan piece, rangesAtOnce-1), ctx: ctx}
+	a := &ahead{url: url, first: first, size: min(rangeSize, total-from), pieces: make(chan chan piece, rangesAtOnce-1), ctx: ctx}
 	go a.fetch(ctx, c, url, from+rangeSize, total, stall)
 	return &Body{ContentType: first.ContentType, url: url, from: a, left: max - from, max: max, stall: forever, cancel: cancel, ctx: ctx}, nil
 }
@@ -79,7 +79,10 @@ type piece struct {
 // ahead is a body whose first range is read from its answer, and the others from pieces
 // that were requested meanwhile, in their order.
 type ahead struct {
+	url    string
 	first  *Body
+	size   int64           // bytes of the first range
+	got    int64           // bytes of it that were read
 	pieces chan chan piece // closed after the last one
 	now    piece
 	ctx    context.Context
@@ -97,10 +100,48 @@ func (a *ahead) fetch(ctx context.Context, c *http.Client, url string, begin, to
 			return
 		}
 		go func() {
-			data, err := getRange(ctx, c, url, from, min(rangeSize, total-from), total, stall)
+			data, err := getRangeAgain(ctx, c, url, from, min(rangeSize, total-from), total, stall)
 			p <- piece{data, err}
 		}()
 	}
+}
+
+// Of a large file there are hundreds of ranges: one that fails by the line, or because
+// the server is busy, is requested again.
+const (
+	rangeTries = 3
+	rangePause = 500 * time.Millisecond // before the second try; the next one is twice as long
+)
+
+func getRangeAgain(ctx context.Context, c *http.Client, url string, from, size, total int64, stall time.Duration) (data []byte, err error) {
+	for try := 1; ; try++ {
+		if data, err = getRange(ctx, c, url, from, size, total, stall); err == nil || !passing(err) || try == rangeTries {
+			return data, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(rangePause << (try - 1)):
+		}
+	}
+}
+
+// passing reports whether a request that failed may pass when it is repeated. A silent
+// server was waited for already.
+func passing(err error) bool {
+	var odd *AnswerError
+	if !errors.As(err, &odd) {
+		return !errors.Is(err, context.Canceled)
+	}
+	return odd.Status == http.StatusTooManyRequests || odd.Status >= http.StatusInternalServerError
+}
+
+// ended is the error of an answer that ended after n bytes of size.
+func ended(url string, n, size int64, err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%s: the answer ended after %d of %d bytes", url, n, size)
+	}
+	return err
 }
 
 // getRange reads one range of a file of total bytes.
@@ -111,7 +152,7 @@ func getRange(ctx context.Context, c *http.Client, url string, from, size, total
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
 	if resp.StatusCode != http.StatusPartialContent {
-		return nil, &AnswerError{URL: url, Msg: "HTTP status " + resp.Status + " for a part of the file"}
+		return nil, badStatus(url, resp, " for a part of the file")
 	}
 	if now, err := wholeSize(resp, from, size); err != nil {
 		return nil, err
@@ -119,8 +160,8 @@ func getRange(ctx context.Context, c *http.Client, url string, from, size, total
 		return nil, &AnswerError{URL: url, Msg: fmt.Sprintf("the file had %d bytes, and has %d while it is read", total, now)}
 	}
 	data = make([]byte, size)
-	if _, err := io.ReadFull(b, data); err != nil {
-		return nil, err
+	if n, err := io.ReadFull(b, data); err != nil {
+		return nil, ended(url, int64(n), size, err)
 	}
 	return data, nil
 }
@@ -129,8 +170,12 @@ func getRange(ctx context.Context, c *http.Client, url string, from, size, total
 func (a *ahead) Read(p []byte) (int, error) {
 	if a.first != nil {
 		n, err := a.first.Read(p)
+		a.got += int64(n)
 		if !errors.Is(err, io.EOF) {
 			return n, err
+		}
+		if a.got != a.size {
+			return n, ended(a.url, a.got, a.size, io.EOF)
 		}
 		err, a.first = a.first.Close(), nil
 		if n > 0 || err != nil {

@@ -84,29 +84,49 @@ func getAll(ctx context.Context, url string, from, max int64) ([]byte, error) {
 // context in the middle.
 func TestGetRangesRefuses(t *testing.T) {
 	whole := make([]byte, 3*rangeSize)
-	hang := make(chan struct{})
-	var told string // Content-Range of the first answer
-	later := func(http.ResponseWriter, *http.Request) {}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.Header.Get("Range"), "bytes=0-") {
+	// serve answers the first request with n bytes that are told to be a range, and the
+	// others by later
+	serve := func(told string, n int, later http.HandlerFunc) string {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !strings.HasPrefix(r.Header.Get("Range"), "bytes=0-") {
+				later(w, r)
+				return
+			}
 			w.Header().Set("Content-Range", told)
 			w.WriteHeader(http.StatusPartialContent)
-			_, _ = w.Write(whole[:rangeSize])
-			return
-		}
-		later(w, r)
-	}))
-	defer server.Close()
-	defer close(hang)
+			_, _ = w.Write(whole[:n])
+		}))
+		t.Cleanup(server.Close)
+		return server.URL
+	}
+	good206 := func(w http.ResponseWriter, r *http.Request) {
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(whole))
+	}
+	var failures atomic.Int64
 	const good = "bytes 0-8388607/25165824"
 	for _, c := range []struct {
 		name, told, want string
 		later            http.HandlerFunc
 	}{
-		{"another range", "bytes 1-8388608/25165824", "not the one that was asked for", nil},
-		{"no range", "", "not the one that was asked for", nil},
-		{"a file that ends before it begins", "bytes 0-8388607/-5", "not the one that was asked for", nil},
-		{"too large", "bytes 0-8388607/25165825", "larger than its bound", nil},
+		{"another range", "bytes 1-8388608/25165824", "not the one that was asked for", good206},
+		{"no range", "", "not the one that was asked for", good206},
+		{"a file that ends before it begins", "bytes 0-8388607/-5", "not the one that was asked for", good206},
+		{"too large", "bytes 0-8388607/25165825", "larger than its bound", good206},
+		{"a short range", "bytes 0-8388607/25165824", "ended after 8388600 of 8388608 bytes", good206},
+		{"then a short range", good, "ended after 5 of 8388608 bytes", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Range", strings.Replace(r.Header.Get("Range"), "=", " ", 1)+"/25165824")
+			w.WriteHeader(http.StatusPartialContent)
+			_, _ = w.Write(whole[:5])
+			_ = http.NewResponseController(w).Flush() // no length is told
+		}},
+		{"then a busy server, three times", good, "503 Service Unavailable for a part", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }},
+		{"then a busy server, twice", good, "", func(w http.ResponseWriter, r *http.Request) {
+			if failures.Add(1) <= 2 {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			good206(w, r)
+		}},
 		{"then the whole", good, "200 OK for a part", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(whole[:5]) }},
 		{"then nothing", good, "404 Not Found for a part", http.NotFound},
 		{"then another file", good, "has 25165823 while it is read", func(w http.ResponseWriter, r *http.Request) {
@@ -117,26 +137,29 @@ func TestGetRangesRefuses(t *testing.T) {
 			w.Header().Set("Content-Length", "8388608")
 			w.WriteHeader(http.StatusPartialContent)
 			_ = http.NewResponseController(w).Flush()
-			select {
-			case <-hang:
-			case <-r.Context().Done():
-			}
+			<-r.Context().Done()
 		}},
 	} {
-		told, later = c.told, c.later
-		b, err := GetRanges(t.Context(), Client(), server.URL, 0, int64(len(whole)), 500*time.Millisecond)
+		n, stall := rangeSize, Stall
+		switch c.name {
+		case "a short range":
+			n -= 8
+		case "then silence":
+			stall = 500 * time.Millisecond
+		}
+		b, err := GetRanges(t.Context(), Client(), serve(c.told, n, c.later), 0, int64(len(whole)), stall)
 		if err == nil {
 			_, err = io.Copy(io.Discard, b)
 			_ = b.Close()
 		}
-		if err == nil || !strings.Contains(err.Error(), c.want) {
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
 	}
-	told, later = good, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	waits := serve(good, rangeSize, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(100*time.Millisecond, cancel)
-	if got, err := getAll(ctx, server.URL, 0, int64(len(whole))); !errors.Is(err, context.Canceled) || len(got) > rangeSize {
+	if got, err := getAll(ctx, waits, 0, int64(len(whole))); !errors.Is(err, context.Canceled) || len(got) > rangeSize {
 		t.Errorf("ended in the middle: %d bytes, %v", len(got), err)
 	}
 }

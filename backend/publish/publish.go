@@ -78,7 +78,7 @@ type Options struct {
 	AllowUnproven bool
 	Progress      func(done, total int64) // bytes sent; may be nil
 	HTTP          *http.Client            // for anonymous reads; nil uses one for the endpoint
-	Unfinished    string                  // folder of notes about interrupted uploads, which the next publish of the same bytes resumes; "" aborts them
+	Unfinished    string                  // folder of notes about interrupted uploads, which the next publish to the same bucket and name resumes; "" aborts them
 }
 
 // Receipt records what was read back from the public address.
@@ -287,7 +287,8 @@ func (p *publishing) readBack(ctx context.Context, name string, want Published, 
 }
 
 // readDisk reads a disk from its public address, as everybody will: once, since disks are
-// large. Only if that has other bytes the store is asked, whose they are.
+// large. The store itself is asked too if what is public may be another server's copy, if
+// the object was there before, and if other bytes are public, for whose they are.
 func (p *publishing) readDisk(ctx context.Context, name string, want Published, made bool) error {
 	key := path.Join(p.dir, name)
 	got, err := p.ReadPublic(ctx, key, want.Size)
@@ -296,13 +297,13 @@ func (p *publishing) readDisk(ctx context.Context, name string, want Published, 
 	if errors.As(err, &odd) && odd.TooLong {
 		other, err = odd.Msg, nil
 	} else if err == nil && got.Size == want.Size && got.SHA256 == want.SHA256 {
-		p.disks = append(p.disks, name)
-		return nil
+		p.disks, other = append(p.disks, name), ""
 	}
-	if err == nil {
+	elsewhere, is := p.Store.(Elsewhere)
+	if err == nil && (other != "" || !made || is && elsewhere.PublicElsewhere()) {
 		err = p.readBack(ctx, name, want, made)
 	}
-	if err != nil {
+	if err != nil || other == "" {
 		return err
 	}
 	return &Error{Cause: "publish.failed", Msg: fmt.Sprintf("the public address %s returns other bytes than the storage: %s", p.Public(key), other)}

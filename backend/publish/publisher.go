@@ -82,6 +82,10 @@ type Ability struct {
 // error that it does not know.
 type Causer interface{ CauseOf(err error) string }
 
+// Elsewhere is a Store whose public address may be another server's. If it is, what
+// readers get does not show what the store has.
+type Elsewhere interface{ PublicElsewhere() bool }
+
 // ErrMoved reports that another publisher changed a mutable object meanwhile.
 var ErrMoved = errors.New("another publisher changed the object meanwhile")
 

@@ -287,15 +287,31 @@ func planCache(b *backend.Backend, plan *Collection, n needed) error {
 		return err
 	}
 	for _, f := range found {
-		if info, err := os.Stat(f); err == nil && time.Since(info.ModTime()) > pulledFor {
+		if time.Since(lastUse(f)) > pulledFor {
 			plan.add(f, "the disk of a release, which `ingot run` fetches again")
 		}
 	}
 	return nil
 }
 
-// pulledFor is how long a disk of a release is kept: its transfer may be going on.
+// pulledFor is how long a disk of a release is kept after its last use: its transfer may
+// be going on.
 const pulledFor = 24 * time.Hour
+
+// lastUse is when a folder of a pulled disk was used: a use sets its time, a transfer
+// those of its files.
+func lastUse(dir string) (last time.Time) {
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil { // the name is a digest
+		return time.Now()
+	}
+	for _, f := range append(files, dir) {
+		if info, err := os.Stat(f); err == nil && info.ModTime().After(last) {
+			last = info.ModTime()
+		}
+	}
+	return last
+}
 
 func (c *Collection) add(path, why string) {
 	g := Garbage{Path: path, Why: why}

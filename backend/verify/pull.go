@@ -12,9 +12,14 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"ingot/backend"
+	"ingot/backend/disk"
 	"ingot/backend/fetch"
+	"ingot/backend/limit"
 )
 
 // PullOptions are the options of Pull.
@@ -50,6 +55,9 @@ func Pull(ctx context.Context, b *backend.Backend, o PullOptions) (Pulled, error
 	if !release {
 		return Pulled{}, &backend.NothingToDoError{Msg: fmt.Sprintf("%s is not the address of a release, nor its folder", o.Subject)}
 	}
+	if name := path.Base(o.Subject); disk.BootableFile(name) {
+		v.opt.Notify(fmt.Sprintf("%s names a release; of that, the disk that is proven is fetched", o.Subject))
+	}
 	v.pull = true
 	if err := v.release(ctx); err != nil {
 		return Pulled{Verified: v.out}, err
@@ -63,13 +71,15 @@ func Pull(ctx context.Context, b *backend.Backend, o PullOptions) (Pulled, error
 		if err := os.MkdirAll(to, 0o700); err != nil {
 			return Pulled{}, &backend.FileError{File: to, Err: err}
 		}
+		now := time.Now()
+		_ = os.Chtimes(to, now, now) // gc removes folders that were not used for a day
 	}
 	if info, err := os.Stat(to); err == nil && info.IsDir() {
 		to = filepath.Join(to, path.Base(v.disk.name))
 	}
 	p := &pulling{verification: v, ctx: ctx, to: to, progress: o.Progress}
 	err = p.run()
-	return Pulled{v.out, to, p.size, p.kept}, err
+	return Pulled{v.out, to, p.size, p.kept}, p.stopped(err)
 }
 
 // pulling is the transfer of one disk.
@@ -81,50 +91,85 @@ type pulling struct {
 	progress   func(done, total int64)
 }
 
-func (p *pulling) run() error {
-	if info, err := os.Stat(p.to); err == nil {
-		p.size, p.kept = info.Size(), info.Size()
-		return p.there()
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return &backend.FileError{File: p.to, Err: err}
-	}
-	part := p.to + ".part"
-	f, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return &backend.FileError{File: part, Err: err}
-	}
-	err = p.fill(f)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
+func (p *pulling) run() (err error) {
+	if done, err := p.there(); done || err != nil {
 		return err
 	}
+	part := p.to + ".part"
+	f, err := lockPart(part)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }() // gives the lock back
+	done, err := p.there()                               // another process may have ended it meanwhile
+	if err != nil {
+		return err
+	}
+	if done {
+		return p.named(os.Remove(part))
+	}
+	if err := p.fill(f); err != nil {
+		return err
+	}
+	if err = f.Sync(); err == nil {
+		err = os.Rename(part, p.to)
+	}
 	p.out.Files++
-	if err := os.Rename(part, p.to); err != nil {
+	return p.named(err)
+}
+
+// named names the file in an error.
+func (p *pulling) named(err error) error {
+	if err != nil {
 		return &backend.FileError{File: p.to, Err: err}
 	}
 	return nil
 }
 
-// there compares a file that has the name of the disk already.
-func (p *pulling) there() error {
+// lockPart opens the file of an unfinished transfer, which one process at a time writes.
+func lockPart(part string) (*os.File, error) {
+	f, err := limit.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, &backend.FileError{File: part, Err: err}
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	now, serr := os.Stat(part)
+	mine, ferr := f.Stat()
+	switch {
+	case errors.Is(err, unix.EWOULDBLOCK), err == nil && (serr != nil || ferr != nil || !os.SameFile(now, mine)):
+		err = errors.New("another process is fetching it: wait until that has ended")
+	case err == nil:
+		return f, nil
+	}
+	return nil, &backend.FileError{File: part, Err: errors.Join(err, f.Close())}
+}
+
+// there compares a file that has the name of the disk already, if there is one.
+func (p *pulling) there() (is bool, err error) {
+	info, err := os.Stat(p.to)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, &backend.FileError{File: p.to, Err: err}
+	}
 	got, err := fetch.DigestOf(p.ctx, p.to, p.progress)
 	if err != nil {
-		return &backend.FileError{File: p.to, Err: err}
+		return false, &backend.FileError{File: p.to, Err: err}
 	}
 	if got != p.disk.sha256 {
-		return &backend.FileError{File: p.to, Err: fmt.Errorf("it exists with other bytes (SHA-256 %s instead of %s): remove it, or name another file with --out", got, p.disk.sha256)}
+		return false, &backend.FileError{File: p.to, Err: fmt.Errorf("it exists with other bytes (SHA-256 %s instead of %s): remove it, or name another file with --out", got, p.disk.sha256)}
 	}
+	p.size, p.kept = info.Size(), info.Size()
 	p.out.Files++
-	return nil
+	return true, nil
 }
 
 // fill makes the bytes of the file those of the disk. What it has is hashed and kept; if
 // the whole then has another digest, it begins anew, once.
 func (p *pulling) fill(f *os.File) error {
 	sum := sha256.New()
-	kept, err := io.Copy(sum, io.LimitReader(f, p.disk.size))
+	kept, err := p.copy(sum, io.LimitReader(f, p.disk.size), 0)
 	if err != nil {
 		return &backend.FileError{File: f.Name(), Err: err}
 	}
@@ -141,7 +186,7 @@ func (p *pulling) fill(f *os.File) error {
 		if kept == 0 {
 			return p.changed(p.disk.name, got, p.disk.sha256)
 		}
-		p.opt.Notify(filepath.Base(p.to) + ": what was there from before is not of this disk: beginning anew")
+		p.opt.Notify(filepath.Base(p.to) + ": what was there and what came now do not make this disk: beginning anew")
 		if _, err := f.Seek(0, io.SeekStart); err != nil {
 			return &backend.FileError{File: f.Name(), Err: err}
 		}
@@ -162,30 +207,53 @@ func (p *pulling) rest(f *os.File, sum hash.Hash, from int64) error {
 	}
 	r, err := p.reader.GetFrom(p.ctx, p.disk.name, from, p.disk.size)
 	if err != nil {
-		return p.stopped(unread(err.Error(), err))
+		return unread(err.Error(), err)
 	}
 	defer r.Close()
-	p.size = from
+	n, err := p.copy(io.MultiWriter(sum, fileWriter{f}), r, from)
+	p.size = from + n
+	if err != nil && !errors.As(err, new(*backend.FileError)) {
+		err = p.cutOff(p.disk.name, err)
+	}
+	return err
+}
+
+// copy copies until the end, or until the context is done. done are the bytes of the disk
+// before.
+func (p *pulling) copy(w io.Writer, r io.Reader, done int64) (n int64, err error) {
 	for buf := make([]byte, 1<<20); ; {
-		n, rerr := r.Read(buf)
-		sum.Write(buf[:n])
-		if _, err := f.Write(buf[:n]); err != nil {
-			return &backend.FileError{File: f.Name(), Err: err}
+		if err := p.ctx.Err(); err != nil {
+			return n, err
 		}
-		p.size += int64(n)
-		p.progress(p.size, p.disk.size)
-		if errors.Is(rerr, io.EOF) {
-			return nil
+		got, rerr := r.Read(buf)
+		if _, err := w.Write(buf[:got]); err != nil {
+			return n, err
+		}
+		n += int64(got)
+		p.progress(done+n, p.disk.size)
+		if rerr == io.EOF { //nolint:errorlint // a reader's own end; a wrapped one is an error
+			return n, nil
 		}
 		if rerr != nil {
-			return p.stopped(p.cutOff(p.disk.name, rerr))
+			return n, rerr
 		}
 	}
 }
 
+// fileWriter names the file in its errors.
+type fileWriter struct{ f *os.File }
+
+func (w fileWriter) Write(b []byte) (int, error) {
+	n, err := w.f.Write(b)
+	if err != nil {
+		err = &backend.FileError{File: w.f.Name(), Err: err}
+	}
+	return n, err
+}
+
 // stopped is the context's error if that has ended, else err.
 func (p *pulling) stopped(err error) error {
-	if cerr := p.ctx.Err(); cerr != nil {
+	if cerr := p.ctx.Err(); err != nil && cerr != nil {
 		return cerr
 	}
 	return err

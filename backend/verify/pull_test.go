@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"ingot/backend"
@@ -140,9 +141,42 @@ func TestPullRefuses(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	odd := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(odd, "d.qcow2.part"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Pull(t.Context(), b, PullOptions{Subject: release(b.Signer, evidence.Passed), To: odd}); err == nil || !strings.Contains(err.Error(), "a named pipe") {
+		t.Errorf("a named pipe in its way: %v", err)
+	}
+	busy := t.TempDir()
+	held, err := lockPart(filepath.Join(busy, "d.qcow2.part"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Pull(t.Context(), b, PullOptions{Subject: release(b.Signer, evidence.Passed), To: busy}); err == nil || !strings.Contains(err.Error(), "another process is fetching it") {
+		t.Errorf("two at a time: %v", err)
+	}
+	if err := held.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Pull(t.Context(), b, PullOptions{Subject: release(b.Signer, evidence.Passed), To: busy}); err != nil {
+		t.Errorf("after the other one: %v", err)
+	}
 	var nothing *backend.NothingToDoError
 	if _, err := Pull(t.Context(), b, PullOptions{Subject: file, To: t.TempDir()}); !errors.As(err, &nothing) {
 		t.Errorf("a file: %v", err)
+	}
+	part := t.TempDir()
+	if err := os.WriteFile(filepath.Join(part, "d.qcow2.part"), []byte("di"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ended, end := context.WithCancel(t.Context())
+	defer end()
+	if _, err := Pull(ended, b, PullOptions{Subject: release(b.Signer, evidence.Passed), To: part, Notify: func(string) { end() }}); !errors.Is(err, context.Canceled) {
+		t.Errorf("Ctrl-C after the kept bytes: %v", err)
+	}
+	if kept, err := os.ReadFile(filepath.Join(part, "d.qcow2.part")); err != nil || string(kept) != "di" {
+		t.Errorf("after Ctrl-C there is %q, %v", kept, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	good := release(b.Signer, evidence.Passed)

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -92,12 +93,20 @@ func (v *verification) sizes(ctx context.Context, sums []byte) (map[string]int64
 	}
 	out := map[string]int64{}
 	for _, f := range m.Files {
+		if f.Size < 0 || f.Size > largest {
+			return nil, &backend.VerifyError{Cause: "evidence.unreadable", Msg: fmt.Sprintf("%s%s gives %.200q a size of %d bytes", v.base, manifestName, f.Name, f.Size)}
+		}
 		out[f.Name] = f.Size
 	}
 	return out, nil
 }
 
 const manifestName = "manifest.json"
+
+var isSHA256 = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// largest is the size in bytes of the largest file of a release that is believed.
+const largest = 1 << 50
 
 // files checks every file of the list and reads the evidence among them. For a pull,
 // large files are left out: the disk that is proven is read later, and once.
@@ -110,8 +119,8 @@ func (v *verification) files(ctx context.Context, sums []byte) error {
 	var disks []releasedDisk
 	for _, line := range strings.Split(strings.TrimSpace(string(sums)), "\n") {
 		want, name, ok := strings.Cut(line, "  ")
-		if !ok || !filepath.IsLocal(filepath.FromSlash(name)) {
-			return &backend.VerifyError{Cause: "evidence.unreadable", Msg: fmt.Sprintf("SHA256SUMS has a line %q", line)}
+		if !ok || !filepath.IsLocal(filepath.FromSlash(name)) || !isSHA256.MatchString(want) {
+			return &backend.VerifyError{Cause: "evidence.unreadable", Msg: fmt.Sprintf("SHA256SUMS has a line %.200q", line)}
 		}
 		isDoc := strings.HasPrefix(name, "evidence/") && (strings.HasSuffix(name, ".json") || strings.HasSuffix(name, keySuffix))
 		size, ok := sizes[name]

@@ -112,6 +112,10 @@ func (c *client) key(name string) string {
 // ID returns the public address of the prefix.
 func (c *client) ID() string { return c.endpoint.ID() }
 
+// PublicElsewhere reports whether readers use another address than publishers, such as
+// that of a cache.
+func (c *client) PublicElsewhere() bool { return c.endpoint.PublicURL != "" }
+
 // Local reports whether it is the local store.
 func (c *client) Local() bool { return c.endpoint.Local }
 
@@ -168,7 +172,8 @@ func (c *client) list(ctx context.Context) error {
 func (c *client) Create(ctx context.Context, name string, f publish.File, want publish.Published, sent func(int64)) (made bool, err error) {
 	key := c.key(name)
 	if _, err := c.s3.StatObject(ctx, c.endpoint.Bucket, key, minio.StatObjectOptions{}); err == nil {
-		return false, nil // ReadBack compares it; nothing need be sent
+		c.settle(ctx, key)
+		return false, nil // the caller compares it; nothing need be sent
 	}
 	r, err := publish.OpenFile(f)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -81,6 +82,9 @@ func (c *client) createParts(ctx context.Context, key string, f publish.File, r 
 	}
 	if err == nil {
 		c.forget(up)
+		// a request to begin one that minio-go repeated may have begun two; and another
+		// publisher's can only end in a conflict now
+		c.abortAll(ctx, key)
 	}
 	return err
 }
@@ -167,8 +171,12 @@ func (c *client) begin(ctx context.Context, key string, opt minio.PutObjectOptio
 	up = upload{URL: c.endpoint.URL, Bucket: c.endpoint.Bucket, Key: key, Begun: time.Now().UTC()}
 	if noted, ok := c.noted(ctx, up); ok {
 		there, err := c.parts(ctx, noted)
+		if status := minio.ToErrorResponse(err).StatusCode; status == http.StatusUnauthorized || status == http.StatusForbidden {
+			there, err = nil, nil // a key that may not list them can send them again
+		}
 		if err == nil {
-			return noted, there, nil
+			up.ID = noted.ID
+			return up, there, c.note(up) // at this address from now on
 		}
 		if !refused(err) {
 			return up, nil, err
@@ -281,20 +289,19 @@ func (c *client) noted(ctx context.Context, up upload) (upload, bool) {
 	if err == nil && noted.Key == up.Key && noted.Bucket == up.Bucket && noted.ID != "" {
 		return noted, true
 	}
-	begun := c.begunTo(ctx, up.Key)
-	if len(begun) == 0 {
+	begun, err := c.begunTo(ctx, up.Key)
+	if err != nil || len(begun) == 0 { // a key that may not list them begins anew
 		return up, false
 	}
 	up.ID = begun[len(begun)-1].UploadID
 	return up, true
 }
 
-// begunTo lists the unfinished uploads to a key, the newest last. A key that may not
-// list them has none.
-func (c *client) begunTo(ctx context.Context, key string) (begun []minio.ObjectMultipartInfo) {
+// begunTo lists the unfinished uploads to a key, the newest last.
+func (c *client) begunTo(ctx context.Context, key string) (begun []minio.ObjectMultipartInfo, err error) {
 	list, err := minio.Core{Client: c.s3}.ListMultipartUploads(ctx, c.endpoint.Bucket, key, "", "", "", 1000)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	for _, u := range list.Uploads {
 		if u.Key == key {
@@ -302,7 +309,35 @@ func (c *client) begunTo(ctx context.Context, key string) (begun []minio.ObjectM
 		}
 	}
 	slices.SortStableFunc(begun, func(a, b minio.ObjectMultipartInfo) int { return a.Initiated.Compare(b.Initiated) })
-	return begun
+	return begun, nil
+}
+
+// abortAll aborts the unfinished uploads to a key and reports whether none is left. A
+// key that may not list them leaves them.
+func (c *client) abortAll(ctx context.Context, key string) (none bool) {
+	begun, err := c.begunTo(ctx, key)
+	none = err == nil
+	for _, u := range begun {
+		if !c.abort(ctx, upload{Bucket: c.endpoint.Bucket, Key: key, ID: u.UploadID}) {
+			none = false
+		}
+	}
+	return none
+}
+
+// settle ends what is noted of an upload to a key whose object exists: the publisher was
+// killed after it had joined the parts, or another one was faster.
+func (c *client) settle(ctx context.Context, key string) {
+	if c.unfinished == "" {
+		return
+	}
+	path := c.notePath(upload{Bucket: c.endpoint.Bucket, Key: key})
+	if up, err := readNote(path); errors.Is(err, fs.ErrNotExist) || err == nil && up.ID != "" && !c.abort(ctx, up) {
+		return
+	}
+	if c.abortAll(ctx, key) {
+		_ = os.Remove(path) // one that stays is read again by the next publish
+	}
 }
 
 // readNote reads a note. That of an upload whose id is not known yet has none.
@@ -326,8 +361,12 @@ func (c *client) setAside(up upload) {
 	}
 }
 
+// forget removes the note of an upload, if it is about that one.
 func (c *client) forget(up upload) {
-	if c.unfinished != "" {
+	if c.unfinished == "" {
+		return
+	}
+	if noted, err := readNote(c.notePath(up)); err == nil && noted.ID == up.ID {
 		_ = os.Remove(c.notePath(up)) // a remaining note leads to an upload that does not exist, and then to a new one
 	}
 }
@@ -341,18 +380,20 @@ func (c *client) abandon(ctx context.Context) {
 		if err != nil || d.IsDir() {
 			return nil // no folder yet, or an unreadable one: nothing to abort
 		}
+		if info, err := d.Info(); err == nil && strings.HasPrefix(d.Name(), ".tmp-") && time.Since(info.ModTime()) > forgetAfter {
+			_ = os.Remove(path) // of a note whose writer was killed
+		}
 		up, err := readNote(path)
-		if err != nil || up.URL != c.endpoint.URL || time.Since(up.Begun) <= forgetAfter {
+		if err != nil || up.URL != c.endpoint.URL || up.Bucket != c.endpoint.Bucket || time.Since(up.Begun) <= forgetAfter {
 			return nil
 		}
+		gone := false
 		if up.ID == "" {
-			c.forget(up)
-			for _, u := range c.begunTo(ctx, up.Key) {
-				c.abort(ctx, upload{Bucket: up.Bucket, Key: up.Key, ID: u.UploadID})
-			}
-			return nil
+			gone = c.abortAll(ctx, up.Key)
+		} else {
+			gone = c.abort(ctx, up)
 		}
-		if c.abort(ctx, up) && path != c.notePath(up) {
+		if gone {
 			_ = os.Remove(path)
 		}
 		return nil
