@@ -62,14 +62,18 @@ func (w *Work) Open(ctx context.Context, label string, scripts fs.ReadFileFS, na
 // has taken more than a minute on a busy disk.
 const removeLimit = 15 * time.Minute
 
+// cancelLimit is removeLimit after a cancellation. A minute was too short: two builds side
+// by side on a slow computer with two processors left a kernel's tree behind.
+const cancelLimit = 5 * time.Minute
+
 // Close removes the directory, even if ctx was cancelled.
 func (d *Dir) Close(ctx context.Context) {
 	if d.Work.Keep {
 		return
 	}
 	limit := removeLimit
-	if ctx.Err() != nil { // the user waits for the cancellation; the next owner of the home removes what is left
-		limit = time.Minute
+	if ctx.Err() != nil { // the user waits for the cancellation; the next build in the guest removes what is left
+		limit = cancelLimit
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
