@@ -134,9 +134,9 @@ func lockPart(part string) (*os.File, error) {
 	}
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	now, serr := os.Stat(part)
-	mine, ferr := f.Stat()
+	held, ferr := f.Stat()
 	switch {
-	case errors.Is(err, unix.EWOULDBLOCK), err == nil && (serr != nil || ferr != nil || !os.SameFile(now, mine)):
+	case errors.Is(err, unix.EWOULDBLOCK), err == nil && (serr != nil || ferr != nil || !os.SameFile(now, held)):
 		err = errors.New("another process is fetching it: wait until that has ended")
 	case err == nil:
 		return f, nil
