@@ -182,7 +182,7 @@ func (p *Pack) all(in Source, l output) (found []Finding) {
 }
 
 // notice are words of QEMU that name no failure.
-var notice = regexp.MustCompile(`^\S+: (warning|info): `)
+var notice = lazy(`^\S+: (warning|info): `)
 
 // match returns the first line that fits the first pattern.
 func (r *Rule) match(l output) (matched string, ok bool) {
@@ -199,7 +199,7 @@ func (r *Rule) match(l output) (matched string, ok bool) {
 		}
 		for n := l.from; n < len(l.lines); n++ {
 			line := l.lines[n]
-			if !re.match(line) || r.In == Stderr && notice.MatchString(line) {
+			if !re.match(line) || r.In == Stderr && notice().MatchString(line) {
 				continue
 			}
 			if last < 0 {
@@ -249,9 +249,9 @@ const (
 )
 
 var (
-	ansi = regexp.MustCompile("\x1b\\][^\x07\x1b]*(\x07|\x1b\\\\)|\x1b\\[[0-9;=?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>78cM]")
+	ansi = lazy("\x1b\\][^\x07\x1b]*(\x07|\x1b\\\\)|\x1b\\[[0-9;=?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>78cM]")
 	// what kernels, loggers and Packer put before a line
-	prefixes = regexp.MustCompile(`^((<\d+>)?\[\s*\d+\.\d+\]\s?(\[\s*[TC]\d+\]\s?)?` +
+	prefixes = lazy(`^((<\d+>)?\[\s*\d+\.\d+\]\s?(\[\s*[TC]\d+\]\s?)?` +
 		`|` + isoTime + `:?\s` +
 		`|\[` + isoTime + `\]\s` +
 		`|` + syslogTime +
@@ -260,28 +260,34 @@ var (
 		`|\d{10}\.\d+\s|[\w.-]+\s+\| |\[(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d\d:\d\d:\d\d \d{4}\]\s)`)
 	// syslogHost is syslog's time and host before a program's name; what follows a
 	// time alone, as ts(1) writes it, is the line itself
-	syslogHost = regexp.MustCompile(`^` + syslogTime + `[\w.-]+ ([\w./@-]+(?:\[\d+\])?: )`)
+	syslogHost = lazy(`^` + syslogTime + `[\w.-]+ ([\w./@-]+(?:\[\d+\])?: )`)
 	// cursor addressing starts a new line on a screen-oriented firmware console
 	// a progress line is written over the one before: what follows is a line of its own
-	overwritten = regexp.MustCompile("\\r(?:\x1b\\[[0-9;]*[mK])+|\x1b\\[K\\r")
-	position    = regexp.MustCompile("\x1b\\[\\d+;\\d+H")
+	overwritten = lazy("\\r(?:\x1b\\[[0-9;]*[mK])+|\x1b\\[K\\r")
+	position    = lazy("\x1b\\[\\d+;\\d+H")
 )
+
+// lazy returns a function that compiles an expression at its first call: most commands
+// read no log, and need none of them.
+func lazy(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
 
 // CleanLine removes ANSI codes, control characters, and the times and names
 // that kernels and loggers put before a line.
 func CleanLine(line string) string {
-	line = ansi.ReplaceAllString(line, "")
+	line = ansi().ReplaceAllString(line, "")
 	line = strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\t' {
 			return -1
 		}
 		return r
 	}, line)
-	if m := syslogHost.FindStringSubmatchIndex(line); m != nil {
+	if m := syslogHost().FindStringSubmatchIndex(line); m != nil {
 		line = strings.TrimPrefix(line[m[2]:], "kernel: ")
 	}
 	for {
-		rest := prefixes.ReplaceAllString(line, "")
+		rest := prefixes().ReplaceAllString(line, "")
 		if rest == line {
 			return line
 		}
@@ -291,8 +297,8 @@ func CleanLine(line string) string {
 
 // Lines cleans a text and returns its lines that are not empty.
 func Lines(text string) []string {
-	text = position.ReplaceAllString(text, "\n")
-	text = overwritten.ReplaceAllString(text, "\n")
+	text = position().ReplaceAllString(text, "\n")
+	text = overwritten().ReplaceAllString(text, "\n")
 	var out []string
 	for _, l := range strings.Split(text, "\n") {
 		if l = CleanLine(l); strings.TrimSpace(l) != "" {

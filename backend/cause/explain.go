@@ -1,7 +1,6 @@
 package cause
 
 import (
-	"regexp"
 	"slices"
 )
 
@@ -24,17 +23,17 @@ type Explanation struct {
 var (
 	// loginPrompt is a getty's prompt, which ends a boot that went well: agetty's and
 	// BusyBox's with the host's name, BSD's without, illumos' with its console's.
-	loginPrompt = regexp.MustCompile(`^(([\w.-]+|\(none\)) (console )?[Ll]ogin:(\s|$)|login:( \S+)?\s*$)`)
+	loginPrompt = lazy(`^(([\w.-]+|\(none\)) (console )?[Ll]ogin:(\s|$)|login:( \S+)?\s*$)`)
 	// noPrompt are a login's own words.
-	noPrompt = regexp.MustCompile(`^(?i:last|failed|successful|invalid|bad|new|remote|root) login:`)
+	noPrompt = lazy(`^(?i:last|failed|successful|invalid|bad|new|remote|root) login:`)
 	// otherPrompt are consoles that ask for no login: OpenWrt's and BusyBox's, pfSense's.
-	otherPrompt = regexp.MustCompile(`^(Please press Enter to activate this console\.|Enter an option:)`)
+	otherPrompt = lazy(`^(Please press Enter to activate this console\.|Enter an option:)`)
 	// shellPrompt is a prompt with user, host and folder, and the command after it.
-	shellPrompt = regexp.MustCompile(`^\[?([\w.-]+@[\w.-]+)[: ]\S*\]? ?[#$%](?: (.*))?$`)
+	shellPrompt = lazy(`^\[?([\w.-]+@[\w.-]+)[: ]\S*\]? ?[#$%](?: (.*))?$`)
 	// showsOther are commands whose output is another system's, or an old log.
-	showsOther = regexp.MustCompile(`\b(qemu-system-\w+|qemu-kvm|kvm|virsh|virt-install|limactl|lima|podman|docker|cat|less|more|tail|head|z?grep|dmesg|journalctl|ssh|screen|minicom|picocom|telnet|socat|nc|vagrant|packer|make)\b`)
+	showsOther = lazy(`\b(qemu-system-\w+|qemu-kvm|kvm|virsh|virt-install|limactl|lima|podman|docker|cat|less|more|tail|head|z?grep|dmesg|journalctl|ssh|screen|minicom|picocom|telnet|socat|nc|vagrant|packer|make)\b`)
 	// guestSpeaks are lines of a guest's firmware, kernel or init: QEMU has started then.
-	guestSpeaks = regexp.MustCompile(`^(UEFI firmware|BdsDxe: |SeaBIOS |U-Boot \d|EFI stub: |Booting Linux on|Linux version |systemd\[1\]: |\[\s*OK\s*\])`)
+	guestSpeaks = lazy(`^(UEFI firmware|BdsDxe: |SeaBIOS |U-Boot \d|EFI stub: |Booting Linux on|Linux version |systemd\[1\]: |\[\s*OK\s*\])`)
 )
 
 // unknownTail is how many lines an unknown log shows.
@@ -76,7 +75,7 @@ func bySpeaker(text string) (s sorted) {
 				continue // a program of the guest wrote it
 			}
 			for _, in := range Lines(joinLines(inner)) {
-				if hostUp.MatchString(in) {
+				if hostUp().MatchString(in) {
 					up()
 				} else if words, ok := wordsOf(in, inGuest); ok {
 					s.host = append(s.host, words)
@@ -85,7 +84,7 @@ func bySpeaker(text string) (s sorted) {
 			continue
 		}
 		words, ok := wordsOf(l, inGuest)
-		prompt := shellPrompt.FindStringSubmatch(l)
+		prompt := shellPrompt().FindStringSubmatch(l)
 		switch {
 		case isPrompt(l):
 			up()
@@ -97,10 +96,10 @@ func bySpeaker(text string) (s sorted) {
 		case prompt != nil && !session: // the shell in which QEMU was started
 		case ok && !session:
 			s.host = append(s.host, words)
-		case !ok && hostUp.MatchString(l):
+		case !ok && hostUp().MatchString(l):
 			up()
 		default:
-			if !heard && (guestSpeaks.MatchString(l) || stageOf(l) > anyStage) {
+			if !heard && (guestSpeaks().MatchString(l) || stageOf(l) > anyStage) {
 				inGuest, heard = true, true
 			}
 			s.console = append(s.console, l)
@@ -111,7 +110,7 @@ func bySpeaker(text string) (s sorted) {
 
 // isPrompt tells whether a line is the prompt of a system that came up.
 func isPrompt(line string) bool {
-	return loginPrompt.MatchString(line) && !noPrompt.MatchString(line) || otherPrompt.MatchString(line)
+	return loginPrompt().MatchString(line) && !noPrompt().MatchString(line) || otherPrompt().MatchString(line)
 }
 
 // output is the lines of a text; those from index from on are searched for a cause.
@@ -132,9 +131,9 @@ func console(lines []string) output {
 			s.from, up = i+1, true
 			continue
 		}
-		if m := shellPrompt.FindStringSubmatch(l); m != nil && up {
+		if m := shellPrompt().FindStringSubmatch(l); m != nil && up {
 			s.from = i + 1
-			if showsOther.MatchString(m[2]) && !slices.ContainsFunc(lines[i+1:], shellPrompt.MatchString) {
+			if showsOther().MatchString(m[2]) && !slices.ContainsFunc(lines[i+1:], shellPrompt().MatchString) {
 				s.from = len(lines)
 			}
 		}

@@ -1,5 +1,7 @@
 package cause
 
+import "sync"
+
 // stage is how far a boot has come when a line is printed. A cause of an earlier
 // stage is void if the console shows a later stage after it: the boot went on.
 type stage int
@@ -20,7 +22,7 @@ var stageNames = map[string]stage{"firmware": firmwareStage, "loader": loaderSta
 // marks are lines that only a stage prints, the latest stage first.
 var marks = []struct {
 	stage stage
-	line  pattern
+	line  func() pattern
 }{
 	// after the root file system is in use
 	{initStage, mark(`^(INIT: version \d|\s*OpenRC \S+ is starting up|<<< NixOS Stage 2 >>>|systemd(\[1\])?: Switching root|procd: - init -` +
@@ -33,17 +35,20 @@ var marks = []struct {
 	{loaderStage, mark(`^(GRUB loading|Welcome to GRUB|\s*GNU GRUB\s+version|systemd-boot \d|Loading Linux |>> ?(OpenBSD|NetBSD|FreeBSD)/|(FreeBSD|illumos)/\S+ EFI loader|ISOLINUX |SYSLINUX |Booting [` + "`" + `\[])`)},
 }
 
-func mark(expr string) pattern {
-	p, err := compilePattern(expr)
-	if err != nil {
-		panic(err)
-	}
-	return p
+// mark is lazy for a pattern.
+func mark(expr string) func() pattern {
+	return sync.OnceValue(func() pattern {
+		p, err := compilePattern(expr)
+		if err != nil {
+			panic(err)
+		}
+		return p
+	})
 }
 
 func stageOf(line string) stage {
 	for _, m := range marks {
-		if m.line.match(line) {
+		if m.line().match(line) {
 			return m.stage
 		}
 	}

@@ -2,7 +2,6 @@ package cause
 
 import (
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,21 +28,21 @@ const (
 
 var (
 	// qemuWords are QEMU's name and words, wherever they stand in a line.
-	qemuWords = regexp.MustCompile(`(?:^|[\s"'(|>=:])(` + beforeName + `(?:` + toolNames + `|` + systemNames + `|` + shortNames + `)` + afterName + `.*)$`)
+	qemuWords = lazy(`(?:^|[\s"'(|>=:])(` + beforeName + `(?:` + toolNames + `|` + systemNames + `|` + shortNames + `)` + afterName + `.*)$`)
 	// systemWords are those of a line that begins with the name of a whole emulator.
-	systemWords = regexp.MustCompile(`^` + beforeName + `(?:` + systemNames + `)` + afterName)
+	systemWords = lazy(`^` + beforeName + `(?:` + systemNames + `)` + afterName)
 	// commandLine is a program's record of a command that it runs.
-	commandLine = regexp.MustCompile(`^\S+: \[\]string\{`)
+	commandLine = lazy(`^\S+: \[\]string\{`)
 
 	// wrapped are forms whose inner line is QEMU's or a program's that ran it.
-	qemuStream = regexp.MustCompile(`^(?:\[hostagent\] )?(?:qemu\[std(?:err|out)\]: |Qemu std(?:err|out): )`)
-	logfmtMsg  = regexp.MustCompile(`^time=\S+ level=\w+ msg=("(?:[^"\\]|\\.)*"|\S+)(.*)$`)
-	klogPrefix = regexp.MustCompile(`^[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+\s+\d+ \S+:\d+\] `)
+	qemuStream = lazy(`^(?:\[hostagent\] )?(?:qemu\[std(?:err|out)\]: |Qemu std(?:err|out): )`)
+	logfmtMsg  = lazy(`^time=\S+ level=\w+ msg=("(?:[^"\\]|\\.)*"|\S+)(.*)$`)
+	klogPrefix = lazy(`^[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+\s+\d+ \S+:\d+\] `)
 
 	// hostOutput are lines about QEMU that do not begin with its name: its own, those of
 	// the dynamic linker, of the shell that started it, and of libvirt and other
 	// programs that look at the host before they start it.
-	hostOutput = regexp.MustCompile(`^(\*\*$|ERROR:\.\./\S+\.c:\d+:|Bail out! ERROR:|Assertion failed: \(.*\), function \w+, file \S+\.c, line \d+` +
+	hostOutput = lazy(`^(\*\*$|ERROR:\.\./\S+\.c:\d+:|Bail out! ERROR:|Assertion failed: \(.*\), function \w+, file \S+\.c, line \d+` +
 		`|Could not access KVM kernel module|ioctl\(KVM_CREATE_VM\) failed|Is another process using the image|Use -machine help|Unable to find CPU definition` +
 		`|dyld(\[\d+\])?: |\s+Referenced from: |\s+Reason: (image not found|tried: )|QEMU: Terminated` +
 		`|\S*:?.*(killed|Killed: 9|command not found|not found|No such file or directory|bad CPU type in executable|cannot execute binary file|Abort trap|abort)\b.*\bqemu-(system-|img)\w*` +
@@ -54,14 +53,14 @@ var (
 		`)`)
 
 	// hostUp are what programs that run QEMU say when the guest answers.
-	hostUp = regexp.MustCompile(`(Connected to (SSH|WinRM)!|READY\. Run .limactl|Machine booted and ready!|Machine "\S+" started successfully|Done! kubectl is now configured|^Build '\S+' finished after|VM is up and running|^Launched: \S+$)`)
+	hostUp = lazy(`(Connected to (SSH|WinRM)!|READY\. Run .limactl|Machine booted and ready!|Machine "\S+" started successfully|Done! kubectl is now configured|^Build '\S+' finished after|VM is up and running|^Launched: \S+$)`)
 )
 
 // unwrap returns the lines inside of a record of a log in JSON or logfmt; ok is
 // false for another line.
 func unwrap(line string) (inner []string, ok bool) {
 	line = strings.TrimSpace(line)
-	line = klogPrefix.ReplaceAllString(line, "")
+	line = klogPrefix().ReplaceAllString(line, "")
 	if strings.HasPrefix(line, `{"`) {
 		var record struct{ Msg, Message, Log, Error string }
 		if err := json.Unmarshal([]byte(line), &record); err != nil {
@@ -74,7 +73,7 @@ func unwrap(line string) (inner []string, ok bool) {
 		}
 		return inner, len(inner) > 0
 	}
-	if m := logfmtMsg.FindStringSubmatch(line); m != nil {
+	if m := logfmtMsg().FindStringSubmatch(line); m != nil {
 		msg, err := strconv.Unquote(m[1])
 		if err != nil {
 			msg = m[1]
@@ -88,17 +87,17 @@ func unwrap(line string) (inner []string, ok bool) {
 // the program's name where that is known. Once the guest speaks, the line must begin with the
 // name of a whole emulator: what else it holds may be a guest's program.
 func wordsOf(line string, inGuest bool) (words string, ok bool) {
-	line = qemuStream.ReplaceAllString(line, "")
+	line = qemuStream().ReplaceAllString(line, "")
 	if !mentionsQEMU(line) {
 		return line, false
 	}
 	if inGuest {
-		return line, systemWords.MatchString(line) || strings.HasPrefix(line, "QEMU: Terminated") || assertion.MatchString(line)
+		return line, systemWords().MatchString(line) || strings.HasPrefix(line, "QEMU: Terminated") || assertion().MatchString(line)
 	}
-	if m := qemuWords.FindStringSubmatch(line); m != nil {
-		return m[1], !commandLine.MatchString(m[1])
+	if m := qemuWords().FindStringSubmatch(line); m != nil {
+		return m[1], !commandLine().MatchString(m[1])
 	}
-	return line, hostOutput.MatchString(line)
+	return line, hostOutput().MatchString(line)
 }
 
 // mentionsQEMU is a quick look whether wordsOf may find anything.
@@ -108,4 +107,4 @@ func mentionsQEMU(line string) bool {
 }
 
 // assertion are the lines of an assertion of QEMU's that fails.
-var assertion = regexp.MustCompile(`^(\*\*$|ERROR:\.\./\S+\.c:\d+:|Bail out! ERROR:)`)
+var assertion = lazy(`^(\*\*$|ERROR:\.\./\S+\.c:\d+:|Bail out! ERROR:)`)
