@@ -52,6 +52,7 @@ type Owner struct {
 	open       map[string]jobs.Job // builds without an end, by id
 	clients    int
 	leaving    bool // accept no more builds, and end when the current ones have ended
+	reclaiming bool // what a killed owner left is being removed
 	changed    chan struct{}
 	queue      *jobs.Queue
 	stopWork   func()
@@ -97,9 +98,18 @@ func (o *Owner) run(ctx context.Context, b *backend.Backend, ready func()) error
 	if err := b.Recover(resumed); err != nil {
 		return err
 	}
+	rctx, stop := context.WithTimeout(ctx, reclaimLimit)
+	defer stop()
 	var reclaiming sync.WaitGroup
-	reclaiming.Go(func() { reclaim(ctx, b) })
-	defer reclaiming.Wait()
+	o.setReclaiming(true)
+	reclaiming.Go(func() {
+		reclaim(rctx, b)
+		o.setReclaiming(false)
+	})
+	defer func() { // an idle owner has waited for it; one that was asked to end leaves the rest to the next one
+		time.AfterFunc(reclaimGrace, stop)
+		reclaiming.Wait()
+	}()
 	for _, j := range unfinished { // before the first client asks
 		o.log.Info("build resumed", "build", j.ID, "target", j.Target)
 		if err := o.enqueue(ctx, j); err != nil {
@@ -122,8 +132,12 @@ func (o *Owner) run(ctx context.Context, b *backend.Backend, ready func()) error
 	return o.opt.Forge.Close(context.WithoutCancel(ctx))
 }
 
-// reclaimLimit bounds the removal of what a killed owner left, in a computer's own guest.
-const reclaimLimit = time.Minute
+// Bounds of the removal of what a killed owner left, in a computer's own guest: a kernel's
+// tree has 80,000 files, and its removal has taken more than a minute on a busy computer.
+const (
+	reclaimLimit = 15 * time.Minute
+	reclaimGrace = time.Minute // after the owner was asked to end
+)
 
 // reclaim ends what a killed owner's builds left running on this computer and removes
 // their work directories. A build that goes on does the same when it opens its guest, but
@@ -132,8 +146,6 @@ func reclaim(ctx context.Context, b *backend.Backend) {
 	if guest.LocalOff() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, reclaimLimit)
-	defer cancel()
 	if err := recovery.Reclaim(ctx, b.Children(), &guest.Local{}); err != nil {
 		b.Log.Warn("left by a killed process", "err", err)
 	}
@@ -171,8 +183,16 @@ func (o *Owner) unfinished() ([]jobs.Job, error) {
 	return out, nil
 }
 
-// untilIdle returns when ctx is done, when there was neither a build nor a
-// client for the idle time, or when the owner was asked to end and no build is
+// setReclaiming notes whether what a killed owner left is being removed.
+func (o *Owner) setReclaiming(now bool) {
+	o.mu.Lock()
+	o.reclaiming = now
+	o.mu.Unlock()
+	o.notifyChanged()
+}
+
+// untilIdle returns when ctx is done, when there was neither a build, a removal of what a
+// killed owner left, nor a client for the idle time, or when the owner was asked to end and no build is
 // left. It shuts the queue's server down after the idle time without builds.
 func (o *Owner) untilIdle(ctx context.Context) {
 	timer := time.NewTimer(o.idle)
@@ -189,7 +209,7 @@ func (o *Owner) untilIdle(ctx context.Context) {
 		case <-timer.C:
 			o.mu.Lock()
 			work, clients := len(o.open) > 0 || o.opt.Forge.Busy(), o.clients > 0
-			o.leaving = o.leaving || !work && !clients
+			o.leaving = o.leaving || !work && !clients && !o.reclaiming
 			o.mu.Unlock()
 			if !work {
 				o.closeQueue(false)
