@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ingot/backend"
@@ -51,8 +52,8 @@ type Owner struct {
 	mu         sync.Mutex
 	open       map[string]jobs.Job // builds without an end, by id
 	clients    int
-	leaving    bool // accept no more builds, and end when the current ones have ended
-	reclaiming bool // what a killed owner left is being removed
+	leaving    bool        // accept no more builds, and end when the current ones have ended
+	reclaiming atomic.Bool // what a killed owner left is being removed
 	changed    chan struct{}
 	queue      *jobs.Queue
 	stopWork   func()
@@ -101,10 +102,11 @@ func (o *Owner) run(ctx context.Context, b *backend.Backend, ready func()) error
 	rctx, stop := context.WithTimeout(ctx, reclaimLimit)
 	defer stop()
 	var reclaiming sync.WaitGroup
-	o.setReclaiming(true)
+	o.reclaiming.Store(true)
 	reclaiming.Go(func() {
 		reclaim(rctx, b)
-		o.setReclaiming(false)
+		o.reclaiming.Store(false)
+		o.notifyChanged()
 	})
 	defer func() { // an idle owner has waited for it; one that was asked to end leaves the rest to the next one
 		time.AfterFunc(reclaimGrace, stop)
@@ -183,14 +185,6 @@ func (o *Owner) unfinished() ([]jobs.Job, error) {
 	return out, nil
 }
 
-// setReclaiming notes whether what a killed owner left is being removed.
-func (o *Owner) setReclaiming(now bool) {
-	o.mu.Lock()
-	o.reclaiming = now
-	o.mu.Unlock()
-	o.notifyChanged()
-}
-
 // untilIdle returns when ctx is done, when there was neither a build, a removal of what a
 // killed owner left, nor a client for the idle time, or when the owner was asked to end and no build is
 // left. It shuts the queue's server down after the idle time without builds.
@@ -209,7 +203,7 @@ func (o *Owner) untilIdle(ctx context.Context) {
 		case <-timer.C:
 			o.mu.Lock()
 			work, clients := len(o.open) > 0 || o.opt.Forge.Busy(), o.clients > 0
-			o.leaving = o.leaving || !work && !clients && !o.reclaiming
+			o.leaving = o.leaving || !work && !clients && !o.reclaiming.Load()
 			o.mu.Unlock()
 			if !work {
 				o.closeQueue(false)

@@ -13,7 +13,7 @@ import (
 // removal of a kernel's tree may take longer than the idle time. The control: then it goes.
 func TestIdleOwnerEndsTheRemoval(t *testing.T) {
 	o := &Owner{opt: backend.Options{Forge: hometest.Open(t).NewForge()}, idle: 10 * time.Millisecond, open: map[string]jobs.Job{}, changed: make(chan struct{}, 1)}
-	o.setReclaiming(true)
+	o.reclaiming.Store(true)
 	left := make(chan struct{})
 	go func() {
 		o.untilIdle(t.Context())
@@ -24,7 +24,8 @@ func TestIdleOwnerEndsTheRemoval(t *testing.T) {
 		t.Fatal("it left before the removal had ended")
 	case <-time.After(300 * time.Millisecond):
 	}
-	o.setReclaiming(false)
+	o.reclaiming.Store(false)
+	o.notifyChanged()
 	select {
 	case <-left:
 	case <-time.After(time.Minute):
