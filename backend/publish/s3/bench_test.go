@@ -152,7 +152,7 @@ func median(d []time.Duration) time.Duration {
 func send(b *testing.B, name string, e Endpoint, disk, sum string) error {
 	b.Helper()
 	target := fmt.Sprintf("%s/%s/%s.qcow2", e.Bucket, e.Prefix, strings.ReplaceAll(name, " ", "-"))
-	env := append(os.Environ(), "AWS_ACCESS_KEY_ID=ingot", "AWS_SECRET_ACCESS_KEY="+storeSecret, "AWS_DEFAULT_REGION="+e.Region, "AWS_CONFIG_FILE=/dev/null")
+	env := append(os.Environ(), "AWS_ACCESS_KEY_ID=ingot", "AWS_SECRET_ACCESS_KEY="+storeSecret, "AWS_DEFAULT_REGION="+e.Region, "AWS_CONFIG_FILE=/dev/null", "AWS_CA_BUNDLE=")
 	var cmd *exec.Cmd
 	switch name {
 	case "aws s3 cp":
