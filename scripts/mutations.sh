@@ -127,7 +127,7 @@ mutation 'publish: what was sent is not compared when read back' $u TestChangedO
 		return nil' 'if true {
 		return nil'
 mutation 'publish: what the public gets is not compared' $u TestPublicBytesAreCompared \
-	'} else if err == nil && got.Size == want.Size && got.SHA256 == want.SHA256 {' '} else if err == nil {'
+	'case got.Size == want.Size && got.SHA256 == want.SHA256:' 'case true:'
 mutation 'publish: whoever listens on its port is the local store' $s TestStoreIsKnownByChallenge \
 	'err == nil && subtle.ConstantTimeCompare([]byte(got), []byte(nonce)) == 1' 'err == nil && (true || subtle.ConstantTimeCompare([]byte(got), []byte(nonce)) == 1)'
 

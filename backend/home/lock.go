@@ -114,7 +114,7 @@ func (h Home) Lock(ctx context.Context, opt LockOptions) (*Lock, error) {
 // for a short time only: the wait does not end with a context. Closing the file
 // releases the lock.
 func LockFile(path string, mode os.FileMode, how int) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, mode)
+	f, err := limit.OpenFile(path, os.O_CREATE|os.O_RDWR, mode)
 	if err != nil {
 		return nil, err
 	}

@@ -37,6 +37,12 @@ func DigestOf(r io.Reader) (Published, error) {
 	return Published{SHA256: hex.EncodeToString(s256.Sum(nil)), SHA512: hex.EncodeToString(s512.Sum(nil)), Size: n}, err
 }
 
+// IsSHA256 reports whether a text has the form of a SHA-256 digest in lower-case hex, and
+// so can be a part of a path.
+func IsSHA256(text string) bool {
+	return len(text) == 2*sha256.Size && strings.Trim(text, "0123456789abcdef") == ""
+}
+
 // SHA256Of reads r to its end and computes its size and SHA-256 alone: SHA-512 takes four
 // times as long where the processor has instructions for SHA-256.
 func SHA256Of(r io.Reader) (Published, error) {

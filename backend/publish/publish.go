@@ -290,23 +290,39 @@ func (p *publishing) readBack(ctx context.Context, name string, want Published, 
 // large. The store itself is asked too if what is public may be another server's copy, if
 // the object was there before, and if other bytes are public, for whose they are.
 func (p *publishing) readDisk(ctx context.Context, name string, want Published, made bool) error {
+	other, err := p.publicDiffers(ctx, name, want)
+	if err != nil {
+		return err
+	}
+	elsewhere, is := p.Store.(Elsewhere)
+	if other != nil || !made || is && elsewhere.PublicElsewhere() {
+		if err := p.readBack(ctx, name, want, made); err != nil {
+			return err
+		}
+	}
+	if other != nil {
+		return other
+	}
+	p.disks = append(p.disks, name)
+	return nil
+}
+
+// publicDiffers reads a file from its public address and compares it. other tells what
+// differs; nil is the same bytes.
+func (p *publishing) publicDiffers(ctx context.Context, name string, want Published) (other, err error) {
 	key := path.Join(p.dir, name)
 	got, err := p.ReadPublic(ctx, key, want.Size)
 	var odd *limit.AnswerError
-	other := fmt.Sprintf("SHA-256 %s instead of %s", got.SHA256, want.SHA256)
-	if errors.As(err, &odd) && odd.TooLong {
-		other, err = odd.Msg, nil
-	} else if err == nil && got.Size == want.Size && got.SHA256 == want.SHA256 {
-		p.disks, other = append(p.disks, name), ""
+	how := fmt.Sprintf("SHA-256 %s instead of %s", got.SHA256, want.SHA256)
+	switch {
+	case errors.As(err, &odd) && odd.TooLong:
+		how = odd.Msg
+	case err != nil:
+		return nil, err
+	case got.Size == want.Size && got.SHA256 == want.SHA256:
+		return nil, nil
 	}
-	elsewhere, is := p.Store.(Elsewhere)
-	if err == nil && (other != "" || !made || is && elsewhere.PublicElsewhere()) {
-		err = p.readBack(ctx, name, want, made)
-	}
-	if err != nil || other == "" {
-		return err
-	}
-	return &Error{Cause: "publish.failed", Msg: fmt.Sprintf("the public address %s returns other bytes than the storage: %s", p.Public(key), other)}
+	return &Error{Cause: "publish.failed", Msg: fmt.Sprintf("the public address %s returns other bytes than the storage: %s", p.Public(key), how)}, nil
 }
 
 // progress reports what was sent, including n bytes of the current file.
@@ -360,16 +376,12 @@ func (p *publishing) readAnonymously(ctx context.Context) (Receipt, error) {
 		if f.Name != "lima.yaml" {
 			continue
 		}
-		got, err := p.ReadPublic(ctx, path.Join(p.dir, f.Name), f.Size)
-		var odd *limit.AnswerError
-		if errors.As(err, &odd) && odd.TooLong {
-			return Receipt{}, &Error{Cause: "publish.failed", Msg: fmt.Sprintf("the public address %s returns other bytes: %s", f.URL, odd.Msg)}
+		other, err := p.publicDiffers(ctx, f.Name, f)
+		if err == nil {
+			err = other
 		}
 		if err != nil {
 			return Receipt{}, err
-		}
-		if got.SHA256 != f.SHA256 {
-			return Receipt{}, &Error{Cause: "publish.failed", Msg: fmt.Sprintf("the public address %s returns other bytes (SHA-256 %s instead of %s)", f.URL, got.SHA256, f.SHA256)}
 		}
 	}
 	disk := p.disk()

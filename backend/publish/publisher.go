@@ -30,13 +30,12 @@ type Publisher interface {
 
 // Reader reads a release without credentials.
 type Reader interface {
-	// Get opens a file of the release by its name in SHA256SUMS. After max bytes, or
-	// when no more data arrives, a read returns an error. The caller closes the file.
-	// The error for a missing or unreadable file contains its name.
-	Get(ctx context.Context, name string, max int64) (io.ReadCloser, error)
-	// GetFrom is Get without the first from bytes, of which the file must have more, and
-	// as fast as the line allows. max counts from the beginning of the file.
-	GetFrom(ctx context.Context, name string, from, max int64) (io.ReadCloser, error)
+	// Get opens a file of the release by its name in SHA256SUMS, after its first from
+	// bytes; unless from is 0, the file must have more. After max bytes, counted from the
+	// beginning of the file, or when no more data arrives, a read returns an error. The
+	// caller closes the file. The error for a missing or unreadable file contains its
+	// name.
+	Get(ctx context.Context, name string, from, max int64) (io.ReadCloser, error)
 }
 
 // Store is the storage of a publisher: objects by name below one prefix. ToStore writes
@@ -94,17 +93,9 @@ type HTTPReader struct {
 	Base string // address of the release's folder, with the final slash
 }
 
-// Get requests a file; every status except 200 is an error.
-func (r HTTPReader) Get(ctx context.Context, name string, max int64) (io.ReadCloser, error) {
-	body, err := limit.Get(ctx, limit.Client(), r.Base+name, max, limit.Stall)
-	if err != nil {
-		return nil, fmt.Errorf("%s%s cannot be read: %w", r.Base, name, err)
-	}
-	return body, nil
-}
-
-// GetFrom requests a file in ranges, several at a time.
-func (r HTTPReader) GetFrom(ctx context.Context, name string, from, max int64) (io.ReadCloser, error) {
+// Get requests a file, a large one in ranges; a status that is neither 200 nor that of a
+// range is an error.
+func (r HTTPReader) Get(ctx context.Context, name string, from, max int64) (io.ReadCloser, error) {
 	body, err := limit.GetRanges(ctx, limit.Client(), r.Base+name, from, max, limit.Stall)
 	if err != nil {
 		return nil, fmt.Errorf("%s%s cannot be read: %w", r.Base, name, err)

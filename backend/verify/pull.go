@@ -19,7 +19,7 @@ import (
 	"ingot/backend"
 	"ingot/backend/disk"
 	"ingot/backend/fetch"
-	"ingot/backend/limit"
+	"ingot/backend/home"
 )
 
 // PullOptions are the options of Pull.
@@ -128,20 +128,20 @@ func (p *pulling) named(err error) error {
 
 // lockPart opens the file of an unfinished transfer, which one process at a time writes.
 func lockPart(part string) (*os.File, error) {
-	f, err := limit.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o644)
+	busy := &backend.FileError{File: part, Err: errors.New("another process is fetching it: wait until that has ended")}
+	f, err := home.LockFile(part, 0o644, unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, busy
+	}
 	if err != nil {
 		return nil, &backend.FileError{File: part, Err: err}
 	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	now, serr := os.Stat(part)
-	held, ferr := f.Stat()
-	switch {
-	case errors.Is(err, unix.EWOULDBLOCK), err == nil && (serr != nil || ferr != nil || !os.SameFile(now, held)):
-		err = errors.New("another process is fetching it: wait until that has ended")
-	case err == nil:
-		return f, nil
+	now, err := os.Stat(part)
+	held, herr := f.Stat()
+	if err != nil || herr != nil || !os.SameFile(now, held) { // it was given its name before the lock was had
+		return nil, errors.Join(busy, f.Close())
 	}
-	return nil, &backend.FileError{File: part, Err: errors.Join(err, f.Close())}
+	return f, nil
 }
 
 // there compares a file that has the name of the disk already, if there is one.
@@ -205,7 +205,7 @@ func (p *pulling) rest(f *os.File, sum hash.Hash, from int64) error {
 		p.size = from
 		return nil
 	}
-	r, err := p.reader.GetFrom(p.ctx, p.disk.name, from, p.disk.size)
+	r, err := p.reader.Get(p.ctx, p.disk.name, from, p.disk.size)
 	if err != nil {
 		return unread(err.Error(), err)
 	}

@@ -16,6 +16,7 @@ import (
 	"ingot/backend/cause"
 	"ingot/backend/evidence"
 	"ingot/backend/hometest"
+	"ingot/backend/publish/publishtest"
 	"ingot/backend/secret"
 )
 
@@ -26,23 +27,12 @@ func counting(t *testing.T, dir string) (address string, sent *atomic.Int64) {
 	files := http.FileServer(http.Dir(strings.TrimSuffix(dir, releasePath)))
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, ".qcow2") {
-			w = counted{w, sent}
+			w = publishtest.Counted{ResponseWriter: w, N: sent}
 		}
 		files.ServeHTTP(w, r)
 	}))
 	t.Cleanup(srv.Close)
 	return srv.URL + "/" + releasePath + "/", sent
-}
-
-type counted struct {
-	http.ResponseWriter
-	n *atomic.Int64
-}
-
-func (c counted) Write(p []byte) (int, error) {
-	n, err := c.ResponseWriter.Write(p)
-	c.n.Add(int64(n))
-	return n, err
 }
 
 // A pull fetches the disk that is proven, once; it goes on with what is there, if that

@@ -13,7 +13,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -21,6 +20,7 @@ import (
 	"ingot/backend/disk"
 	"ingot/backend/evidence"
 	"ingot/backend/limit"
+	"ingot/backend/publish"
 	"ingot/backend/secret"
 )
 
@@ -103,8 +103,6 @@ func (v *verification) sizes(ctx context.Context, sums []byte) (map[string]int64
 
 const manifestName = "manifest.json"
 
-var isSHA256 = regexp.MustCompile(`^[0-9a-f]{64}$`)
-
 // largest is the size in bytes of the largest file of a release that is believed.
 const largest = 1 << 50
 
@@ -119,7 +117,7 @@ func (v *verification) files(ctx context.Context, sums []byte) error {
 	var disks []releasedDisk
 	for _, line := range strings.Split(strings.TrimSpace(string(sums)), "\n") {
 		want, name, ok := strings.Cut(line, "  ")
-		if !ok || !filepath.IsLocal(filepath.FromSlash(name)) || !isSHA256.MatchString(want) {
+		if !ok || !filepath.IsLocal(filepath.FromSlash(name)) || !publish.IsSHA256(want) {
 			return &backend.VerifyError{Cause: "evidence.unreadable", Msg: fmt.Sprintf("SHA256SUMS has a line %.200q", line)}
 		}
 		isDoc := strings.HasPrefix(name, "evidence/") && (strings.HasSuffix(name, ".json") || strings.HasSuffix(name, keySuffix))
@@ -240,13 +238,7 @@ func (v *verification) get(ctx context.Context, name string, max int64) ([]byte,
 // fetch writes a file of the release, of at most max bytes, to w and returns its
 // digest.
 func (v *verification) fetch(ctx context.Context, name string, max int64, w io.Writer) (string, error) {
-	get := v.reader.Get
-	if max > limit.Document { // by one connection it takes longer
-		get = func(ctx context.Context, name string, max int64) (io.ReadCloser, error) {
-			return v.reader.GetFrom(ctx, name, 0, max)
-		}
-	}
-	r, err := get(ctx, name, max)
+	r, err := v.reader.Get(ctx, name, 0, max)
 	if err != nil {
 		return "", unread(err.Error(), err)
 	}

@@ -104,11 +104,8 @@ func newVerify(g *global) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			opt.Subject = a[0]
-			if !strings.Contains(a[0], "://") {
-				if opt.Subject, err = filepath.Abs(a[0]); err != nil {
-					return err
-				}
+			if opt.Subject, err = subject(a[0]); err != nil {
+				return err
 			}
 			opt.Notify = func(msg string) { fmt.Fprintln(os.Stderr, msg) }
 			v, err := verify.Check(c.Context(), b, opt)
@@ -123,6 +120,17 @@ func newVerify(g *global) *cobra.Command {
 	c.Flags().StringVar(&opt.KeyFile, "key", "", "the publisher's public key file (default: this home's keys, including retired ones)")
 	c.Flags().BoolVar(&g.json, "json", false, "print the result as JSON")
 	return c
+}
+
+// isAddress reports whether an argument is an address, and no path.
+func isAddress(arg string) bool { return strings.Contains(arg, "://") }
+
+// subject returns an address as it is, and an absolute path for a path.
+func subject(arg string) (string, error) {
+	if isAddress(arg) {
+		return arg, nil
+	}
+	return filepath.Abs(arg)
 }
 
 func printVerified(w io.Writer, v verify.Verified, asJSON bool) error {

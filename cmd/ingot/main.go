@@ -36,7 +36,7 @@ func execute(args []string) (code int) {
 		return exitOK
 	}
 	if ctx.Err() != nil {
-		fmt.Fprintln(os.Stderr, "ingot: cancelled; the same command goes on after what is finished")
+		fmt.Fprintln(os.Stderr, "ingot: cancelled; run the command again to continue")
 		return exitCancelled
 	}
 	report(os.Stderr, err)

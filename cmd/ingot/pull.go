@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -27,11 +25,8 @@ func newPull(g *global) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			o.Subject = a[0]
-			if !strings.Contains(a[0], "://") {
-				if o.Subject, err = filepath.Abs(a[0]); err != nil {
-					return err
-				}
+			if o.Subject, err = subject(a[0]); err != nil {
+				return err
 			}
 			p, err := pull(c.Context(), b, o)
 			if err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"syscall"
 	"time"
 
@@ -70,7 +69,7 @@ func runRun(ctx context.Context, o *runOptions) error {
 	if err != nil {
 		return &usageError{fmt.Sprintf("--memory %q: %v", o.memory, err)}
 	}
-	release := strings.Contains(o.subject, "://")
+	release := isAddress(o.subject)
 	if o.key != "" && !release {
 		return &usageError{"--key is the key of a release's publisher: give the address of a release"}
 	}

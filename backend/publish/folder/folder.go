@@ -213,8 +213,8 @@ func sum(data []byte) string {
 // Reader reads a release's folder.
 type Reader struct{ Dir string }
 
-// Get opens a file of the release.
-func (r Reader) Get(_ context.Context, name string, max int64) (io.ReadCloser, error) {
+// Get opens a file of the release after its first bytes.
+func (r Reader) Get(_ context.Context, name string, from, max int64) (io.ReadCloser, error) {
 	local := filepath.FromSlash(name)
 	if !filepath.IsLocal(local) {
 		return nil, fmt.Errorf("%q is outside the release's folder", name)
@@ -227,16 +227,7 @@ func (r Reader) Get(_ context.Context, name string, max int64) (io.ReadCloser, e
 	if info, err := file.Stat(); err != nil || info.Size() > max {
 		return nil, errors.Join(fmt.Errorf("%s is larger than its bound of %d bytes", path, max), err, file.Close())
 	}
-	return file, nil
-}
-
-// GetFrom opens a file of the release after its first bytes.
-func (r Reader) GetFrom(ctx context.Context, name string, from, max int64) (io.ReadCloser, error) {
-	file, err := r.Get(ctx, name, max)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := file.(io.Seeker).Seek(from, io.SeekStart); err != nil { // Get opens a regular file
+	if _, err := file.Seek(from, io.SeekStart); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return file, nil

@@ -131,13 +131,13 @@ func TestReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := folder.Reader{Dir: dir}
-	if f, err := r.Get(t.Context(), "a", 1<<20); err != nil {
+	if f, err := r.Get(t.Context(), "a", 0, 1<<20); err != nil {
 		t.Error(err)
 	} else {
 		_ = f.Close()
 	}
 	for _, name := range []string{"../a", "/etc/passwd", ".", "missing"} {
-		if f, err := r.Get(t.Context(), name, 1<<20); err == nil {
+		if f, err := r.Get(t.Context(), name, 0, 1<<20); err == nil {
 			_ = f.Close()
 			t.Errorf("%q was read", name)
 		}

@@ -5,8 +5,10 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"ingot/backend/publish"
@@ -21,6 +23,18 @@ func Signer(t testing.TB) *secret.Signer {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// Counted counts the bytes of an answer's body in N.
+type Counted struct {
+	http.ResponseWriter
+	N *atomic.Int64
+}
+
+func (c Counted) Write(p []byte) (int, error) {
+	n, err := c.ResponseWriter.Write(p)
+	c.N.Add(int64(n))
+	return n, err
 }
 
 // DiskSize is the size of a release's disk in bytes: two parts of an upload.

@@ -34,7 +34,7 @@ func OpenObjects(ctx context.Context, e Endpoint) (*Objects, error) {
 // objectName returns the name of an object; folder and digest are validated, since they
 // may come from another computer.
 func objectName(folder, digest string) (string, error) {
-	if raw, err := hex.DecodeString(digest); err != nil || len(raw) != sha256.Size || !publish.IsName(folder) {
+	if !publish.IsSHA256(digest) || !publish.IsName(folder) {
 		return "", &publish.Error{Cause: "publish.failed", Msg: fmt.Sprintf("%q/%q is not the name of an object", folder, digest)}
 	}
 	return folder + "/" + digest, nil

@@ -9,8 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -36,31 +34,11 @@ type line struct {
 	hold  time.Duration // how long a part waits for another one at the same time
 }
 
-// counted counts the bytes of an answer.
-type counted struct {
-	http.ResponseWriter
-	n *atomic.Int64
-}
-
-func (c counted) Write(p []byte) (int, error) {
-	n, err := c.ResponseWriter.Write(p)
-	c.n.Add(int64(n))
-	return n, err
-}
-
 // lineTo serves the endpoint through a new proxy.
 func lineTo(t *testing.T, e Endpoint) (*line, Endpoint) {
 	t.Helper()
-	to, err := url.Parse(e.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := &line{}
+	l, proxy := &line{}, reverse(t, e.URL)
 	l.limit.Store(1000)
-	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(to)
-		r.Out.Host = r.In.Host // the signature covers it
-	}}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPut && r.URL.Query().Has("partNumber") {
 			if n, err := strconv.ParseInt(r.URL.Query().Get("partNumber"), 10, 64); err != nil || n > l.limit.Load() {
@@ -75,7 +53,7 @@ func lineTo(t *testing.T, e Endpoint) (*line, Endpoint) {
 			}
 		}
 		if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, ".qcow2") {
-			w = counted{w, &l.disk}
+			w = publishtest.Counted{ResponseWriter: w, N: &l.disk}
 		}
 		proxy.ServeHTTP(w, r)
 	}))

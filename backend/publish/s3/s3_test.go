@@ -137,7 +137,7 @@ func reverse(t *testing.T, to string) http.Handler {
 	}
 	return &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.Out.URL.Scheme, r.Out.URL.Host = u.Scheme, u.Host
-		r.Out.Host = r.In.Host
+		r.Out.Host = r.In.Host // the signature covers it
 	}, Transport: &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12}}}
 }
 
