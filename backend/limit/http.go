@@ -51,7 +51,6 @@ var client = func() *http.Client {
 	t.DisableCompression = true
 	t.DialContext = (&net.Dialer{Timeout: dialTime}).DialContext
 	t.MaxIdleConnsPerHost = rangesAtOnce
-	t.ResponseHeaderTimeout, t.TLSHandshakeTimeout = Answer, Answer
 	return &http.Client{Transport: t, CheckRedirect: func(req *http.Request, via []*http.Request) error {
 		if first := via[0].URL.Scheme; req.URL.Scheme != first {
 			return fmt.Errorf("redirect from %s to %s is not followed", first, req.URL.Scheme)

@@ -75,6 +75,9 @@ func TestGet(t *testing.T) {
 			t.Errorf("%s: %d bytes, %v; want %q", path, len(text), err, want)
 		}
 	}
+	if tr, ok := Client().Transport.(*http.Transport); !ok || tr.ResponseHeaderTimeout != 0 || tr.TLSHandshakeTimeout <= Answer {
+		t.Error("the client has a limit of its own, which races with Answer")
+	}
 	if _, err := Get(t.Context(), Client(), "http://127.0.0.1:1/", 4, Stall); err == nil || errors.As(err, new(*AnswerError)) {
 		t.Errorf("a server that is not there: %v", err)
 	}
