@@ -30,6 +30,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"ingot/backend/limit"
 )
 
@@ -213,10 +215,8 @@ func (p *publishing) describe(ctx context.Context, rest []File) (File, error) {
 	if err != nil {
 		return File{}, err
 	}
-	for _, f := range append(rest, lima) {
-		if err := p.file(ctx, f); err != nil {
-			return File{}, err
-		}
+	if err := p.files(ctx, append(rest, lima)); err != nil {
+		return File{}, err
 	}
 	return p.manifest()
 }
@@ -244,30 +244,76 @@ func fileSize(f File) int64 {
 	return info.Size()
 }
 
-// file uploads one file create-only and compares it with the stored object.
-func (p *publishing) file(ctx context.Context, f File) error {
-	want, err := DigestFile(f)
-	if err != nil {
+// Small files are uploaded and read back several at once, since each costs round trips
+// and hardly any bytes. Larger ones come one after the other, with progress.
+const (
+	smallFile   = 1 << 20 // bytes
+	smallAtOnce = 8
+)
+
+// files uploads files of which none names another. p.done gets them in their order.
+func (p *publishing) files(ctx context.Context, files []File) error {
+	done := make([]Published, len(files))
+	together, small := errgroup.WithContext(ctx)
+	together.SetLimit(smallAtOnce)
+	for i, f := range files {
+		if fileSize(f) <= smallFile {
+			together.Go(func() (err error) {
+				done[i], err = p.put(small, f, nil)
+				return err
+			})
+		}
+	}
+	if err := together.Wait(); err != nil {
 		return err
 	}
-	key := path.Join(p.dir, f.Name)
-	made, err := p.Create(ctx, key, f, want, p.progress)
+	for i, f := range files {
+		if done[i].Name == "" {
+			var err error
+			if done[i], err = p.put(ctx, f, p.progress); err != nil {
+				return err
+			}
+		}
+		p.note(done[i])
+	}
+	return nil
+}
+
+// file uploads one file, with progress.
+func (p *publishing) file(ctx context.Context, f File) error {
+	done, err := p.put(ctx, f, p.progress)
+	if err == nil {
+		p.note(done)
+	}
+	return err
+}
+
+// note adds a file to those that are published.
+func (p *publishing) note(f Published) {
+	p.done = append(p.done, f)
+	p.sent += f.Size
+	p.progress(0)
+}
+
+// put uploads one file create-only and compares it with the stored object. Small files
+// may be put at the same time.
+func (p *publishing) put(ctx context.Context, f File, progress func(int64)) (Published, error) {
+	want, err := DigestFile(f)
 	if err != nil {
-		return fmt.Errorf("%s: %w", f.Name, err)
+		return want, err
+	}
+	key := path.Join(p.dir, f.Name)
+	made, err := p.Create(ctx, key, f, want, progress)
+	if err != nil {
+		return want, fmt.Errorf("%s: %w", f.Name, err)
 	}
 	if f.Disk {
 		err = p.readDisk(ctx, f.Name, want, made)
 	} else {
 		err = p.readBack(ctx, f.Name, want, made)
 	}
-	if err != nil {
-		return err
-	}
 	want.Name, want.URL = f.Name, p.Public(key)
-	p.done = append(p.done, want)
-	p.sent += want.Size
-	p.progress(0)
-	return nil
+	return want, err
 }
 
 // readBack reads what the store has with its credentials, and compares it.
@@ -338,6 +384,7 @@ func (p *publishing) manifestAndSums(ctx context.Context, manifest File) error {
 		return err
 	}
 	covered := append([]Published(nil), p.done...)
+	var lists []File
 	for _, list := range []struct {
 		name string
 		sum  func(Published) string
@@ -347,11 +394,10 @@ func (p *publishing) manifestAndSums(ctx context.Context, manifest File) error {
 		if err != nil {
 			return err
 		}
-		for _, f := range []File{{Name: list.name, Data: text, MediaType: "text/plain"}, {Name: list.name + ".minisig", Data: sig, MediaType: "text/plain"}} {
-			if err := p.file(ctx, f); err != nil {
-				return err
-			}
-		}
+		lists = append(lists, File{Name: list.name, Data: text, MediaType: "text/plain"}, File{Name: list.name + ".minisig", Data: sig, MediaType: "text/plain"})
+	}
+	if err := p.files(ctx, lists); err != nil {
+		return err
 	}
 	return p.publicKey(ctx)
 }
