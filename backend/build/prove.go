@@ -70,7 +70,7 @@ func (s *prover) inputs(ctx context.Context) (record.Inputs, error) {
 	a := s.arts.Primary()
 	in := proveInputs(s.Recipe, a.SHA256, s.arts.Kernel.Release+" "+s.arts.Kernel.BuildID, s.keys.Tools, host)
 	if err != nil {
-		return in, s.proveFailed(ctx, a, in.Key(), machine.HostError(err))
+		return in, s.proveFailed(ctx, a, in.Key(), err)
 	}
 	return in, nil
 }

@@ -10,6 +10,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -37,6 +38,7 @@ type SSH struct {
 	client *ssh.Client
 	made   made
 	stop   chan struct{}
+	close  sync.Once
 }
 
 const (
@@ -171,10 +173,13 @@ func (o SSHOptions) name() string {
 	return "ssh:" + o.Name
 }
 
-// Close closes the connection.
-func (s *SSH) Close() error {
-	close(s.stop)
-	return s.client.Close()
+// Close closes the connection. Later calls do nothing.
+func (s *SSH) Close() (err error) {
+	s.close.Do(func() {
+		close(s.stop)
+		err = s.client.Close()
+	})
+	return err
 }
 
 // Facts reads the facts of the machine.

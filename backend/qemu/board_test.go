@@ -8,6 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"ingot/backend/cause"
+	"ingot/backend/home"
 )
 
 // plain is a machine as a proof starts it, on the default board.
@@ -112,6 +115,14 @@ func TestHostByFirmware(t *testing.T) {
 	got, err := FindHostBy(t.Context(), "amd64", NoFirmware, digest)
 	if err != nil || got.Program != h.Program || got.FirmwareDigest != "" || got.Firmware != (Firmware{}) {
 		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// A missing emulator is reported with its cause.
+func TestNoHost(t *testing.T) {
+	_, err := FindHostBy(t.Context(), "no such architecture", "", nil)
+	if !errors.As(err, new(*home.ToolMissingError)) || cause.Of(err) != "qemu.binary-missing" {
+		t.Errorf("%v, cause %q", err, cause.Of(err))
 	}
 }
 

@@ -23,6 +23,7 @@ import (
 	"strings"
 	"sync"
 
+	"ingot/backend/cause"
 	"ingot/backend/fetch"
 	"ingot/backend/home"
 )
@@ -156,7 +157,7 @@ type Host struct {
 var hosts sync.Map // arch and kind of firmware → Host; the installation is assumed not to change during the process
 
 // FindHost finds the emulator and UEFI firmware for a guest architecture. Errors are
-// *home.ToolMissingError and *FirmwareMissingError.
+// *home.ToolMissingError and *FirmwareMissingError, with their causes.
 func FindHost(ctx context.Context, arch string) (Host, error) {
 	return FindHostBy(ctx, arch, EDK2, fetch.Digest)
 }
@@ -171,7 +172,7 @@ func FindHostBy(ctx context.Context, arch, firmware string, digest func(file str
 	h := Host{Arch: arch}
 	var err error
 	if h.Program, err = home.LookTool(Binary(arch)); err != nil {
-		return Host{}, err
+		return Host{}, cause.With("qemu.binary-missing", err)
 	}
 	out, err := exec.CommandContext(ctx, h.Program, "--version").Output()
 	if err != nil {
@@ -179,7 +180,7 @@ func FindHostBy(ctx context.Context, arch, firmware string, digest func(file str
 	}
 	h.Version, _, _ = strings.Cut(strings.TrimSpace(string(out)), "\n")
 	if h.Firmware, err = findFirmware(arch, firmware, FileExists); err != nil {
-		return Host{}, err
+		return Host{}, cause.With("qemu.firmware-missing", err)
 	}
 	if h.Firmware.Code != "" {
 		if h.FirmwareDigest, err = digest(h.Firmware.Code); err != nil {
@@ -210,6 +211,7 @@ type Machine struct {
 	VarsFD  string // this machine's copy of the UEFI variables; unused with other firmware
 	Dir     string // short path for sockets, ≤ 80 bytes (sun_path is 104 on macOS)
 	LogFile string // serial log that QEMU writes, without an error if it cannot; "" for none
+	MAC     string // of the network device; "" is QEMU's own
 	SSHPort int    // port of 127.0.0.1 that is forwarded to port 22 of the guest, which then has network access; 0 means no network
 	// Started, which may be nil, is called with QEMU's process id after the start. An
 	// error kills the machine.
@@ -228,7 +230,7 @@ func (m Machine) Argv() []string {
 		"-serial", "chardev:ser",
 		"-qmp", "unix:"+escape(m.qmpPath())+",server=on,wait=off",
 		"-device", m.Board.virtio("rng"), "-device", m.Board.virtio("gpu"),
-		"-netdev", m.network(), "-device", m.Board.nic())
+		"-netdev", m.network(), "-device", m.nic())
 	for i, d := range m.Disks {
 		argv = append(argv, diskArgs(i, d, m.Board.disk())...)
 	}
@@ -241,6 +243,15 @@ func (m Machine) serial() string {
 		chardev += ",logfile=" + escape(m.LogFile) + ",logappend=off"
 	}
 	return chardev
+}
+
+// nic returns the network device.
+func (m Machine) nic() string {
+	nic := m.Board.nic()
+	if m.MAC != "" {
+		nic += ",mac=" + m.MAC
+	}
+	return nic
 }
 
 func (m Machine) network() string {

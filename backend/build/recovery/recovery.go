@@ -16,8 +16,8 @@ import (
 	"ingot/backend/event"
 	"ingot/backend/evidence"
 	"ingot/backend/guest"
+	"ingot/backend/guest/qemu"
 	"ingot/backend/home"
-	"ingot/backend/machine"
 )
 
 // Home is the home to clean up.
@@ -43,7 +43,7 @@ func (h Home) Recover(goesOn map[string]bool) error {
 		}
 		ended := c.End()
 		var rerr error
-		if c.Folder != "" && strings.HasPrefix(filepath.Base(c.Folder), machine.FolderPrefix) {
+		if c.Folder != "" && strings.HasPrefix(filepath.Base(c.Folder), qemu.FolderPrefix) {
 			rerr = os.RemoveAll(c.Folder)
 		}
 		h.Log.Info("left by a killed process", "pid", c.PID, "ended", ended, "folder", c.Folder)
@@ -56,8 +56,8 @@ func (h Home) Recover(goesOn map[string]bool) error {
 		err = errors.Join(err, outputs.ClearPartial(dir))
 	}
 	for dir, patterns := range map[string][]string{
-		os.TempDir():                           {"ingot-proof-*", "ingot-put-*", "ingot-probe-*", machine.FolderPrefix + "*"},
-		"/tmp":                                 {machine.FolderPrefix + "*"},
+		os.TempDir():                           {"ingot-proof-*", "ingot-put-*", "ingot-probe-*", qemu.FolderPrefix + "*"},
+		"/tmp":                                 {qemu.FolderPrefix + "*"},
 		h.Home.Cache:                           {"verify-*", ".tmp-*"},
 		filepath.Join(h.Home.Cache, "inputs"):  {".tmp-*"},
 		filepath.Join(h.Home.Data):             {".tmp-*"},

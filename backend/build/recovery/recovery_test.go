@@ -10,8 +10,8 @@ import (
 	"ingot/backend/build/outputs"
 	"ingot/backend/event"
 	"ingot/backend/evidence"
+	"ingot/backend/guest/qemu"
 	"ingot/backend/home"
-	"ingot/backend/machine"
 )
 
 // What a killed process left is removed; what a running one uses stays.
@@ -28,7 +28,7 @@ func TestRecover(t *testing.T) {
 		t.Fatalf("%s, %v", second, err)
 	}
 	dead := filepath.Join(outs, ".making-image-0-by-1-never")
-	vm := filepath.Join(t.TempDir(), machine.FolderPrefix+"1")
+	vm := filepath.Join(t.TempDir(), qemu.FolderPrefix+"1")
 	notOurs := filepath.Join(t.TempDir(), "somebody's")
 	for _, d := range []string{dead, vm, notOurs} {
 		if err := os.MkdirAll(filepath.Join(d, "x"), 0o755); err != nil {

@@ -20,8 +20,8 @@ import (
 	"ingot/backend/guest"
 )
 
-// Run runs the suite. open opens the guest again for each test; the guest must have
-// pgrep.
+// Run runs the suite. open opens the guest again for each test; the guest is a Linux
+// system.
 func Run(t *testing.T, open func(t *testing.T) guest.Guest) {
 	tests := map[string]func(*testing.T, guest.Guest){
 		"exit codes": exitCodes, "full log": fullLog, "streams": streams, "arguments": arguments, "stdin, env, dir": surroundings,
@@ -132,6 +132,10 @@ func surroundings(t *testing.T, g guest.Guest) {
 	}
 }
 
+// stillSleep prints the processes that cancel's commands left: with the time as an
+// argument of its own, or in a script. It must not find itself.
+const stillSleep = `n=${1#x}; grep -alz -e "[s]leep $n" -e "^$n\$" /proc/[0-9]*/cmdline 2>/dev/null; true`
+
 // cancel must end grandchildren too; they sleep for a unique time.
 func cancel(t *testing.T, g guest.Guest) {
 	secs := fmt.Sprintf("86%03d.%d", os.Getpid()%1000, time.Now().UnixNano()%1e6)
@@ -161,7 +165,7 @@ func cancel(t *testing.T, g guest.Guest) {
 	}
 	for range 50 { // the kernel reaps killed processes some time later
 		var out bytes.Buffer
-		if err := g.Run(context.Background(), sh(`pgrep -f "sleep $1" || true`, &out, secs)); err != nil {
+		if err := g.Run(context.Background(), sh(stillSleep, &out, "x"+secs)); err != nil {
 			t.Fatal(err)
 		}
 		if out.Len() == 0 {
