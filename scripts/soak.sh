@@ -3,7 +3,7 @@
 # instants of each step, two whole builds from clean caches compared, a disk
 # that fills up in each step. Writes docs/soak/<date>.md, or <date>-2.md after it;
 # exits with 1 when anything failed, which the file shows too.
-#   KILLS=5 in each step (STEPS=regexp), SEED=
+#   KILLS=5 in each step, or by step: KILLS='kernel=20 publish=50'; SEED=
 #   ONLY=regexp runs the sections whose titles fit; the file names the others.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -49,7 +49,7 @@ case "$(uname -m)" in # the lean target that needs no emulator to unpack package
 arm64 | aarch64) victim=debian-12-arm64-lean ;;
 *) victim=debian-12-amd64-small ;;
 esac
-section "Kills: $kills in each step of $victim${STEPS:+ ($STEPS)}, seed $seed" env INGOT_E2E_KILL_TARGET=$victim INGOT_E2E_KILL_STEPS="${STEPS:-}" go test -count=1 -timeout 170m -tags e2e -v -run '^TestK_Killed$' ./test/e2e
+section "Kills in the steps of $victim ($kills), seed $seed" env INGOT_E2E_KILL_TARGET=$victim go test -count=1 -timeout 170m -tags e2e -v -run '^TestK_Killed$' ./test/e2e
 section "A full disk in each step" go test -count=1 -timeout 60m -tags e2e -v -run 'TestA_|TestL_' ./test/e2e
 answers() { # of a person, to the questions of mac-proof
 	local dir

@@ -13,10 +13,12 @@ stage() {
 scripts/tools.sh
 bin/ingot doctor debian-12-arm64 >/dev/null 2>&1 || bin/ingot doctor --install debian-12-arm64
 stage "static checks" env NO_UNIT=1 scripts/check.sh
-# needs a C compiler, as the kernel step does; cause is left out: rules alone, and many of them
+# needs a C compiler, as the kernel step does; cause is left out: rules alone, and many of
+# them, and so are the pictures; at once and in what order: see scripts/test.sh
 race() {
 	# shellcheck disable=SC2046 # a list of packages
-	CGO_ENABLED=1 go test -race $(go list ./backend/... | grep -v /cause) ./app/feed ./app/tray ./app/desktop ./app/window
+	CGO_ENABLED=1 go test -race -skip '^Test(Screens|Pages)$' -p $((2 * $(getconf _NPROCESSORS_ONLN))) ./backend/publish/s3 ./backend/proof ./backend/jobs ./backend/guest ./app/window \
+		$(go list ./backend/... | grep -v /cause) ./app/feed ./app/tray ./app/desktop
 }
 stage "race detector" race
 stage "fuzz" env FUZZTIME=2000x bench/fuzz.sh
