@@ -35,7 +35,7 @@ func TestP_MachineAsGuest(t *testing.T) {
 	if err := emulator.WriteLoginSeed(seed, host); err != nil {
 		t.Fatal(err)
 	}
-	children := events.Children{Dir: filepath.Join(dir, "children")}
+	children := events.Children{Dir: filepath.Join(work, "home", "data", "children")} // the next owner ends what this test leaves
 	o := qemu.Options{Arch: "arm64", CPUs: 2, Memory: 1 << 30, Cache: cacheDir(), Children: children, Image: artifact(t), Format: "qcow2",
 		Overlay: filepath.Join(dir, "overlay.qcow2"), Media: []string{seed}, Console: filepath.Join(dir, "console.log")}
 	ctx := context.Background()

@@ -104,16 +104,28 @@ func (g *Guest) Close() error {
 
 // Halt shuts the system down and waits until the machine has ended, at most wait; after
 // that it is ended. Only a system that was shut down has written all files to its disk:
-// otherwise Halt returns an error.
+// otherwise Halt returns an error. The system is asked by poweroff, or, where the login
+// may not run it, by the machine's power button, to which not every system listens.
 func (g *Guest) Halt(ctx context.Context, wait time.Duration) error {
 	defer g.Kill()
 	limited, cancel := context.WithTimeoutCause(ctx, wait, fmt.Errorf("guest qemu:%s did not shut down within %s", g.name, wait))
 	defer cancel()
-	if err := g.PowerDown(limited); err != nil {
-		return err
+	var lost *guest.LostError
+	if err := g.Run(limited, guest.Cmd{Argv: guest.AsRoot("poweroff")}); err != nil && !errors.As(err, &lost) {
+		if limited.Err() != nil {
+			return context.Cause(limited)
+		}
+		if err := g.PowerDown(limited); err != nil {
+			return err
+		}
 	}
-	_ = g.SSH.Close() // its other end is gone
-	return nil
+	select {
+	case <-g.Done():
+		_ = g.SSH.Close() // its other end is gone
+		return nil
+	case <-limited.Done():
+		return context.Cause(limited)
+	}
 }
 
 // bootID names a boot of Linux, see random(4).
