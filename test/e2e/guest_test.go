@@ -22,6 +22,9 @@ import (
 // restarts, and shuts down with what was written in its overlay; the disk below stays as
 // it was.
 func TestP_MachineAsGuest(t *testing.T) {
+	if os.Getenv("INGOT_E2E_SOAK") == "" {
+		t.Skip("part of make soak; TestP_RunTheDisk starts such a machine too")
+	}
 	before := artifactSum(t)
 	dir := filepath.Join(work, "machine")
 	if err := os.Mkdir(dir, 0o700); err != nil {
