@@ -27,7 +27,8 @@ type Guest interface {
 	Facts(ctx context.Context) (Facts, error)
 	// Run runs a command and streams its output; nil means exit status 0, a command
 	// that failed is an *ExitError. When ctx is done, Run ends the command's whole
-	// process group and then returns ctx's error.
+	// process group and then returns ctx's error; it also ends what is left of the group
+	// of a command that failed.
 	Run(ctx context.Context, cmd Cmd) error
 	// Put copies a file of this computer to an absolute path in the guest and creates
 	// parent directories. The file appears complete or not at all.

@@ -83,12 +83,20 @@ const removeScript = `dir=$1; [ -d "$dir" ] || exit 0
 mounts() { awk -v d="$(printf %s "$dir/" | sed 's/ /\\\\040/g')" 'index($2, d) == 1 {print $2}' /proc/mounts 2>/dev/null | sort -r; }
 mounts | while IFS= read -r m; do m=$(printf %b "$m"); umount "$m" 2>/dev/null || umount -l "$m" 2>/dev/null; done
 [ -z "$(mounts)" ] || { echo "mounted below $dir:" $(mounts) >&2; exit 1; }
-rm -rf --one-file-system -- "$dir" 2>/dev/null || rm -rf -- "$dir" 2>/dev/null || unshare --map-root-user --map-auto rm -rf -- "$dir"
+rm -rf --one-file-system -- "$dir" 2>/dev/null && exit
+if [ "$(id -u)" != 0 ]; then unshare --map-root-user --map-auto rm -rf -- "$dir" 2>/dev/null && exit; fi
+rm -rf -- "$dir"
 `
 
-// remove runs removeScript in a guest.
+// remove removes a directory in a guest. If it cannot be removed, a process that outlived
+// its command may still write there: what works in a work directory is ended then, and
+// the removal is tried once more.
 func remove(ctx context.Context, g Guest, dir string) error {
-	return g.Run(ctx, Cmd{Argv: []string{"sh", "-c", removeScript, "remove", dir}, Dir: "/"})
+	err := g.Run(ctx, Cmd{Argv: []string{"sh", "-c", removeScript, "remove", dir}, Dir: "/"})
+	if err == nil || ctx.Err() != nil || !workDirName.MatchString(path.Base(dir)) {
+		return err
+	}
+	return Reclaim(ctx, g, dir)
 }
 
 // Reclaim ends the processes in a work directory that a dead process left in the guest,

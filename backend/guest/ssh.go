@@ -229,6 +229,11 @@ func (s *SSH) Run(ctx context.Context, c Cmd) error {
 	}
 	var exit *ssh.ExitError
 	if errors.As(err, &exit) {
+		select {
+		case id := <-group.got: // what it had started may live on, as when it was killed itself
+			s.killGroup(id)
+		default: // it never began
+		}
 		code := exit.ExitStatus()
 		if exit.Signal() != "" {
 			code = -1
@@ -308,6 +313,10 @@ func (s *SSH) endGroup(group <-chan int) {
 	case <-time.After(stopGrace):
 		return // it was not started
 	}
+	s.killGroup(id)
+}
+
+func (s *SSH) killGroup(id int) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*stopGrace)
 	defer cancel()
 	script := fmt.Sprintf("kill -TERM -%[1]d 2>/dev/null; i=0; while kill -0 -%[1]d 2>/dev/null && [ $i -lt 20 ]; do sleep 0.2; i=$((i+1)); done; kill -KILL -%[1]d 2>/dev/null; true", id)

@@ -25,7 +25,7 @@ import (
 func Run(t *testing.T, open func(t *testing.T) guest.Guest) {
 	tests := map[string]func(*testing.T, guest.Guest){
 		"exit codes": exitCodes, "full log": fullLog, "streams": streams, "arguments": arguments, "stdin, env, dir": surroundings,
-		"cancel": cancel, "long line": longLine, "put and get": putAndGet, "sparse": sparse, "missing file": missingFile,
+		"cancel": cancel, "killed": killed, "long line": longLine, "put and get": putAndGet, "sparse": sparse, "missing file": missingFile,
 		"work directories": workDirs, "reclaim": reclaim, "mounts": mounts, "facts": facts,
 	}
 	for name, test := range tests {
@@ -163,6 +163,12 @@ func cancel(t *testing.T, g guest.Guest) {
 	if d := time.Since(began); d > 15*time.Second {
 		t.Errorf("cancel took %s", d)
 	}
+	gone(t, g, secs)
+}
+
+// gone waits until no command of the suite with the time is left.
+func gone(t *testing.T, g guest.Guest, secs string) {
+	t.Helper()
 	for range 50 { // the kernel reaps killed processes some time later
 		var out bytes.Buffer
 		if err := g.Run(context.Background(), sh(stillSleep, &out, "x"+secs)); err != nil {
@@ -174,6 +180,27 @@ func cancel(t *testing.T, g guest.Guest) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	t.Error("grandchildren live on")
+}
+
+// killed: what a command has started does not outlive it when it is killed itself, and
+// its work directory can be removed at once.
+func killed(t *testing.T, g guest.Guest) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // a removal beside what still writes there may not end
+	defer cancel()
+	secs := fmt.Sprintf("85%03d.%d", os.Getpid()%1000, time.Now().UnixNano()%1e6)
+	dir, err := g.TempDir(ctx, "killed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := sh(`{ while :; do echo > f$((i += 1)); done & sleep "$1"; } >/dev/null 2>&1 & sleep 0.5; kill -KILL $$`, nil, secs)
+	c.Dir = dir
+	if err := g.Run(ctx, c); err == nil {
+		t.Error("a command that was killed passed")
+	}
+	if err := g.Remove(ctx, dir); err != nil {
+		t.Errorf("its work directory: %v", err)
+	}
+	gone(t, g, secs)
 }
 
 func longLine(t *testing.T, g guest.Guest) {
