@@ -13,12 +13,11 @@ stage() {
 scripts/tools.sh
 bin/ingot doctor debian-12-arm64 >/dev/null 2>&1 || bin/ingot doctor --install debian-12-arm64
 stage "static checks" env NO_UNIT=1 scripts/check.sh
-# needs a C compiler, as the kernel step does; cause is left out: rules alone, and many of
-# them, and so are the pictures; at once and in what order: see scripts/test.sh
+# The packages that do things at the same time; make soak takes all. It needs a C compiler,
+# as the kernel step does.
 race() {
-	# shellcheck disable=SC2046 # a list of packages
-	CGO_ENABLED=1 go test -race -skip '^Test(Screens|Pages)$' -p $((2 * $(getconf _NPROCESSORS_ONLN))) ./backend/publish/s3 ./backend/proof ./backend/jobs ./backend/guest ./app/window \
-		$(go list ./backend/... | grep -v /cause) ./app/feed ./app/tray ./app/desktop
+	CGO_ENABLED=1 go test -race -p $((2 * $(getconf _NPROCESSORS_ONLN))) ./backend/publish/s3 ./backend/jobs ./backend/build/... ./backend/owner \
+		./backend/client ./backend/event ./backend/evidence ./backend/limit ./backend/publish ./backend/status ./backend/verify ./backend/worker ./app/feed ./app/tray
 }
 stage "race detector" race
 stage "fuzz" env FUZZTIME=2000x bench/fuzz.sh

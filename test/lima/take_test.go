@@ -5,6 +5,7 @@ package lima
 import (
 	"context"
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -22,6 +23,9 @@ const kernelTarget = "debian-12-amd64-lean"
 // its disk finds nothing that blocks – before, it does (TestExport) –, and that
 // disk boots, with the kernel, up to a login and a command's answer.
 func TestTakeTheDisk(t *testing.T) {
+	if os.Getenv("INGOT_E2E_SOAK") == "" {
+		t.Skip("it takes long: INGOT_E2E_SOAK=1")
+	}
 	const name = "clean"
 	plant(t, running(t))
 	stopped(t)
