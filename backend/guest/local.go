@@ -90,7 +90,7 @@ func (l *Local) Run(ctx context.Context, c Cmd) error {
 	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it had started, as when it was killed itself; mostly there is nothing
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // processes that the command left running, as a shell does that is killed
 		return &ExitError{Argv: c.Argv, Code: exit.ExitCode(), Tail: report()}
 	}
 	if err != nil && !errors.Is(err, exec.ErrWaitDelay) { // ErrWaitDelay: the command succeeded, and a daemon that it started has the pipe

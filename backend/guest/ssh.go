@@ -230,7 +230,7 @@ func (s *SSH) Run(ctx context.Context, c Cmd) error {
 	var exit *ssh.ExitError
 	if errors.As(err, &exit) {
 		select {
-		case id := <-group.got: // what it had started may live on, as when it was killed itself
+		case id := <-group.got: // processes that the command left running, as a shell does that is killed
 			s.killGroup(id)
 		default: // it never began
 		}

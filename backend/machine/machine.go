@@ -4,7 +4,6 @@ package machine
 
 import (
 	"context"
-	"errors"
 
 	"ingot/backend/event"
 	"ingot/backend/fetch"
@@ -27,10 +26,6 @@ type QEMU struct {
 // start is a *proof.LaunchError.
 func (q QEMU) Boot(ctx context.Context, req proof.Request) (proof.Machine, error) {
 	m, err := qemu.Start(ctx, q.options(req))
-	var launch *qemu.LaunchError
-	if errors.As(err, &launch) {
-		return nil, &proof.LaunchError{Record: proof.Record(launch.Record), Stderr: launch.Stderr, Err: launch.Err}
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -58,4 +53,4 @@ type Machine struct{ *qemu.Machine }
 func (m *Machine) Console() proof.Console { return m.Serial }
 
 // Record returns how the machine was started.
-func (m *Machine) Record() proof.Record { return proof.Record(m.Machine.Record) }
+func (m *Machine) Record() proof.Record { return m.Machine.Record }

@@ -27,6 +27,7 @@ import (
 	"ingot/backend/dialogue"
 	"ingot/backend/evidence"
 	"ingot/backend/fetch"
+	machine "ingot/backend/guest/qemu"
 	"ingot/backend/qemu"
 	"ingot/backend/target"
 )
@@ -69,23 +70,10 @@ type Console interface {
 }
 
 // Record describes how the machine was started.
-type Record struct {
-	Argv        []string
-	QEMU        string
-	Firmware    string // digest
-	Accelerator string
-	Tried       []string
-}
+type Record = machine.Record
 
 // LaunchError is a Booter's error if the machine did not start.
-type LaunchError struct {
-	Record Record
-	Stderr string
-	Err    error
-}
-
-func (e *LaunchError) Error() string { return fmt.Sprintf("the machine did not start: %v", e.Err) }
-func (e *LaunchError) Unwrap() error { return e.Err }
+type LaunchError = machine.LaunchError
 
 // Spec describes a proof: the file and what is checked.
 type Spec struct {

@@ -106,8 +106,11 @@ func TestK_Killed(t *testing.T) {
 			t.Run(fmt.Sprintf("%s in %s after %s", victim, s.step, delay.Round(time.Millisecond)), func(t *testing.T) {
 				c, begun := startStep(t, victimTarget, s.step)
 				time.Sleep(delay)
-				if ownerPID(t) == 0 {
-					t.Skip("the build was done before, and its owner has left: no kill")
+				if ownerPID(t) == 0 { // it leaves only after the build's end
+					if end := c.until(t, time.Minute, "the end", func(e event) bool { return e.Kind == "build-finished" }); end.Outcome != "passed" {
+						t.Fatalf("before the kill the build ended as %q", end.Outcome)
+					}
+					t.Skip("the build was done before the kill")
 				}
 				victims[victim](t, c, begun, rng)
 				settle(t)

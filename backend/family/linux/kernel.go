@@ -71,8 +71,8 @@ func kernelEnv(w *family.Work, key string, facts guest.Facts) []string {
 	}
 	ccache := []string{"CCACHE_DISABLE=1"}
 	if w.Cache != "" {
-		// by the compiler's list of the headers that it read: no run of the preprocessor
-		// before each that compiles; see "The depend mode" in ccache(1)
+		// depend mode: ccache takes the list of headers from the compiler, and does not run
+		// the preprocessor first; see "The depend mode" in ccache(1)
 		ccache = family.Env("CCACHE_DIR", filepath.Join(w.Cache, "ccache"), "CCACHE_DEPEND", "1")
 	}
 	return append(ccache, family.Env("MAKE_ARCH", k.MakeArch, "CROSS", cross, "TARGET", k.Target, "IMAGE", k.Image,

@@ -110,8 +110,7 @@ func (g *Guest) Halt(ctx context.Context, wait time.Duration) error {
 	defer g.Kill()
 	limited, cancel := context.WithTimeoutCause(ctx, wait, fmt.Errorf("guest qemu:%s did not shut down within %s", g.name, wait))
 	defer cancel()
-	var lost *guest.LostError
-	if err := g.Run(limited, guest.Cmd{Argv: guest.AsRoot("poweroff")}); err != nil && !errors.As(err, &lost) {
+	if err := g.asked(limited, "poweroff"); err != nil {
 		if limited.Err() != nil {
 			return context.Cause(limited)
 		}
@@ -128,6 +127,18 @@ func (g *Guest) Halt(ctx context.Context, wait time.Duration) error {
 	}
 }
 
+// asked runs a command that ends the system. It is no error if the system ends the
+// connection or the command before the command has returned.
+func (g *Guest) asked(ctx context.Context, command string) error {
+	err := g.Run(ctx, guest.Cmd{Argv: guest.AsRoot(command)})
+	var lost *guest.LostError
+	var exit *guest.ExitError
+	if errors.As(err, &lost) || errors.As(err, &exit) && exit.Code < 0 {
+		return nil
+	}
+	return err
+}
+
 // bootID names a boot of Linux, see random(4).
 const bootID = "/proc/sys/kernel/random/boot_id"
 
@@ -138,9 +149,7 @@ func (g *Guest) Reboot(ctx context.Context, wait time.Duration) error {
 	if err != nil {
 		return err
 	}
-	var lost *guest.LostError
-	var exit *guest.ExitError
-	if err := g.Run(ctx, guest.Cmd{Argv: guest.AsRoot("reboot")}); err != nil && !errors.As(err, &lost) && !errors.As(err, &exit) {
+	if err := g.asked(ctx, "reboot"); err != nil {
 		return err
 	}
 	for end := time.Now().Add(wait); ; {

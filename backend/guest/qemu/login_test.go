@@ -39,6 +39,6 @@ func TestNewLogin(t *testing.T) {
 		t.Errorf("%s cannot be pasted into a shell", l.Command())
 	}
 	if l.KnownHosts = ""; !strings.Contains(l.Command(), "StrictHostKeyChecking=no") || !l.options("x").AnyHostKey {
-		t.Errorf("%s asks for a host key that nobody knows", l.Command())
+		t.Errorf("%s requires a known host key", l.Command())
 	}
 }
