@@ -18,10 +18,15 @@ import (
 // touches a dozen files.
 const settle = 50 * time.Millisecond
 
+// unseen is the longest delay before the next reading of a store in which a host agent
+// lives that accepts no connection: its end would cause no event.
+const unseen = 5 * time.Second
+
 // Watch calls news with the list, now and after every change, until ctx is done, and
 // returns ctx's cause. It calls news only from the calling goroutine. It does not poll:
 // the file system reports changes of files, and a connection to each host agent shows
-// its end, even if it was killed and its pid file remains.
+// its end, even if it was killed and its pid file remains. Only while a host agent
+// accepts no connection is the store read again after a delay, which grows to unseen.
 //
 // `limactl watch` (since 2.1) reads the same event logs; it is not used, so that 1.2
 // can be watched too and no further process runs.
@@ -37,11 +42,8 @@ func (s Store) Watch(ctx context.Context, news func([]Instance, error)) error {
 	defer watched.Close()
 	w := &watcher{store: s, root: root, files: watched, agents: map[string]*agent{}, gone: make(chan string)}
 	defer w.hangUp()
-	w.look(ctx, news)
-	timer := time.NewTimer(0)
-	if !timer.Stop() {
-		<-timer.C
-	}
+	timer := time.NewTimer(0) // the first reading
+	delay := settle
 	for {
 		select {
 		case <-ctx.Done():
@@ -59,7 +61,12 @@ func (s Store) Watch(ctx context.Context, news func([]Instance, error)) error {
 			w.drop(name)
 			timer.Reset(settle)
 		case <-timer.C:
-			w.look(ctx, news)
+			if w.look(ctx, news) {
+				delay = settle
+				break
+			}
+			timer.Reset(delay)
+			delay = min(2*delay, unseen)
 		}
 	}
 }
@@ -97,20 +104,23 @@ type agent struct {
 	done chan struct{}
 }
 
-// look reads the list, watches new instances, and reports a change.
-func (w *watcher) look(ctx context.Context, news func([]Instance, error)) {
+// look reads the list, watches new instances, and reports a change. It returns false if
+// a host agent lives whose end it would not notice.
+func (w *watcher) look(ctx context.Context, news func([]Instance, error)) bool {
 	w.watchDirs()
 	list, err := w.store.List(ctx)
 	if ctx.Err() != nil {
-		return
+		return true
 	}
+	held := true
 	for _, i := range list {
-		w.hold(i)
+		held = w.hold(i) && held
 	}
 	if !w.reported || !same(list, w.last) || (err == nil) != (w.lastE == nil) {
 		w.reported, w.last, w.lastE = true, list, err
 		news(list, err)
 	}
+	return held
 }
 
 // watchDirs watches the store, or its nearest existing parent, and the folders of its
@@ -142,18 +152,19 @@ func (w *watcher) matters(ev fsnotify.Event) bool {
 	return false
 }
 
-// hold connects to the host agent of a running instance.
-func (w *watcher) hold(i Instance) {
+// hold connects to the host agent of an instance, if it has one. It returns false if
+// that fails: it is starting, or it ended after the list was read.
+func (w *watcher) hold(i Instance) bool {
 	if a := w.agents[i.Name]; a != nil && a.pid == i.HostAgentPID {
-		return
+		return true
 	}
 	w.drop(i.Name)
 	if i.HostAgentPID == 0 {
-		return
+		return true
 	}
 	conn, err := net.DialTimeout("unix", filepath.Join(i.Dir, filenames.HostAgentSock), dialWait)
 	if err != nil {
-		return // it is starting: its socket's file causes an event
+		return false
 	}
 	a := &agent{i.HostAgentPID, conn, make(chan struct{})}
 	w.agents[i.Name] = a
@@ -164,6 +175,7 @@ func (w *watcher) hold(i Instance) {
 		case <-a.done:
 		}
 	})
+	return true
 }
 
 // drop closes a connection and ends its goroutine.

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -94,5 +97,44 @@ func TestWatch(t *testing.T) {
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// A host agent that is killed before it listens leaves no connection that ends and no
+// file that changes.
+func TestWatchStarting(t *testing.T) {
+	s := store(t, map[string]string{"vm/lima.yaml": sized})
+	dir := filepath.Join(s.Dir, "vm")
+	agent := exec.Command("sh", "-c", "read x; :", dir)
+	in, err := agent.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := agent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	end := sync.OnceFunc(func() { _, _ = in.Close(), agent.Wait() })
+	defer end()
+	if err := os.WriteFile(filepath.Join(dir, "ha.pid"), []byte(strconv.Itoa(agent.Process.Pid)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var told []Status
+	_ = s.Watch(ctx, func(list []Instance, err error) {
+		if err != nil || len(list) != 1 {
+			t.Errorf("%v, %v", list, err)
+			cancel()
+			return
+		}
+		told = append(told, list[0].Status)
+		if list[0].Status == Broken {
+			go end()
+		} else {
+			cancel()
+		}
+	})
+	if !slices.Equal(told, []Status{Broken, Stopped}) {
+		t.Errorf("told %v, want broken, then stopped", told)
 	}
 }
