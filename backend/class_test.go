@@ -15,6 +15,7 @@ import (
 	"ingot/backend/cause"
 	"ingot/backend/disk"
 	"ingot/backend/evidence"
+	"ingot/backend/family"
 	"ingot/backend/guest"
 	"ingot/backend/guest/lima"
 	"ingot/backend/home"
@@ -36,7 +37,7 @@ func TestClassOf(t *testing.T) {
 		"disk full in a step":    {step(full), api.ClassMissing},
 		"disk full in a guest":   {step(cause.With("guest.no-space", errors.New("tar: No space left on device"))), api.ClassMissing},
 		"disk full at the start": {step(&home.NoSpaceError{}), api.ClassMissing},
-		"tools":                  {step(&build.MissingToolsError{}), api.ClassMissing},
+		"tools":                  {step(&family.MissingToolsError{}), api.ClassMissing},
 		"no emulator":            {step(cause.With("qemu.binary-missing", &home.ToolMissingError{})), api.ClassMissing},
 		"fragment":               {step(cause.With("config.invalid", fs.ErrNotExist)), api.ClassInput},
 		"recipe":                 {&target.Error{}, api.ClassInput},

@@ -98,7 +98,7 @@ func TestFailuresAreRecorded(t *testing.T) {
 	if d.Trust != evidence.Unsigned || d.Head.Verdict != evidence.Failed || d.Head.Cause != "config.symbol" || d.Head.Fix == "" {
 		t.Errorf("recorded: %+v", d.Head)
 	}
-	var tools *MissingToolsError
+	var tools *family.MissingToolsError
 	id, err := l.Run(context.Background(), Options{Target: "debian-12-arm64"})
 	if !errors.As(err, &tools) || cause.IDOf(err) != "guest.tool-missing" || len(tools.Tools) != 3 || tools.Tools[0].Name != "make" {
 		t.Errorf("missing tools: %v", err)

@@ -10,27 +10,11 @@ import (
 	"strings"
 
 	"ingot/backend/build/outputs"
-	"ingot/backend/cause"
 	"ingot/backend/family"
-	"ingot/backend/fetch"
 )
 
 // rebuildable are the steps whose output is a function of their inputs.
 var rebuildable = []string{StepKernel, StepRootfs, StepImage, StepExport}
-
-// NotReproducibleError describes the first difference between an output and its
-// rebuild.
-type NotReproducibleError struct{ Step, What string }
-
-func (e *NotReproducibleError) Error() string {
-	return fmt.Sprintf("the %s step is not reproducible: made again from the same inputs, its output differs: %s", e.Step, e.What)
-}
-
-// ErrorClass returns the class of the error; see package cause.
-func (*NotReproducibleError) ErrorClass() cause.Class { return cause.Verify }
-
-// CauseID returns the cause.
-func (e *NotReproducibleError) CauseID() string { return "image.not-reproducible" }
 
 // checkedSteps returns the steps that a check makes again: those of --force, or all
 // whose output is a function of their inputs.
@@ -79,52 +63,14 @@ func compare(ctx context.Context, s *Session, plan Plan, frags []family.Fragment
 			s.Note(name, "made again, but there is no earlier output to compare it with")
 			continue
 		}
-		if err := sameBytes(s, name, a, b); err != nil {
+		// the file name of an export contains the version
+		if err := outputs.Same(name, a, b, name == StepExport, func(a, b string) (string, error) { return s.Family.Compare(s.Recipe, a, b) }); err != nil {
 			return err
 		}
 		same = append(same, name)
 	}
 	s.Note("check", "the same bytes again: %s", strings.Join(same, ", "))
 	return nil
-}
-
-// sameBytes compares two outputs of a step, the most informative files first.
-func sameBytes(s *Session, step string, a, b outputs.Output) error {
-	names := sortedNames(a.Files)
-	for _, telling := range []string{"config", family.TreeFile} {
-		if i := slices.Index(names, telling); i > 0 {
-			names = slices.Insert(slices.Delete(names, i, i+1), 0, telling)
-		}
-	}
-	others := sortedNames(b.Files)
-	for i, name := range names {
-		other := name
-		if step == StepExport { // its file name contains the version
-			other = others[min(i, len(others)-1)]
-		}
-		if b.Files[other] == a.Files[name] {
-			continue
-		}
-		what, err := s.Family.Compare(s.Recipe, a.File(name), b.File(other))
-		if err != nil {
-			return err
-		}
-		if what == "" { // the recorded digest is not that of the file
-			sum, err := fetch.Digest(a.File(name))
-			return errors.Join(fmt.Errorf("%s: file %s, record %s", a.File(name), sum, a.Files[name]), err)
-		}
-		return &NotReproducibleError{step, what}
-	}
-	return nil
-}
-
-func sortedNames(files map[string]string) []string {
-	var names []string
-	for n := range files {
-		names = append(names, n)
-	}
-	slices.Sort(names)
-	return names
 }
 
 // rebuilds reports whether this is a check that makes the step's output again.

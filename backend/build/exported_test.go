@@ -26,12 +26,12 @@ import (
 // with the minute as their version are still recognised.
 func TestVersionOf(t *testing.T) {
 	for id, want := range map[string]string{"20261128-223015-ab12": "20261128-2230", "20261128-2230": "20261128-2230", "short": "short", "": ""} {
-		if got := MinuteOf(id); got != want {
+		if got := release.MinuteOf(id); got != want {
 			t.Errorf("%q: %q, want %q", id, got, want)
 		}
 	}
 	early, late := record.NewID(time.Date(2026, 11, 28, 22, 30, 15, 0, time.UTC)), record.NewID(time.Date(2026, 11, 28, 22, 31, 0, 0, time.UTC))
-	if !record.IsID(early) || VersionOf(early) >= VersionOf(late) || VersionOf(early) <= MinuteOf(early) || early >= late {
+	if !record.IsID(early) || release.VersionOf(early) >= release.VersionOf(late) || release.VersionOf(early) <= release.MinuteOf(early) || early >= late {
 		t.Errorf("%s, %s", early, late)
 	}
 }

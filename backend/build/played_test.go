@@ -16,6 +16,7 @@ import (
 	"sync"
 	"testing"
 
+	"ingot/backend/build/outputs"
 	"ingot/backend/cause"
 	"ingot/backend/event"
 	"ingot/backend/evidence"
@@ -437,7 +438,7 @@ func TestCheck(t *testing.T) {
 		g.say = map[string]string{c.file: c.text}
 		opt.Force = c.force
 		_, err := l.Run(t.Context(), opt)
-		var other *NotReproducibleError
+		var other *outputs.NotReproducibleError
 		if !errors.As(err, &other) || !strings.HasPrefix(other.Error(), c.want) || cause.IDOf(err) != "image.not-reproducible" || cause.ClassOf(err) != cause.Verify {
 			t.Errorf("%s: %v, want %s", name, err, c.want)
 		}

@@ -1,8 +1,10 @@
 package family
 
 import (
+	"fmt"
 	"strings"
 
+	"ingot/backend/cause"
 	"ingot/backend/target"
 )
 
@@ -76,4 +78,28 @@ func (m Mirrors) URLs(r target.Recipe, p target.LockedPackage) []string {
 		}
 	}
 	return urls
+}
+
+// MissingToolsError lists programs that a guest lacks.
+type MissingToolsError struct {
+	Guest string
+	Tools []Tool
+}
+
+func (e *MissingToolsError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "guest %s lacks what the build needs:", e.Guest)
+	for _, t := range e.Tools {
+		fmt.Fprintf(&b, "\n  %s (%s)", t.Name, t.Why)
+	}
+	b.WriteString("\nrun `ingot doctor --install`")
+	return b.String()
+}
+
+// ErrorClass returns the class of the error; see package cause.
+func (*MissingToolsError) ErrorClass() cause.Class { return cause.Missing }
+
+// Unwrap returns an error with the cause.
+func (e *MissingToolsError) Unwrap() error {
+	return &cause.Error{ID: "guest.tool-missing", Err: fmt.Errorf("%d programs are missing", len(e.Tools))}
 }

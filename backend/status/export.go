@@ -10,7 +10,7 @@ import (
 
 	"ingot/backend"
 	"ingot/backend/api"
-	"ingot/backend/build"
+	"ingot/backend/build/release"
 	"ingot/backend/disk"
 	"ingot/backend/evidence"
 	"ingot/backend/reality"
@@ -44,7 +44,7 @@ func Export(ctx context.Context, b *backend.Backend, name, format, dst string, p
 		}
 		return &target.Error{File: r.Origin(), Key: "export.formats", Msg: "add " + format + " to build the root file system's archive along with the image"}
 	}
-	return build.Export(ctx, format, filepath.Join(dir, "disk.raw"), filepath.Join(dir, "root.tar"), dst, progress)
+	return release.Export(ctx, format, filepath.Join(dir, "disk.raw"), filepath.Join(dir, "root.tar"), dst, progress)
 }
 
 // CheckPublish returns an error if nothing can be published without building

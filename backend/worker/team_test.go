@@ -26,6 +26,7 @@ import (
 	"ingot/backend/build"
 	"ingot/backend/build/delivery"
 	"ingot/backend/build/record"
+	"ingot/backend/build/release"
 	"ingot/backend/cause"
 	"ingot/backend/event"
 	"ingot/backend/evidence"
@@ -219,7 +220,7 @@ func (m *aTeam) documents(set *target.Set, opt build.Options) ([]delivery.Made, 
 	export := record.Inputs{"step": "export/2", "image": keys.Image.Key(), "disk.raw": disk, "formats": "qcow2", "variant": r.Variant, "leak rules": rules.ID()}.Key()
 	bytes := []byte("artifact of " + opt.ID)
 	sum, sum512 := sha256.Sum256(bytes), sha512.Sum512(bytes)
-	name := fmt.Sprintf("%s-%s-%s-%s-%s.qcow2", r.OS, r.Release, r.Variant, r.Arch, build.VersionOf(opt.ID))
+	name := fmt.Sprintf("%s-%s-%s-%s-%s.qcow2", r.OS, r.Release, r.Variant, r.Arch, release.VersionOf(opt.ID))
 	file := map[string]string{"sha256": hex.EncodeToString(sum[:]), "sha512": hex.EncodeToString(sum512[:])}
 	serial := []byte("login: \n")
 	head := func(k evidence.Kind, key string) evidence.Head {

@@ -78,7 +78,7 @@ func (r *receiver) artifacts(ctx context.Context) error {
 // artifact finds the document of a format.
 func (r *receiver) artifact(format string) error {
 	key := r.in.Key()
-	if build.BesideDisk(format) {
+	if release.BesideDisk(format) {
 		key += "/" + format
 	}
 	doc, ok := r.pass(evidence.KindArtifact, func(d evidence.Document) bool {
@@ -92,11 +92,11 @@ func (r *receiver) artifact(format string) error {
 	if err := doc.Decode(&a); err != nil {
 		return err
 	}
-	r.arts.Version = build.VersionOf(doc.Head.Build)
-	if old := build.MinuteOf(doc.Head.Build); a.Name == build.ArtifactName(r.Recipe, old, format) {
+	r.arts.Version = release.VersionOf(doc.Head.Build)
+	if old := release.MinuteOf(doc.Head.Build); a.Name == release.ArtifactName(r.Recipe, old, format) {
 		r.arts.Version = old
 	}
-	name := build.ArtifactName(r.Recipe, r.arts.Version, format)
+	name := release.ArtifactName(r.Recipe, r.arts.Version, format)
 	file, err := r.ArtifactPath(r.in.Key(), name)
 	if err != nil {
 		return err
