@@ -44,7 +44,7 @@ const (
 	featFileType = 0x2
 	featRecover  = 0x4
 
-	featGroupSum, featMetaSum = 0x10, 0x400 // of those that only writers must know
+	featGroupSum, featMetaSum, featBigalloc = 0x10, 0x400, 0x200 // of those that only writers must know
 )
 
 const maxInodes = 1 << 28
@@ -110,6 +110,9 @@ func parseSuper(r io.ReaderAt, sb []byte, size int64) (*FS, error) {
 	}
 	if fs.incompat&^uint32(readable) != 0 {
 		return nil, fmt.Errorf("%w: incompatible features %#x", ErrUnsupported, fs.incompat&^uint32(readable))
+	}
+	if le.Uint32(sb[0x64:])&featBigalloc != 0 {
+		return nil, fmt.Errorf("%w: clusters of several blocks", ErrUnsupported)
 	}
 	fs.checksums = le.Uint32(sb[0x64:])&(featGroupSum|featMetaSum) != 0
 	fs.inodeSize = 128
