@@ -108,14 +108,28 @@ type Sanitiser interface {
 	// the guest down and copies its disk. The leak scan of that disk verifies the
 	// result. out gets what could not be removed, which is an error with the cause
 	// image.leftover.
-	Sanitise(ctx context.Context, g guest.Guest, out io.Writer) error
+	Sanitise(ctx context.Context, g guest.Guest, free FreeBlocks, out io.Writer) error
 }
+
+// FreeBlocks says what Sanitise does with the blocks of deleted files.
+type FreeBlocks string
+
+const (
+	// OverwriteFree fills all free blocks with zeros, which takes as long as writing them.
+	OverwriteFree FreeBlocks = "overwrite"
+	// KeepFree leaves out those of ext4: the caller leaves them out of its copy of the
+	// disk.
+	KeepFree FreeBlocks = "keep"
+)
 
 // System is an operating system that Ingot can change in a running guest without a
 // recipe, such as the user's own VM.
 type System interface {
 	// OS returns the value of guest.Facts.OS.
 	OS() string
+	// ChangeInputs returns what the result of the system's changes depends on, as names and
+	// values for an input key: the text of its scripts.
+	ChangeInputs() map[string]string
 	Installer
 	Sanitiser
 }

@@ -197,6 +197,7 @@ type Disk struct {
 	Path    string
 	Format  string // qcow2 or raw
 	Overlay string
+	Sparse  bool // zeros that are written, and what is discarded, take no space in the overlay
 }
 
 // Machine describes one virtual machine.
@@ -275,10 +276,14 @@ func diskArgs(i int, d Disk, device string) []string {
 	if d.Overlay == "" {
 		return append(base, "-device", device+",drive="+id+"-base")
 	}
+	sparse := ""
+	if d.Sparse {
+		sparse = ",discard=unmap,detect-zeroes=unmap"
+	}
 	// bootindex: otherwise the firmware may try the network for minutes
 	return append(base,
-		"-blockdev", "driver=file,node-name="+id+"-over,filename="+escape(d.Overlay),
-		"-blockdev", "driver=qcow2,node-name="+id+",file="+id+"-over,backing="+id+"-base",
+		"-blockdev", "driver=file,node-name="+id+"-over,filename="+escape(d.Overlay)+strings.TrimSuffix(sparse, ",detect-zeroes=unmap"),
+		"-blockdev", "driver=qcow2,node-name="+id+",file="+id+"-over,backing="+id+"-base"+sparse,
 		"-device", device+",drive="+id+",bootindex="+strconv.Itoa(i))
 }
 

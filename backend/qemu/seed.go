@@ -3,6 +3,7 @@ package qemu
 import (
 	"crypto/rand"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 
@@ -83,4 +84,32 @@ func WriteISO(file, label string, files map[string]string) error {
 		return fmt.Errorf("%s: not an ISO 9660 file system", file)
 	}
 	return iso.Finalize(iso9660.FinalizeOptions{RockRidge: true, Joliet: true, VolumeIdentifier: label})
+}
+
+// readLimit bounds the files that ReadISO reads, in bytes.
+const readLimit = 1 << 20
+
+// ReadISO returns the text of a file in the root of an ISO 9660 image, such as a NoCloud
+// seed; fs.ErrNotExist if there is none.
+func ReadISO(file, name string) (string, error) {
+	d, err := diskfs.Open(file, diskfs.WithOpenMode(diskfs.ReadOnly))
+	if err != nil {
+		return "", err
+	}
+	defer d.Close()
+	d.LogicalBlocksize = 2048
+	fs, err := d.GetFilesystem(0)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", file, err)
+	}
+	f, err := fs.OpenFile(name, os.O_RDONLY)
+	if err != nil {
+		return "", fmt.Errorf("%s: %s: %w", file, name, err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, readLimit))
+	if err != nil {
+		return "", fmt.Errorf("%s: %s: %w", file, name, err)
+	}
+	return string(text), nil
 }

@@ -137,7 +137,7 @@ func Sanitise(ctx context.Context, name string, log io.Writer, onLine func(Line)
 	}
 	s, err := all.System(vm.OS)
 	if err == nil {
-		err = s.Sanitise(ctx, g, log)
+		err = s.Sanitise(ctx, g, family.OverwriteFree, log)
 	}
 	_ = g.Close() // its key was removed
 	if err != nil {

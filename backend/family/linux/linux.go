@@ -36,6 +36,11 @@ var _ family.System = System{}
 // OS returns "linux".
 func (System) OS() string { return "linux" }
 
+// ChangeInputs returns the text of the scripts that change a running system.
+func (System) ChangeInputs() map[string]string {
+	return family.StepInputs(scripts, []string{"sanitise.sh"}, nil)
+}
+
 // Check returns what a recipe lacks for the kernel and disk of a Linux.
 func Check(r target.Recipe) (ps []target.Problem) {
 	ps = append(ps, target.Required("$.kernel.configs", "kernel.configs", len(r.Kernel.Configs) == 0)...)

@@ -142,11 +142,11 @@ func TestSanitise(t *testing.T) {
 		t.Fatal(err)
 	}
 	g := &running{}
-	if err := (System{}).Sanitise(t.Context(), g, io.Discard); err != nil || len(g.ran) != 1 || !strings.HasSuffix(g.ran[0], " root sh -c "+string(text)) {
+	if err := (System{}).Sanitise(t.Context(), g, family.KeepFree, io.Discard); err != nil || len(g.ran) != 1 || !strings.HasSuffix(g.ran[0], " root sh -c "+string(text)+" sanitise keep") {
 		t.Errorf("%v, %d commands", err, len(g.ran))
 	}
 	g.err = &guest.ExitError{Code: 1}
-	if err := (System{}).Sanitise(t.Context(), g, io.Discard); cause.Of(err) != "image.leftover" {
+	if err := (System{}).Sanitise(t.Context(), g, family.OverwriteFree, io.Discard); cause.Of(err) != "image.leftover" {
 		t.Errorf("%v", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"ingot/backend/cause"
+	"ingot/backend/family"
 	"ingot/backend/guest"
 )
 
@@ -14,12 +15,12 @@ import (
 // deleted files. It needs root, or `sudo -n`. Afterwards no account can log in: the
 // caller shuts the guest down and copies its disk. The leak scan of that disk verifies
 // the result.
-func (System) Sanitise(ctx context.Context, g guest.Guest, out io.Writer) error {
+func (System) Sanitise(ctx context.Context, g guest.Guest, free family.FreeBlocks, out io.Writer) error {
 	text, err := scripts.ReadFile("scripts/sanitise.sh")
 	if err != nil {
 		return err
 	}
-	if err := g.Run(ctx, guest.Cmd{Argv: guest.AsRoot("sh", "-c", string(text)), Stdout: out, Stderr: out}); err != nil {
+	if err := g.Run(ctx, guest.Cmd{Argv: guest.AsRoot("sh", "-c", string(text), "sanitise", string(free)), Stdout: out, Stderr: out}); err != nil {
 		return cause.With("image.leftover", fmt.Errorf("sanitise guest %s: %w", g.Name(), err))
 	}
 	return nil

@@ -33,6 +33,9 @@ type config struct {
 	User struct {
 		Name *string `yaml:"name"`
 	} `yaml:"user"`
+	Firmware struct {
+		LegacyBIOS *bool `yaml:"legacyBIOS"`
+	} `yaml:"firmware"`
 }
 
 // mixed are the user's files that Lima merges into every instance.
@@ -108,6 +111,7 @@ func (i *Instance) configure(c config, m mixed) {
 	if i.CPUs = first(m.override.CPUs, c.CPUs, m.defaults.CPUs); i.CPUs == 0 {
 		i.CPUs = min(4, runtime.NumCPU())
 	}
+	i.LegacyBIOS = first(m.override.Firmware.LegacyBIOS, c.Firmware.LegacyBIOS, m.defaults.Firmware.LegacyBIOS)
 	i.MemBytes = i.size("memory", pick(func(c config) *string { return c.Memory }), defaultMemory)
 	i.DiskBytes = i.size("disk", pick(func(c config) *string { return c.Disk }), func() uint64 { return 100 << 30 })
 }

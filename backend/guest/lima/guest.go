@@ -62,6 +62,20 @@ func open(ctx context.Context, i Instance, workDir string) (guest.Guest, error) 
 	return g, nil
 }
 
+// Login returns how a login to the instance's system is made: the user and the file of
+// the private key. Before the first start there is no user.
+func (i Instance) Login() (user, keyFile string, err error) {
+	if i.User == "" {
+		return "", "", fail("lima.not-running", i.Name, "it was never started: start it once, so that it has a user")
+	}
+	key, err := i.identity()
+	return i.User, key, err
+}
+
+// Seed returns the file with which the instance was last started: cloud-init's data, and
+// the network's configuration.
+func (i Instance) Seed() string { return filepath.Join(i.Dir, filenames.CIDataISO) }
+
 // identity returns Lima's key, or the first one that the instance's ssh.config names.
 func (i Instance) identity() (string, error) {
 	if _, err := os.Stat(i.KeyFile); err == nil {

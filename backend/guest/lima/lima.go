@@ -80,6 +80,8 @@ type Instance struct {
 	VMType  string `json:"vmType"`            // qemu, vz, krunkit, …
 	Version string `json:"version,omitempty"` // of the limactl that created it; "" if it recorded none (before 1.0)
 
+	LegacyBIOS bool `json:"legacyBIOS,omitempty"` // it is started by a BIOS, and not by UEFI
+
 	CPUs      int    `json:"cpus"`
 	MemBytes  uint64 `json:"memBytes"`
 	DiskBytes uint64 `json:"diskBytes"` // as configured: the size that the guest sees

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"ingot/backend/cause"
@@ -125,6 +126,53 @@ func (g *Guest) Halt(ctx context.Context, wait time.Duration) error {
 	case <-limited.Done():
 		return context.Cause(limited)
 	}
+}
+
+// Parting opens a shell that shuts the system down when halt is called, as Halt does. It
+// works where no account can log in any more, as after a family's Sanitise. The caller
+// must call halt, or Close.
+func (g *Guest) Parting(ctx context.Context) (halt func(ctx context.Context, wait time.Duration) error, err error) {
+	in, hold := io.Pipe()
+	ready := &firstWrite{done: make(chan struct{})}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- g.Run(context.WithoutCancel(ctx), guest.Cmd{Argv: guest.AsRoot("sh", "-c", "echo ready; read -r go && exec poweroff"), Stdin: in, Stdout: ready})
+	}()
+	select {
+	case <-ready.done:
+	case err := <-ended:
+		return nil, fmt.Errorf("guest %s: a shell for its shutdown: %w", g.Name(), err)
+	case <-ctx.Done():
+		_ = hold.Close()
+		return nil, context.Cause(ctx)
+	}
+	return func(ctx context.Context, wait time.Duration) error {
+		defer g.Kill()
+		limited, cancel := context.WithTimeoutCause(ctx, wait, fmt.Errorf("guest %s did not shut down within %s", g.Name(), wait))
+		defer cancel()
+		go func() {
+			_, _ = io.WriteString(hold, "go\n") // a shell that is gone is noticed by the machine that goes on
+			_ = hold.Close()
+		}()
+		select {
+		case <-g.Done():
+			_ = g.SSH.Close() // its other end is gone
+			return nil
+		case <-limited.Done():
+			return context.Cause(limited)
+		}
+	}, nil
+}
+
+// firstWrite closes done at the first write.
+type firstWrite struct {
+	once sync.Once
+	done chan struct{}
+}
+
+func (w *firstWrite) Write(p []byte) (int, error) {
+	w.once.Do(func() { close(w.done) })
+	return len(p), nil
 }
 
 // asked runs a command that ends the system. It is no error if the system ends the

@@ -41,7 +41,7 @@ func NewLogin(dir, user string, keys ...string) (Login, emulator.Login, error) {
 	if err != nil {
 		return l, emulator.Login{}, err
 	}
-	if l.Port, err = freePort(); err != nil {
+	if l.Port, err = FreePort(); err != nil {
 		return l, emulator.Login{}, err
 	}
 	seed := emulator.Login{Hostname: "ingot", User: user, Keys: append(keys, public), HostKey: hostPrivate, HostPublic: hostPublic}
@@ -100,9 +100,9 @@ func newKey(comment string) (private, public string, err error) {
 	return string(pem.EncodeToMemory(block)), strings.TrimSpace(string(ssh.MarshalAuthorizedKey(sshPub))), nil
 }
 
-// freePort returns a port of 127.0.0.1 that is free now. If another program takes it
+// FreePort returns a port of 127.0.0.1 that is free now. If another program takes it
 // before QEMU does, QEMU reports the error.
-func freePort() (int, error) {
+func FreePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, fmt.Errorf("port: %w", err)

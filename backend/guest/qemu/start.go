@@ -136,7 +136,7 @@ func (o Options) disks(dir string) ([]emulator.Disk, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("overlay: %w", err)
 	}
-	disks := []emulator.Disk{{Path: o.Image, Format: o.Format, Overlay: overlay}}
+	disks := []emulator.Disk{{Path: o.Image, Format: o.Format, Overlay: overlay, Sparse: o.Overlay != ""}}
 	for _, m := range o.Media {
 		if m != "" {
 			disks = append(disks, emulator.Disk{Path: m, Format: "raw"})
