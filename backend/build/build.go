@@ -143,7 +143,7 @@ type Session struct {
 	*record.Build
 	Recipe target.Recipe
 	Lock   target.Lock     // set by Configure
-	Family family.Composer // the recipe's
+	Family family.Composer // of the recipe's kernel; nil if it has none
 
 	opt     Options
 	guest   *opened
@@ -187,8 +187,11 @@ func (l *Line) prepare(opt Options) (*Session, error) {
 		err = recipe.Buildable()
 	}
 	var f family.Composer
-	if err == nil {
-		f, err = all.Composer(recipe)
+	if err == nil && recipe.HasKernel() {
+		f, err = all.Composer(recipe.KernelRecipe())
+	}
+	if err == nil && opt.Check && recipe.How() == target.VM {
+		err = &OptionError{fmt.Sprintf("target %s cannot be checked: its disk comes from a VM, and not from inputs of which it could be made again", recipe.Name)}
 	}
 	if err != nil {
 		return nil, err
@@ -212,15 +215,6 @@ func (s *Session) Artifacts() release.Artifacts { return s.arts }
 func (l *Line) Records() record.Home {
 	return record.Home{Ledger: l.Ledger, Keys: l.Keys, Signer: l.Signer, Pack: l.Pack, Bus: l.Bus, Log: l.Log, Version: l.Version, Classify: l.Classify}
 }
-
-// VersionOf returns the version under which a build's artifacts are exported and
-// published: its id. The id is fixed before the build starts, so that a build that
-// continues on another computer keeps its version, and no two builds have the same one.
-func VersionOf(id string) string { return id }
-
-// MinuteOf returns the version that earlier releases of Ingot gave to a build's
-// artifacts: the minute of its id.
-func MinuteOf(id string) string { return id[:min(len(id), len("20060102-1504"))] }
 
 // CanPass reports whether the failure's cause is temporary: the same build may succeed
 // later.
@@ -266,7 +260,7 @@ func (l *Line) KeysNow(r target.Recipe) (Keys, error) {
 // Fragments reads the kernel fragments that a recipe names.
 func Fragments(set *target.Set, r target.Recipe) ([]family.Fragment, error) {
 	var out []family.Fragment
-	for _, name := range r.Kernel.Configs {
+	for _, name := range r.KernelRecipe().Kernel.Configs {
 		file, data, err := set.Fragment(name)
 		if err != nil {
 			return nil, cause.With("config.invalid", fmt.Errorf("%s: kernel.configs: %w", r.Origin(), err))

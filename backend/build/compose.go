@@ -69,7 +69,7 @@ func (s *Session) execute(ctx context.Context, plan Plan, frags []family.Fragmen
 func (s *Session) works(plan Plan, frags []family.Fragment) map[string]work {
 	is := func(name string) Step { step, _ := plan.Step(name); return step }
 	p := &prover{Session: s, keys: plan.keys}
-	return map[string]work{
+	works := map[string]work{
 		StepKernel: {run: func(ctx context.Context, _ map[string]outputs.Output) (outputs.Output, error) {
 			return s.step(ctx, is(StepKernel), func(ctx context.Context, c *record.Clock, dir string) (any, error) {
 				return s.buildKernel(ctx, c, is(StepKernel).Inputs, frags, dir)
@@ -95,6 +95,10 @@ func (s *Session) works(plan Plan, frags []family.Fragment) map[string]work {
 			return outputs.Output{}, s.Publish(ctx, s.arts)
 		}},
 	}
+	if plan.Strategy == target.VM {
+		ofVM{s}.works(works, is)
+	}
+	return works
 }
 
 // simple runs a step that needs only its packages.
@@ -151,6 +155,8 @@ func (s *Session) why(step Step) string {
 		return "made again to compare"
 	case s.forced(step.Name):
 		return "asked for by --force"
+	case step.changed != nil && s.Evidenced(step.Evidence, step.Key):
+		return "the VM has run since its disk was copied, or runs now"
 	}
 	return s.Why(step.Evidence, step.Inputs)
 }
@@ -179,7 +185,7 @@ func (s *Session) needSpace(ctx context.Context, step Step) error {
 // done reports whether a step need not run.
 func (s *Session) done(step Step) bool {
 	out, ok := s.outputs(step).Load(step.Name, step.Key)
-	if !ok || s.forced(step.Name) || !s.Evidenced(step.Evidence, step.Key) {
+	if !ok || s.forced(step.Name) || !s.Evidenced(step.Evidence, step.Key) || step.stale(out, s.opt.Force) {
 		return false
 	}
 	d, _ := s.Documents.Of(step.Evidence)
@@ -240,7 +246,7 @@ func (s *Session) work(ctx context.Context, step string, c *record.Clock) (*fami
 	if err != nil {
 		return nil, nil, err
 	}
-	w := &family.Work{Guest: c.Guest(g), Recipe: s.Recipe, Lock: s.Lock, Cache: guestCache(s, g.Name()), Log: log, Progress: s.Progress(step), Keep: s.opt.Keep,
+	w := &family.Work{Guest: c.Guest(g), Recipe: s.Recipe.KernelRecipe(), Lock: s.Lock, Cache: guestCache(s, g.Name()), Log: log, Progress: s.Progress(step), Keep: s.opt.Keep,
 		Input: func(p target.LockedPackage) (string, error) {
 			if f := s.inputs[p.SHA256]; f != "" {
 				return f, nil

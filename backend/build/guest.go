@@ -92,17 +92,17 @@ func guestReady(ctx context.Context, s *Session, g guest.Guest, f guest.Facts) e
 	if f.ClockSkew.Abs() > clockSlack {
 		s.Note(StepGuest, "the clock of guest %s differs by %s: restart the guest, or set its clock", g.Name(), f.ClockSkew)
 	}
-	missing, err := s.Family.MissingTools(ctx, g, f, s.Recipe)
+	missing, err := s.Family.MissingTools(ctx, g, f, s.Recipe.KernelRecipe())
 	if err == nil && len(missing) > 0 && s.OwnGuest {
 		if err = provide(ctx, s, g, missing); err == nil {
-			missing, err = s.Family.MissingTools(ctx, g, f, s.Recipe)
+			missing, err = s.Family.MissingTools(ctx, g, f, s.Recipe.KernelRecipe())
 		}
 	}
 	if err != nil {
 		return err
 	}
 	if len(missing) > 0 {
-		return &MissingToolsError{Guest: g.Name(), Tools: missing}
+		return &family.MissingToolsError{Guest: g.Name(), Tools: missing}
 	}
 	return nil
 }

@@ -74,10 +74,11 @@ func (s *Session) fetchPackages(ctx context.Context, pkgs []target.LockedPackage
 	if err != nil {
 		return err
 	}
-	mirrors := s.Family.Mirrors(ctx, g, s.Recipe, s.Config.Mirrors)
+	recipe := s.Recipe.KernelRecipe()
+	mirrors := s.Family.Mirrors(ctx, g, recipe, s.Config.Mirrors)
 	inputs := make([]fetch.Input, len(pkgs))
 	for i, p := range pkgs {
-		inputs[i] = fetch.Input{Name: p.Name + " " + p.Version, SHA256: p.SHA256, Size: p.Size, URLs: mirrors.URLs(s.Recipe, p)}
+		inputs[i] = fetch.Input{Name: p.Name + " " + p.Version, SHA256: p.SHA256, Size: p.Size, URLs: mirrors.URLs(recipe, p)}
 	}
 	paths, err := cache.All(ctx, inputs, s.Progress("fetch"))
 	if err != nil {

@@ -17,6 +17,9 @@ type Keys struct{ Kernel, Rootfs, Tools, Image record.Inputs }
 // KeysOf computes the keys. fragments are the kernel's, in the recipe's order. The
 // error reports that no family has the recipe's system.
 func KeysOf(r target.Recipe, l target.Lock, fragments []family.Fragment) (Keys, error) {
+	if r.How() == target.VM {
+		return vmKeys(r, l, fragments)
+	}
 	f, err := all.Of(r)
 	if err != nil {
 		return Keys{}, err

@@ -3,6 +3,7 @@ package build
 import (
 	"slices"
 
+	"ingot/backend/build/outputs"
 	"ingot/backend/build/record"
 	"ingot/backend/evidence"
 	"ingot/backend/family"
@@ -43,6 +44,9 @@ type Step struct {
 	room     uint64                 // upper bound of the bytes that it needs, at home and in the guest
 	packages []target.LockedPackage // needed as files
 	fails    evidence.Kind          // the kind whose cell shows that the step failed
+	// changed reports whether what the output was made of has changed since, beyond the
+	// inputs. nil means that the inputs are all.
+	changed func(outputs.Output) bool
 }
 
 // Step finds a step by its name.
@@ -52,6 +56,12 @@ func (p Plan) Step(name string) (Step, bool) {
 		return Step{}, false
 	}
 	return p.Steps[i], true
+}
+
+// stale reports whether what the step's output was made of has changed since. A build that
+// was asked for other steps, such as a publish, takes the output that there is.
+func (s Step) stale(out outputs.Output, force []string) bool {
+	return s.changed != nil && len(force) == 0 && s.changed(out)
 }
 
 // PlanOf returns the plan of a recipe. fragments are the kernel's, in the recipe's
@@ -64,7 +74,10 @@ func PlanOf(r target.Recipe, l target.Lock, fragments []family.Fragment) (Plan, 
 	if err != nil {
 		return Plan{}, err
 	}
-	p := Plan{Target: r.Name, Strategy: r.How(), Steps: compose(r, l, keys), keys: keys}
+	p := Plan{Target: r.Name, Strategy: r.How(), keys: keys}
+	if p.Steps = compose(r, l, keys); r.How() == target.VM {
+		p.Steps = fromVM(r, l, keys)
+	}
 	for i := range p.Steps {
 		s := &p.Steps[i]
 		if s.Inputs != nil {
@@ -77,10 +90,14 @@ func PlanOf(r target.Recipe, l target.Lock, fragments []family.Fragment) (Plan, 
 	return p, nil
 }
 
+func kernelStep(l target.Lock, k Keys) Step {
+	return Step{Name: StepKernel, InGuest: true, Evidence: evidence.KindKernel, Inputs: k.Kernel, room: kernelSpace, packages: []target.LockedPackage{l.Kernel}}
+}
+
 // compose returns the steps of the strategy compose: packages are written to a disk.
 func compose(r target.Recipe, l target.Lock, k Keys) []Step {
 	steps := []Step{
-		{Name: StepKernel, InGuest: true, Evidence: evidence.KindKernel, Inputs: k.Kernel, room: kernelSpace, packages: []target.LockedPackage{l.Kernel}},
+		kernelStep(l, k),
 		{Name: StepRootfs, OnDemand: true, InGuest: true, Inputs: k.Rootfs, room: rootfsSpace, packages: l.Rootfs, fails: evidence.KindImage},
 		{Name: StepImage, Needs: []string{StepKernel, StepRootfs}, InGuest: true, Evidence: evidence.KindImage, Inputs: k.Image, room: diskSpace},
 		{Name: StepExport, Needs: []string{StepImage, StepKernel}, Evidence: evidence.KindArtifact, room: exportSpace},

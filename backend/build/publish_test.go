@@ -37,7 +37,7 @@ func publishing(t *testing.T, l *Line, leaks *evidence.Leaks) (*Session, release
 	write(t, filepath.Join(dir, "disk.qcow2"), "bytes")
 	a := release.Artifact{Name: "disk.qcow2", Format: "qcow2", SHA256: fmt.Sprintf("%x", sha256.Sum256([]byte("bytes"))), Size: 5}
 	kernel := family.Kernel{Release: "6.1-ingot"}
-	if err := (exporter{r}).keepArtifact(context.Background(), record.Inputs{"step": "export"}, outputs.Output{Files: map[string]string{"disk.raw": strings.Repeat("b", 64)}}, a, kernel, leaks); err != nil {
+	if err := (exporter{r}).keepArtifact(context.Background(), record.Inputs{"step": "export"}, outputs.Output{Meta: []byte(`{"size": 1}`), Files: map[string]string{"disk.raw": strings.Repeat("b", 64)}}, a, kernel, leaks); err != nil {
 		t.Fatal(err)
 	}
 	return r, release.Artifacts{Version: "20260101-0000", Kernel: kernel, Dir: dir, Files: []release.Artifact{a}}

@@ -177,7 +177,7 @@ func TestStillProven(t *testing.T) {
 // earlier one made it.
 func TestEveryArtifactsDocumentIsReleased(t *testing.T) {
 	l := line(t, &guest.Local{})
-	img := outputs.Output{Key: sha("9"), Files: map[string]string{"disk.raw": sha("9")}}
+	img := outputs.Output{Meta: []byte(`{"size": 1}`), Key: sha("9"), Files: map[string]string{"disk.raw": sha("9")}}
 	arts := release.Artifacts{Version: "20260101-0000", Files: []release.Artifact{{Name: "d.qcow2", Format: "qcow2", SHA256: sha("1")}, {Name: "d.raw", Format: "raw", SHA256: sha("2")}, {Name: "d.tar.zst", Format: "tar.zst", SHA256: sha("3")}}}
 	in := record.Inputs{"step": "export"}
 	first := begun(t, l)
@@ -223,7 +223,7 @@ func TestEveryArtifactsDocumentIsReleased(t *testing.T) {
 func TestStandingPassesAreRestated(t *testing.T) {
 	l := line(t, &guest.Local{})
 	in, other := record.Inputs{"step": "export"}, record.Inputs{"step": "export", "x": "y"}
-	img := outputs.Output{Files: map[string]string{"disk.raw": sha("9")}}
+	img := outputs.Output{Meta: []byte(`{"size": 1}`), Files: map[string]string{"disk.raw": sha("9")}}
 	first := begun(t, l)
 	for _, a := range []release.Artifact{{Name: "d.qcow2", Format: "qcow2", SHA256: sha("1"), Size: 1 << 40}, {Name: "d.tar.zst", Format: "tar.zst", SHA256: sha("2")}} {
 		if err := (exporter{first}).keepArtifact(context.Background(), in, img, a, family.Kernel{}, &evidence.Leaks{}); err != nil {

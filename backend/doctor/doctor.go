@@ -69,8 +69,8 @@ func Examine(ctx context.Context, b *backend.Backend, names ...string) (Report, 
 		}
 		rep.add(qemuChecks(ctx, r.Arch, mac)...)
 		composer, err := all.Composer(r)
-		if err != nil {
-			continue // its strategy is not implemented yet
+		if r.How() != target.Compose || err != nil {
+			continue // its steps run in no guest, or its strategy is not implemented yet
 		}
 		if checks, running := forgeChecks(ctx, b); len(checks) > 0 {
 			rep.add(checks...)

@@ -31,6 +31,7 @@ type Guest struct {
 	Distro string `json:"distro"`
 	CPUs   int    `json:"cpus"`
 	Memory int64  `json:"memory"`
+	VM     *Taken `json:"vm,omitempty"` // set if the steps ran in a machine of Ingot's own, started from a copy of this VM's disk
 }
 
 // Kernel records a built kernel; the subject is the boot image's digest.
@@ -52,7 +53,8 @@ type Image struct {
 	KernelBuildID string   `json:"kernelBuildId"`
 	Packages      []string `json:"packages"` // name=version:arch
 	Size          int64    `json:"size"`
-	RootUUID      string   `json:"rootPartUuid"`
+	RootUUID      string   `json:"rootPartUuid"` // "" for the disk of a VM
+	VM            *Taken   `json:"vm,omitempty"` // the VM whose disk was copied and changed; nil for a disk made of packages
 }
 
 // Artifact records an exported file; the subject is its digest.

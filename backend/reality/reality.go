@@ -133,8 +133,8 @@ func Derive(target string, f Facts) Row {
 	r := Row{Target: target, Title: f.Title}
 	r.Configured = f.configured()
 	r.Guest = f.newest(evidence.KindGuest)
-	r.Kernel = f.kernel()
 	art, doc := f.artifact()
+	r.Kernel = f.kernel(art)
 	r.Exported = f.exported(art, doc)
 	r.Boots = f.boots(art, doc)
 	r.Published = f.published(doc)
@@ -236,9 +236,14 @@ func (f Facts) configured() Cell {
 	return c
 }
 
-func (f Facts) kernel() Cell {
+// kernel returns the cell of the newest kernel. The kernel of a disk that was taken from a
+// VM was not built here: the cell is Unknown, and its note says whose it is.
+func (f Facts) kernel(a *evidence.Artifact) Cell {
 	d := f.last(nil, evidence.KindKernel)
 	c := cellOf(d)
+	if d == nil && a != nil && a.VM != nil {
+		c.Note = "the VM's own, " + a.KernelRelease
+	}
 	if c.State == Passed && d.Head.InputKey != f.Current.KernelKey {
 		return c.stale("config.changed", "recipe, lock or kernel configuration have changed since")
 	}

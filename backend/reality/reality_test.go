@@ -2,6 +2,7 @@ package reality
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -245,5 +246,32 @@ func TestRunning(t *testing.T) {
 	f.Journals[0].Live, f.Journals[0].Events = true, append(events, event.Event{Kind: event.BuildFinished})
 	if got := states(Derive("t", f)); strings.Contains(got, "running") {
 		t.Errorf("finished build: %s", got)
+	}
+}
+
+// The kernel of a disk that was taken from a VM is never a tick: Ingot did not build it.
+// Once it builds one, the cell is that kernel's.
+func TestKernelOfVM(t *testing.T) {
+	f := good()
+	for i := range f.Evidence {
+		if d := &f.Evidence[i]; d.Head.Kind == evidence.KindArtifact {
+			var a evidence.Artifact
+			if err := d.Decode(&a); err != nil {
+				t.Fatal(err)
+			}
+			a.VM, a.KernelRelease = &evidence.Taken{Name: "web"}, "6.1.0-18-amd64"
+			*d = doc(evidence.KindArtifact, evidence.Signed, evidence.Passed, d.Head.InputKey, d.Subject().SHA256(), a)
+		}
+	}
+	if r := Derive("t", f); r.Kernel.State != Passed || r.Kernel.Note != "" {
+		t.Errorf("with a kernel of ours: %+v", r.Kernel)
+	}
+	f.Evidence = slices.DeleteFunc(f.Evidence, func(d evidence.Document) bool { return d.Head.Kind == evidence.KindKernel })
+	r := Derive("t", f)
+	if r.Kernel.State != Unknown || r.Kernel.Note != "the VM's own, 6.1.0-18-amd64" || r.Kernel.Evidence != "" {
+		t.Errorf("with the VM's own kernel: %+v", r.Kernel)
+	}
+	if r.Boots.State != Passed {
+		t.Errorf("boots: %+v", r.Boots)
 	}
 }

@@ -72,6 +72,9 @@ func CheckTeam(b *backend.Backend, s api.Submission) error {
 	case s.Check, s.Unproven, s.Unscanned, s.Renew:
 		return wrong("--check, --unproven, --unscanned and --renew cannot be used with --team")
 	}
+	if r, err := b.Targets.Get(s.Target); err == nil && r.How() == target.VM {
+		return wrong("target %s cannot be built by a worker: the disk of its VM is on this computer", s.Target)
+	}
 	_, err := InputsOf(b, s)
 	return err
 }

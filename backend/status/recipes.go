@@ -10,6 +10,7 @@ import (
 	"ingot/backend/build"
 	"ingot/backend/family/all"
 	"ingot/backend/home"
+	"ingot/backend/target"
 )
 
 // RecipeText returns a target's recipe with everything that it extends, and the
@@ -49,7 +50,7 @@ func Validate(b *backend.Backend, name string) error {
 		return err
 	}
 	frags, err := build.Fragments(b.Targets, r)
-	if err != nil {
+	if err != nil || r.How() != target.Compose {
 		return err
 	}
 	f, err := all.Composer(r)

@@ -73,6 +73,9 @@ func (l Lock) Digest() string { return digestJSON(l) }
 // Asked returns the digest of the names and suites that a lock must have resolved for
 // this recipe. A lock with another value is stale: the recipe's packages were changed.
 func (r Recipe) Asked() string {
+	if r.kernel != nil {
+		return r.kernel.Asked()
+	}
 	return digestJSON(struct {
 		Archives []Archive
 		Kernel   string
@@ -107,6 +110,8 @@ func (*StaleLockError) ErrorClass() cause.Class { return cause.Input }
 // Check reports whether the lock fits the recipe.
 func (l Lock) Check(r Recipe) error {
 	switch {
+	case !r.Locked():
+		return nil
 	case l.Kind == "":
 		return &StaleLockError{r.Name, "there is no lock yet"}
 	case l.Asked != r.Asked():

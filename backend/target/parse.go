@@ -228,18 +228,24 @@ func (r Recipe) validateArchives() (ps []Problem) {
 }
 
 func (r Recipe) validateFiles() (ps []Problem) {
-	for i, f := range r.Rootfs.Files {
-		at, key := fmt.Sprintf("$.rootfs.files[%d].path", i), fmt.Sprintf("rootfs.files[%d].path", i)
-		if !cleanAbs(f.Path) {
-			ps = append(ps, Problem{at, key, fmt.Sprintf("%q must be an absolute path inside the image, without ..", f.Path)})
-		}
-		if f.Mode != "" && !modePat.MatchString(f.Mode) {
-			ps = append(ps, Problem{fmt.Sprintf("$.rootfs.files[%d].mode", i), fmt.Sprintf("rootfs.files[%d].mode", i), fmt.Sprintf("%q is not a file mode; accepted: octal like \"0644\"", f.Mode)})
-		}
-	}
+	ps = filesProblems("rootfs.files", r.Rootfs.Files)
 	for i, l := range r.Rootfs.Links {
 		if !cleanAbs(l.Path) {
 			ps = append(ps, Problem{fmt.Sprintf("$.rootfs.links[%d].path", i), fmt.Sprintf("rootfs.links[%d].path", i), fmt.Sprintf("%q must be an absolute path inside the image, without ..", l.Path)})
+		}
+	}
+	return ps
+}
+
+// filesProblems checks the list of files at the key.
+func filesProblems(key string, files []File) (ps []Problem) {
+	for i, f := range files {
+		at := fmt.Sprintf("%s[%d]", key, i)
+		if !cleanAbs(f.Path) {
+			ps = append(ps, Problem{"$." + at + ".path", at + ".path", fmt.Sprintf("%q must be an absolute path inside the image, without ..", f.Path)})
+		}
+		if f.Mode != "" && !modePat.MatchString(f.Mode) {
+			ps = append(ps, Problem{"$." + at + ".mode", at + ".mode", fmt.Sprintf("%q is not a file mode; accepted: octal like \"0644\"", f.Mode)})
 		}
 	}
 	return ps

@@ -47,7 +47,8 @@ type Recipe struct {
 
 	Further `yaml:",inline"`
 
-	origin string // file from which the recipe was read, for messages
+	origin string  // file from which the recipe was read, for messages
+	kernel *Recipe // of the target that vm.kernel names
 }
 
 // Archive is one apt archive. URI is its public address; the address of a user's mirror
@@ -141,6 +142,9 @@ type Check struct {
 
 // LockName returns the name of the lock of this recipe.
 func (r Recipe) LockName() string {
+	if r.kernel != nil {
+		return r.kernel.LockName()
+	}
 	if r.Lock != "" {
 		return r.Lock
 	}

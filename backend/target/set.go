@@ -119,7 +119,8 @@ func (s *Set) resolve(name string, chain []string) (Recipe, error) {
 		return Recipe{}, positioned(file, data, "$.name", "name", fmt.Sprintf("%q differs from the file name; accepted: %q", r.Name, name))
 	}
 	misspelt := len(found) > 0
-	for _, p := range append(r.applyChanges(), r.validate(s.check)...) {
+	problems := append(r.applyChanges(), s.findKernel(&r, chain)...)
+	for _, p := range append(problems, r.validate(s.check)...) {
 		e := positioned(file, data, p.Path, p.Key, p.Msg)
 		if e.Line == 0 && misspelt { // an absent key may be the misspelt one
 			continue
@@ -241,9 +242,12 @@ func (s *Set) Lock(r Recipe) (Lock, error) {
 	return l, err
 }
 
-// LockText returns the text of the recipe's lock file; a missing one is a
-// *StaleLockError.
+// LockText returns the text of the recipe's lock file, nothing for a recipe without a
+// lock; a missing one is a *StaleLockError.
 func (s *Set) LockText(r Recipe) ([]byte, error) {
+	if !r.Locked() {
+		return nil, nil
+	}
 	_, data, err := s.read("targets/" + r.LockName() + ".lock.yaml")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &StaleLockError{r.Name, "there is no lock yet"}
@@ -251,8 +255,12 @@ func (s *Set) LockText(r Recipe) ([]byte, error) {
 	return data, err
 }
 
-// LockOf returns the recipe's lock and its digest, both from a cache.
+// LockOf returns the recipe's lock and its digest, both from a cache. A recipe without a
+// lock has an empty one, and "" as its digest.
 func (s *Set) LockOf(r Recipe) (l Lock, digest string, err error) {
+	if !r.Locked() {
+		return Lock{}, "", nil
+	}
 	file, data, err := s.read("targets/" + r.LockName() + ".lock.yaml")
 	if errors.Is(err, fs.ErrNotExist) {
 		return Lock{}, "", &StaleLockError{r.Name, "there is no lock yet"}

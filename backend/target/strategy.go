@@ -2,10 +2,12 @@ package target
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
 	"ingot/backend/cause"
+	"ingot/backend/disk"
 )
 
 // Strategies are the ways to make a target's disk. Compose is the default.
@@ -36,7 +38,7 @@ type NotYetError struct {
 
 func (e *NotYetError) Error() string {
 	if e.Key == "strategy" {
-		return fmt.Sprintf("target %s has the strategy %q, which this version of Ingot checks but cannot build yet; it builds %q", e.Target, e.Value, Compose)
+		return fmt.Sprintf("target %s has the strategy %q, which this version of Ingot checks but cannot build yet; it builds %q, and %q for %s", e.Target, e.Value, Compose, VM, strings.Join(linuxSystems, ", "))
 	}
 	return fmt.Sprintf("target %s has the key %q, which this version of Ingot checks but does not use yet: build it without the key", e.Target, strings.TrimSuffix(e.Key+": "+e.Value, ": "))
 }
@@ -50,8 +52,11 @@ func (*NotYetError) ErrorClass() cause.Class { return cause.Input }
 // Buildable returns a *NotYetError if this version cannot build the recipe's strategy,
 // or would ignore one of its keys.
 func (r Recipe) Buildable() error {
-	if how := r.How(); how != Compose {
+	if how := r.How(); how != Compose && how != VM {
 		return &NotYetError{r.Name, "strategy", how}
+	}
+	if r.How() == VM && !slices.Contains(linuxSystems, r.OS) {
+		return &NotYetError{r.Name, "strategy", VM}
 	}
 	console := Console{}
 	if r.Console != nil {
@@ -63,6 +68,7 @@ func (r Recipe) Buildable() error {
 	}{
 		{"access", "", r.Access != nil}, {"seed", "", r.Seed != nil}, {"sanitise", r.Sanitise, r.Sanitise != ""}, {"zero", r.Zero, r.Zero != ""}, {"iso", "", r.ISO != nil},
 		{"fallback", "", r.Fallback != nil}, {"grow", r.Grow, r.Grow != ""}, {"proofs", r.Proofs, r.Proofs != ""},
+		{"changes.packages", "", r.Changes != nil && len(r.Changes.Packages) > 0 && !slices.Contains(aptSystems, r.OS)}, {"install", "", r.Install != nil}, {"build", "", r.Build != nil}, {"proof.smoke", "", r.How() == VM && len(r.Proof.Smoke.Checks) > 0},
 		{"console.port", console.Port, console.Port != ""}, {"console.shell", console.Shell, console.Shell != "" && console.Shell != "sh"},
 	} {
 		if k.set {
@@ -178,7 +184,54 @@ type KernelInstall struct {
 
 // SourceVM names the user's VM whose disk is used.
 type SourceVM struct {
-	Lima string `yaml:"lima" json:"lima"` // name of the instance
+	Lima   string `yaml:"lima" json:"lima"`                         // name of the instance
+	Kernel string `yaml:"kernel,omitempty" json:"kernel,omitempty"` // target whose kernel is built and installed in the copy; "" keeps the VM's own
+}
+
+// SourceInstance returns the name of the Lima instance of a recipe with the strategy VM.
+func (r Recipe) SourceInstance() string {
+	if r.VM == nil {
+		return ""
+	}
+	return r.VM.Lima
+}
+
+// KernelRecipe returns the recipe of the kernel: for the strategy VM that of the target
+// that vm.kernel names, if it names one, else the recipe itself.
+func (r Recipe) KernelRecipe() Recipe {
+	if r.kernel != nil {
+		return *r.kernel
+	}
+	return r
+}
+
+// HasKernel reports whether a kernel is built for the recipe's disk.
+func (r Recipe) HasKernel() bool { return r.How() != VM || r.kernel != nil }
+
+// Locked reports whether the recipe has a lock: the disk of a VM is not made of packages
+// that a lock pins, but its new kernel is.
+func (r Recipe) Locked() bool { return r.HasKernel() }
+
+// findKernel resolves the target that vm.kernel names.
+func (s *Set) findKernel(r *Recipe, chain []string) []Problem {
+	if r.How() != VM || r.VM == nil || r.VM.Kernel == "" {
+		return nil
+	}
+	wrong := func(format string, args ...any) []Problem {
+		return []Problem{{"$.vm.kernel", "vm.kernel", fmt.Sprintf(format, args...)}}
+	}
+	if slices.Contains(append(chain, r.Name), r.VM.Kernel) {
+		return wrong("%q is this target: accepted: a target of the strategy compose", r.VM.Kernel)
+	}
+	k, err := s.resolve(r.VM.Kernel, append(chain, r.Name))
+	if err != nil {
+		return wrong("target %q cannot be used: %v", r.VM.Kernel, err)
+	}
+	if k.How() != Compose || k.Arch != r.Arch {
+		return wrong("target %q is of the strategy %s for %s; accepted: one of the strategy compose for %s", k.Name, k.How(), k.Arch, r.Arch)
+	}
+	r.kernel = &k
+	return nil
 }
 
 // Changes are made in a guest before it is sanitised.
@@ -299,6 +352,13 @@ func change[T any](list, add []T, remove []string, key string, name func(T) stri
 // cannot be built yet. Those of Compose are in the table of the families.
 var systemsToCome = []string{"debian", "ubuntu", "alpine", "freebsd", "netbsd", "openbsd", "illumos"}
 
+// linuxSystems are the systems whose running machines can be changed; aptSystems are those
+// whose packages apt installs.
+var (
+	aptSystems   = []string{"debian", "ubuntu"}
+	linuxSystems = append(slices.Clone(aptSystems), "alpine")
+)
+
 // validateStrategy checks the keys that depend on the strategy.
 func (r Recipe) validateStrategy() (ps []Problem) {
 	how := r.How()
@@ -313,6 +373,13 @@ func (r Recipe) validateStrategy() (ps []Problem) {
 			ps = append(ps, Problem{"$." + key, key, fmt.Sprintf("is for the strategy %s; this recipe's is %s", strings.Join(by, " or "), how)})
 		}
 	}
+	if how == VM {
+		only("archives", len(r.Archives) > 0, Compose)
+		only("kernel", len(r.Kernel.Configs) > 0 || r.Kernel.SourcePackage != "", Compose)
+		only("rootfs", len(r.Rootfs.Packages) > 0 || len(r.Rootfs.Files) > 0, Compose)
+		only("disk", r.Disk != Disk{}, Compose)
+		only("lock", r.Lock != "", Compose)
+	}
 	only("vm", r.VM != nil, VM)
 	only("media", len(r.Media) > 0, Image, Install)
 	only("dialogue", len(r.Dialogue) > 0, Image, Install)
@@ -322,7 +389,9 @@ func (r Recipe) validateStrategy() (ps []Problem) {
 	only("build", r.Build != nil, VM, Image, Install)
 	switch how {
 	case VM:
-		ps = append(ps, Required("$.vm", "vm.lima", r.VM == nil || r.VM.Lima == "")...)
+		ps = append(ps, Required("$.vm", "vm.lima", r.SourceInstance() == "")...)
+		ps = append(ps, r.validateTree()...)
+		ps = append(ps, r.Changes.validate()...)
 	case Image, Install:
 		ps = append(ps, Required("$.media", "media", len(r.Media) == 0)...)
 		for i, m := range r.Media {
@@ -335,6 +404,38 @@ func (r Recipe) validateStrategy() (ps []Problem) {
 	ps = append(ps, r.Console.validate()...)
 	if r.Access != nil {
 		ps = append(ps, OneOf("$.access.seed", "access.seed", r.Access.Seed, []string{"nocloud", "creds-msdos", "autoinstall", "console"})...)
+	}
+	return ps
+}
+
+// validateTree refuses formats that are made from the tar of a tree: the strategy VM has
+// only a disk.
+func (r Recipe) validateTree() (ps []Problem) {
+	for i, name := range r.Export.Formats {
+		if f, err := disk.FormatNamed(name); err == nil && f.WriteTree != nil {
+			ps = append(ps, Problem{fmt.Sprintf("$.export.formats[%d]", i), "export.formats", fmt.Sprintf("%q is not made from the disk of a VM; accepted: %s", name, strings.Join(disk.BootableNames(), ", "))})
+		}
+	}
+	return ps
+}
+
+// packageName matches the name of a package of Debian, with a version or release.
+var packageName = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]*(:[a-z0-9]+)?([=/][A-Za-z0-9.+~:-]+)?$`)
+
+func (c *Changes) validate() (ps []Problem) {
+	if c == nil {
+		return nil
+	}
+	for i, p := range c.Packages {
+		if !packageName.MatchString(p) {
+			ps = append(ps, Problem{fmt.Sprintf("$.changes.packages[%d]", i), "changes.packages", fmt.Sprintf("%q is not the name of a package; accepted: NAME, NAME=VERSION, NAME/RELEASE", p)})
+		}
+	}
+	ps = append(ps, filesProblems("changes.files", c.Files)...)
+	for i, command := range c.Commands {
+		if strings.TrimSpace(command) == "" {
+			ps = append(ps, Problem{fmt.Sprintf("$.changes.commands[%d]", i), "changes.commands", "is empty; accepted: a command for the shell of the machine, which runs as root"})
+		}
 	}
 	return ps
 }

@@ -140,3 +140,65 @@ func TestStrategies(t *testing.T) {
 		}
 	}
 }
+
+// The recipe that is written for a VM can be built, without a lock, and says what cannot
+// be used yet.
+func TestFromVM(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "targets")
+	s, err := Load(resources.FS, dir, onlyDebian)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := FromVM{Name: "web", Instance: "web", Title: "Debian 12 of the VM web", OS: "debian", Release: "12", Arch: "amd64", Firmware: "bios", CPUs: 2}
+	file, err := s.WriteFromVM(d)
+	if err != nil || file != filepath.Join(dir, "web.yaml") {
+		t.Fatalf("%s, %v", file, err)
+	}
+	if s, err = Load(resources.FS, dir, onlyDebian); err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Get("web")
+	if err != nil || r.Buildable() != nil || r.SourceInstance() != "web" || r.Board().Firmware != "bios" {
+		t.Fatalf("%+v, %v, %v", r, err, r.Buildable())
+	}
+	lock, digest, err := s.LockOf(r)
+	if err != nil || lock.Check(r) != nil || digest != "" {
+		t.Errorf("its lock: %q, %v, %v", digest, err, lock.Check(r))
+	}
+	if _, err := s.WriteFromVM(d); err == nil || !strings.Contains(err.Error(), `there is a target "web" already`) {
+		t.Errorf("written twice: %v", err)
+	}
+	plan9 := d
+	plan9.Name, plan9.OS = "other", "plan9"
+	if _, err := s.WriteFromVM(plan9); err == nil || !strings.Contains(err.Error(), "accepted: debian, ubuntu") {
+		t.Errorf("an unknown system: %v", err)
+	}
+	const rest = "os: debian\nrelease: \"12\"\narch: amd64\nvariant: x\nstrategy: vm\nvm: {lima: web}\nexport: {formats: [qcow2]}\n"
+	for text, want := range map[string]string{
+		"changes: {packages: [htop, \"nginx=1.2-3\", x/bookworm-backports], commands: [\"true\"], files: [{path: /etc/motd, content: hi, mode: \"0600\"}]}": "",
+		"changes: {packages: [\"a; reboot\"]}":                  `key "changes.packages": "a; reboot" is not the name of a package`,
+		"changes: {packages: [\"-o=x\"]}":                       `key "changes.packages": "-o=x" is not the name of a package`,
+		"changes: {files: [{path: ../x, content: y}]}":          `key "changes.files[0].path"`,
+		"changes: {files: [{path: /x, content: y, mode: rwx}]}": `key "changes.files[0].mode"`,
+		"changes: {commands: [\" \"]}":                          `key "changes.commands": is empty`,
+		"kernel: {configs: [base.config]}":                      `key "kernel": is for the strategy compose; this recipe's is vm`,
+		"rootfs: {packages: [htop]}":                            `key "rootfs": is for the strategy compose`,
+		"disk: {size: 8GiB}":                                    `key "disk": is for the strategy compose`,
+		"lock: debian-12-amd64":                                 `key "lock": is for the strategy compose`,
+		"proof: {smoke: {checks: [{name: x, run: \"true\"}]}}":  `the key "proof.smoke"`,
+		"install: {script: x}":                                  `the key "install"`,
+		"sanitise: none":                                        `the key "sanitise: none"`,
+	} {
+		r, err := user(t, "mine", head+rest+text+"\n").Get("mine")
+		if err == nil {
+			err = r.Buildable()
+		}
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+	tree, err := user(t, "mine", head+strings.Replace(rest, "qcow2", "tar.zst", 1)).Get("mine")
+	if err == nil || !strings.Contains(err.Error(), `"tar.zst" is not made from the disk of a VM; accepted: qcow2, raw`) {
+		t.Errorf("%v, %v", tree.Export, err)
+	}
+}

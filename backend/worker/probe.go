@@ -101,7 +101,7 @@ func canBuild(ctx context.Context, b *backend.Backend, arch string) error {
 
 func recipeFor(b *backend.Backend, arch string) target.Recipe {
 	for _, n := range b.Targets.Names() {
-		if r, err := b.Targets.Get(n); err == nil && r.Arch == arch && r.Buildable() == nil {
+		if r, err := b.Targets.Get(n); err == nil && r.Arch == arch && r.How() == target.Compose && r.Buildable() == nil {
 			return r
 		}
 	}

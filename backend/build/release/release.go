@@ -23,7 +23,7 @@ import (
 
 // Artifacts are the files of an export.
 type Artifacts struct {
-	Version string     `json:"version"` // of the build that exported, see build.VersionOf
+	Version string     `json:"version"` // of the build that exported, see release.VersionOf
 	Files   []Artifact `json:"files"`   // the bootable disk first
 	Kernel  family.Kernel
 	Dir     string `json:"-"` // folder of the files
@@ -75,8 +75,10 @@ type Build struct {
 func (b Build) Release(arts Artifacts, proven bool) (publish.Release, error) {
 	rel := publish.Release{OS: b.Recipe.OS, Release: b.Recipe.Release, Variant: b.Recipe.Variant, Arch: b.Recipe.Arch, Version: arts.Version,
 		KernelRelease: arts.Kernel.Release, KernelBuildID: arts.Kernel.BuildID, Proven: proven,
-		Inputs: map[string]string{"recipe": b.Recipe.Digest(), "lock": b.Lock.Digest()},
-		Tools:  map[string]string{"ingot": b.Version, "compiler": arts.Kernel.Compiler}}
+		Inputs: map[string]string{"recipe": b.Recipe.Digest()}, Tools: map[string]string{"ingot": b.Version}}
+	if b.Recipe.Locked() {
+		rel.Inputs["lock"], rel.Tools["compiler"] = b.Lock.Digest(), arts.Kernel.Compiler
+	}
 	if proven {
 		d, _ := b.Documents.Of(evidence.KindProof)
 		rel.Proof = d.ID
@@ -84,8 +86,15 @@ func (b Build) Release(arts Artifacts, proven bool) (publish.Release, error) {
 	for _, s := range b.Lock.Suites {
 		rel.Inputs["InRelease "+s.Archive+" "+s.Suite] = s.InRelease
 	}
-	for _, p := range b.Lock.Rootfs {
+	for _, p := range b.locked() {
 		rel.Packages = append(rel.Packages, p.Name+"="+p.Version+":"+p.Arch)
+	}
+	if d, ok := b.Documents.Of(evidence.KindImage); ok && b.Recipe.How() == target.VM {
+		var img evidence.Image
+		if err := d.Decode(&img); err != nil {
+			return rel, err
+		}
+		rel.Packages = img.Packages
 	}
 	rel.Sources = b.sources()
 	for _, a := range arts.Files {
@@ -203,17 +212,29 @@ func (b Build) addLogs(rel *publish.Release) error {
 	return nil
 }
 
+// locked returns the packages of the lock that are on the disk: the disk of a VM has its
+// own packages.
+func (b Build) locked() target.LockedPackages {
+	if b.Recipe.How() == target.VM {
+		return nil
+	}
+	return b.Lock.Rootfs
+}
+
 // sources returns the source package of every binary, as the GPL requires; it lists all
 // of them, since not all licences are machine-readable. The addresses are public.
 func (b Build) sources() []publish.Source {
 	var out []publish.Source
 	seen := map[string]bool{}
-	for _, p := range append(slices.Clone(b.Lock.Rootfs), b.Lock.Kernel) {
+	if !b.Recipe.Locked() {
+		return nil
+	}
+	for _, p := range append(slices.Clone(b.locked()), b.Lock.Kernel) {
 		if seen[p.Source] {
 			continue
 		}
 		seen[p.Source] = true
-		out = append(out, publish.Source{Package: p.Source, URLs: b.Family.SourceURLs(b.Recipe, p)})
+		out = append(out, publish.Source{Package: p.Source, URLs: b.Family.SourceURLs(b.Recipe.KernelRecipe(), p)})
 	}
 	slices.SortFunc(out, func(a, b publish.Source) int { return strings.Compare(a.Package, b.Package) })
 	return out
