@@ -223,6 +223,7 @@ func TestRenderVMs(t *testing.T) {
     Stop
     Open Shell
     Export
+    Make Image
     Build Here
       good
       other (off)
@@ -232,6 +233,7 @@ func TestRenderVMs(t *testing.T) {
     Stop
     Open Shell
     Export
+    Make Image
     Build Here (off)
       good (off)
       other (off)
@@ -241,6 +243,7 @@ func TestRenderVMs(t *testing.T) {
     Start
     Open Shell (off)
     Export
+    Make Image
     Build Here (off)
       good (off)
       other (off)
@@ -250,6 +253,7 @@ func TestRenderVMs(t *testing.T) {
     Start (off)
     Open Shell (off)
     Export (off)
+    Make Image (off)
     Build Here (off)
       good (off)
       other (off)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,38 @@ func TestActions(t *testing.T) {
 			s.tap(c.press)
 			s.asked(p, c.asked)
 		})
+	}
+}
+
+// The sheet of an image says what it does and needs, and asks the backend; without a yes
+// nothing happens. A VM whose disk cannot be copied is said in the status line.
+func TestImageSheet(t *testing.T) {
+	p, news := acted()
+	vmsHere(p, &news)
+	s := shown(t, p, "vms/old", news)
+	s.until("Make image…")
+	s.tap("Make image…")
+	s.until("old itself is only read.")
+	s.until("This needs up to 5.0 GiB; 78.0 GiB are free.")
+	s.tap("Cancel")
+	s.tap("Make image…")
+	s.until("old itself is only read.")
+	s.on(func() {
+		s.walk(func(o fyne.CanvasObject) {
+			if c, ok := o.(*widget.Check); ok && c.Text == "Publish it once it has booted" {
+				c.SetChecked(true)
+			}
+			if r, ok := o.(*widget.RadioGroup); ok && slices.Contains(r.Options, "raw") {
+				r.SetSelected("raw")
+			}
+		})
+	})
+	s.tap("Make image")
+	s.asked(p, "image old old raw publish=true")
+	if n := slices.IndexFunc(p.notes(), func(asked string) bool {
+		return strings.HasPrefix(asked, "image ") && asked != "image old old raw publish=true"
+	}); n >= 0 {
+		t.Errorf("what was cancelled was asked for: %q", p.notes())
 	}
 }
 

@@ -100,6 +100,7 @@ func TestScreens(t *testing.T) {
 		"proof":     {"evidence/PROOF", nil, "signed by key"},
 		"serial":    {"evidence/PROOF", nil, "signed by key"},
 		"vms":       {"vms", vmsHere, "forge"},
+		"image":     {"vms/old", vmsHere, "old"},
 		"no-vms":    {"vms", empty, "No Lima instance yet"},
 		"empty":     {"reality", empty, "This computer lacks 1 thing"},
 		"password":  {"settings", needsPassword, "Install what is missing"},
@@ -115,6 +116,10 @@ func TestScreens(t *testing.T) {
 				s.tap("Install what is missing")
 				s.until("Your password is needed")
 				s.until("boots what was built")
+			}
+			if name == "image" {
+				s.tap("Make image…")
+				s.until("itself is only read")
 			}
 			if name == "serial" {
 				s.on(func() {

@@ -99,6 +99,7 @@ func (v *vms) card(machine vm.Instance) fyne.CanvasObject {
 	button("Export…", theme.DownloadIcon(), machine.Status != vm.Broken, func() {
 		w.saveAs(machine.Name+"-"+machine.Arch+".qcow2", func(dst string) { v.take(machine, dst, false) })
 	})
+	button("Make image…", theme.StorageIcon(), machine.Status != vm.Broken && machine.Status != vm.Unknown, func() { v.makeImage(machine) })
 	bar.Add(v.buildHere(machine))
 	face := container.NewBorder(nil, nil, widget.NewIcon(theme.ComputerIcon()), container.NewHBox(widget.NewIcon(vmIcon(machine)), widget.NewLabel(app.VMState(machine))), name)
 	return widget.NewCard("", "", container.NewVBox(face, detail, bar))

@@ -66,6 +66,8 @@ type Backend interface {
 	VMStart(ctx context.Context, name string) error
 	VMStop(ctx context.Context, name string) error
 	VMExport(ctx context.Context, o vm.ExportOptions) (vm.Exported, error)
+	VMImagePlan(ctx context.Context, name string) (vm.ImagePlan, error)
+	VMImage(ctx context.Context, o vm.ImageOptions, publish bool) (build string, err error)
 	VMShell(ctx context.Context, name string) (argv, environ []string, err error)
 }
 

@@ -3,6 +3,7 @@ package window
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	"path/filepath"
@@ -113,6 +114,15 @@ func (p *played) VMStart(_ context.Context, name string) error { return p.note("
 func (p *played) VMStop(_ context.Context, name string) error  { return p.note("stop %s", name) }
 func (p *played) VMExport(_ context.Context, o vm.ExportOptions) (vm.Exported, error) {
 	return vm.Exported{}, p.note("export %s %s stop=%v", o.Name, filepath.Base(o.File), o.Stop)
+}
+func (p *played) VMImagePlan(_ context.Context, name string) (vm.ImagePlan, error) {
+	if name == "wreck" {
+		return vm.ImagePlan{}, errors.New("it cannot be copied")
+	}
+	return vm.ImagePlan{Method: "direct", Room: 5 << 30, Free: 78 << 30}, nil
+}
+func (p *played) VMImage(_ context.Context, o vm.ImageOptions, publish bool) (string, error) {
+	return "", p.note("image %s %s %s publish=%v", o.Instance, o.Name, o.Format, publish)
 }
 func (p *played) VMShell(_ context.Context, name string) (argv, environ []string, err error) {
 	return []string{"limactl", "shell", name}, nil, nil
@@ -251,6 +261,9 @@ func (s *stage) walk(f func(fyne.CanvasObject)) {
 		}
 	}
 	visit(s.Content())
+	for _, o := range s.Canvas().Overlays().List() { // dialogs
+		visit(o)
+	}
 }
 
 // texts is what can be read in the window.

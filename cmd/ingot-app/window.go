@@ -268,6 +268,22 @@ func (h ofHome) VMExport(ctx context.Context, o vm.ExportOptions) (vm.Exported, 
 	return vm.Export(ctx, h.now(), o)
 }
 
+func (h ofHome) VMImagePlan(_ context.Context, name string) (vm.ImagePlan, error) {
+	return vm.PlanImage(h.now(), name)
+}
+
+func (h ofHome) VMImage(ctx context.Context, o vm.ImageOptions, publish bool) (string, error) {
+	target, _, err := vm.EnsureTarget(ctx, h.now(), o)
+	if err != nil {
+		return "", err
+	}
+	s := api.Submission{Target: target, Until: "prove"}
+	if publish {
+		s.Until = ""
+	}
+	return owner.ClientOf(h.now()).Submit(ctx, s)
+}
+
 func (h ofHome) VMShell(ctx context.Context, name string) (argv, environ []string, err error) {
 	return vm.Shell(ctx, name)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ingot/backend/status"
+	"ingot/backend/vm"
 )
 
 func newTarget(g *global) *cobra.Command {
@@ -46,14 +47,19 @@ func newTarget(g *global) *cobra.Command {
 
 // newTargetNew writes a recipe of the user's own.
 func newTargetNew(g *global) *cobra.Command {
-	var from string
-	c := &cobra.Command{Use: "new NAME", Short: "Write a recipe of your own that extends another one",
-		Example: "  ingot target new my-server --from debian-12-arm64", Args: args(cobra.ExactArgs(1)), RunE: func(c *cobra.Command, a []string) error {
+	var from, machine string
+	c := &cobra.Command{Use: "new NAME", Short: "Write a recipe of your own, from another one or from a VM",
+		Example: "  ingot target new my-server --from debian-12-arm64\n  ingot target new my-vm --from-vm default", Args: args(cobra.ExactArgs(1)), RunE: func(c *cobra.Command, a []string) error {
 			b, err := g.open()
 			if err != nil {
 				return err
 			}
-			file, err := status.Fork(c.Context(), b, from, a[0])
+			var file string
+			if machine != "" {
+				file, err = vm.NewTarget(c.Context(), b, vm.ImageOptions{Instance: machine, Name: a[0]})
+			} else {
+				file, err = status.Fork(c.Context(), b, from, a[0])
+			}
 			if err != nil {
 				return err
 			}
@@ -61,6 +67,8 @@ func newTargetNew(g *global) *cobra.Command {
 			return nil
 		}}
 	c.Flags().StringVar(&from, "from", "debian-12-arm64", "the target that it extends")
+	c.Flags().StringVar(&machine, "from-vm", "", "the Lima instance whose disk it takes")
+	c.MarkFlagsMutuallyExclusive("from", "from-vm")
 	return c
 }
 

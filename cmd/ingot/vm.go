@@ -16,7 +16,7 @@ import (
 
 func newVM(g *global) *cobra.Command {
 	c := parent("vm", "Start, stop, create, export or change a Lima instance", "ingot vm start default")
-	c.AddCommand(newVMStart(g), newVMStop(), newVMShell(), newVMCreate(g), newVMClone(), newVMDelete(), newVMExport(g), newVMInstall(g), newVMSanitise())
+	c.AddCommand(newVMStart(g), newVMStop(), newVMShell(), newVMCreate(g), newVMClone(), newVMDelete(), newVMExport(g), newVMImage(g), newVMInstall(g), newVMSanitise())
 	return c
 }
 
