@@ -10,7 +10,7 @@ export PATH := $(dir $(GO)):$(PATH)
 TARGET ?= debian-12-arm64
 APP_VERSION = $(shell sed -n 's/^Version = "\(.*\)"/\1/p' FyneApp.toml)
 
-.PHONY: help install release package soak mac-proof chaos mutations bench bench-app check demo demo-check test test-all unit e2e e2e-app e2e-lima dist build app clean
+.PHONY: help install release package soak mac-proof github-proof chaos mutations bench bench-app check demo demo-check test test-all unit e2e e2e-app e2e-lima dist build app clean
 
 help: ## list the verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ soak: build ## kills, full disks, whole rebuilds: an hour and more; writes docs/
 
 mac-proof: ## on a Mac: what only a Mac can show, as a signed record in docs/mac-proof/
 	@scripts/mac-proof.sh
+
+github-proof: build ## publish an image to a repository on GitHub and read it back: REPO=owner/repo TARGET=…
+	@scripts/github-proof.sh "$(REPO)" $(TARGET)
 
 chaos: ## kill submitter, workers and server of a queue at random: SEED=n, JOBS=100
 	@$(GO) test -count=1 -timeout 30m -tags chaos -v ./test/chaos

@@ -249,7 +249,7 @@ func (b *Backend) GuestConfig(name string) (home.GuestConfig, error) {
 // for "" the configured endpoint or the local store.
 func (b *Backend) openPublisher(ctx context.Context, to string) (publish.Publisher, func(), error) {
 	if to != "" {
-		p, err := publishers.Open(to)
+		p, err := publishers.Open(to, publishers.Access{GitHub: githubToken(b)})
 		return p, func() {}, err
 	}
 	if b.Config.Publish.Endpoint == "" {

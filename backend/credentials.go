@@ -5,14 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
+	"time"
 
 	"ingot/backend/api"
 	"ingot/backend/build"
 	"ingot/backend/home"
 	"ingot/backend/publish"
+	"ingot/backend/publish/github"
 	"ingot/backend/publish/s3"
+	"ingot/backend/secret"
 )
 
 // ProbeEndpoint tests the operations that publishing needs on the configured
@@ -49,6 +54,55 @@ func (b *Backend) KeepCredentials(ctx context.Context, endpoint, access, key str
 	}
 	name := s3.KeychainName(endpoint)
 	return name, errors.Join(b.Secrets.Put(name, []byte(access+":"+key)), lock.Unlock())
+}
+
+// GitHub is the name of GitHub's token among the stored credentials.
+const GitHub = "github"
+
+// KeepGitHubToken stores a token for later publishes to GitHub, and returns the name of
+// the entry.
+func (b *Backend) KeepGitHubToken(ctx context.Context, token string) (string, error) {
+	if token == "" || strings.ContainsAny(token, " \t\r\n") {
+		return "", &build.OptionError{Msg: "a token is needed, without spaces"}
+	}
+	lock, err := b.Home.Lock(ctx, home.LockOptions{Purpose: "store login", Wait: true})
+	if err != nil {
+		return "", err
+	}
+	return GitHub, errors.Join(b.Secrets.Put(GitHub, []byte(token)), lock.Unlock())
+}
+
+// ghLimit bounds the time of gh, which may ask a keychain.
+const ghLimit = 30 * time.Second
+
+// githubToken returns the stored token for GitHub, else that of GITHUB_TOKEN, else that
+// of gh, GitHub's command line.
+func githubToken(b *Backend) github.Token {
+	return func(ctx context.Context) (token, from string, err error) { return findToken(ctx, b) }
+}
+
+func findToken(ctx context.Context, b *Backend) (token, from string, err error) {
+	text, err := b.Secrets.Get(GitHub)
+	if err == nil {
+		return string(text), b.KeysWhere(), nil
+	}
+	if !errors.Is(err, secret.ErrNotFound) {
+		return "", "", err
+	}
+	if token := os.Getenv("GITHUB_TOKEN"); token != "" {
+		return token, "GITHUB_TOKEN", nil
+	}
+	gh, err := home.LookTool("gh")
+	if err != nil {
+		return "", "", nil // the publisher says what can be done
+	}
+	ctx, cancel := context.WithTimeout(ctx, ghLimit)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, gh, "auth", "token").Output()
+	if err != nil {
+		return "", "", nil // it is not logged in
+	}
+	return strings.TrimSpace(string(out)), "gh", nil
 }
 
 // Lacking returns an error that lists what an endpoint cannot do, or nil.

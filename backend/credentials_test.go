@@ -3,6 +3,9 @@ package backend
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"ingot/backend/build"
@@ -37,4 +40,46 @@ func TestKeepCredentials(t *testing.T) {
 			t.Errorf("%q: %v", wrong, err)
 		}
 	}
+}
+
+// A stored token is taken before that of the environment, and that before gh's; without
+// one the publisher says what can be done.
+func TestGitHubToken(t *testing.T) {
+	t.Setenv("INGOT_HOME", t.TempDir())
+	t.Setenv("INGOT_KEYCHAIN", "off")
+	t.Setenv("GITHUB_TOKEN", "")
+	bin := t.TempDir()
+	t.Setenv("PATH", bin)
+	b, err := Open(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := func(token, from string) {
+		t.Helper()
+		if got, of, err := githubToken(b)(t.Context()); err != nil || got != token || of != from {
+			t.Errorf("%q of %q, %v; want %q of %q", got, of, err, token, from)
+		}
+	}
+	gh := filepath.Join(bin, "gh")
+	for _, script := range []string{"#!/bin/sh\nexit 1\n", "#!/bin/sh\n[ \"$1 $2\" = 'auth token' ] && echo of-gh\n"} {
+		if err := os.WriteFile(gh, []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(script, "of-gh") {
+			want("of-gh", "gh")
+		} else {
+			want("", "")
+		}
+	}
+	t.Setenv("GITHUB_TOKEN", "of-env")
+	want("of-env", "GITHUB_TOKEN")
+	for _, bad := range []string{"", "a b", "a\n"} {
+		if _, err := b.KeepGitHubToken(t.Context(), bad); err == nil {
+			t.Errorf("%q is stored", bad)
+		}
+	}
+	if _, err := b.KeepGitHubToken(t.Context(), "stored"); err != nil {
+		t.Fatal(err)
+	}
+	want("stored", b.KeysWhere())
 }

@@ -17,8 +17,8 @@ import (
 var floors = map[string]int{
 	"resources": 1, "backend/disk": 1, "backend/disk/ext4": 1, "backend/disk/ext4/ext4test": 1, "backend/qemu": 1, "backend/cause": 1, "backend/event": 1, "backend/fetch": 1, "backend/home": 1, "backend/secret": 1, "backend/limit": 1,
 	"backend/guest": 2, "backend/guest/notes": 2, "backend/guest/guesttest": 2, "backend/guest/lima": 2, "backend/guest/forge": 2, "backend/guest/qemu": 2, "backend/guest/all": 2, "backend/target": 2, "backend/evidence": 2, "backend/jobs": 2, "backend/leak": 2, "backend/team": 2, "backend/dialogue": 2,
-	"backend/family": 3, "backend/family/linux": 3, "backend/family/debian": 3, "backend/family/all": 3, "backend/publish": 3, "backend/publish/folder": 3, "backend/publish/s3": 3, "backend/publish/publishtest": 3, "backend/publish/all": 3, "backend/machine": 3, "backend/proof": 3, "backend/reality": 3,
-	"backend/build": 4, "backend/build/outputs": 4, "backend/build/record": 4, "backend/build/release": 4, "backend/build/delivery": 4, "backend/build/recovery": 4,
+	"backend/family": 3, "backend/family/linux": 3, "backend/family/debian": 3, "backend/family/all": 3, "backend/publish": 3, "backend/publish/folder": 3, "backend/publish/s3": 3, "backend/publish/github": 3, "backend/publish/github/githubtest": 3, "backend/publish/publishtest": 3, "backend/publish/all": 3, "backend/machine": 3, "backend/proof": 3, "backend/reality": 3,
+	"backend/build": 4, "backend/build/outputs": 4, "backend/build/record": 4, "backend/build/release": 4, "backend/build/delivery": 4, "backend/build/recovery": 4, "backend/build/vmdisk": 4,
 	"backend": 5, "backend/client": 5, "backend/api": 5, "backend/hometest": 5,
 	"backend/owner": 6, "backend/worker": 6, "backend/remote": 6, "backend/status": 6, "backend/verify": 6, "backend/vm": 6, "backend/run": 6, "backend/doctor": 6, "backend/retention": 6, "backend/macproof": 6,
 	"app": 7, "app/feed": 7, "app/screen": 7, "app/window": 7, "app/desktop": 7, "app/tray": 7, "app/tray/native": 7,
@@ -33,8 +33,8 @@ var sameFloor = map[string]string{
 	"backend/owner": "backend/remote backend/status", "backend/worker": "backend/remote",
 	"backend/doctor": "backend/status", "backend/retention": "backend/status", "backend/run": "backend/status", "backend/verify": "backend/macproof backend/status", "backend/vm": "backend/status",
 	"backend": "backend/api backend/client", "backend/client": "backend/api", "backend/hometest": "backend",
-	"backend/guest/guesttest": "backend/guest", "backend/guest/lima": "backend/guest backend/guest/notes", "backend/guest/forge": "backend/guest/lima", "backend/guest/qemu": "backend/guest", "backend/guest/all": "backend/guest backend/guest/lima", "backend/family/linux": "backend/family", "backend/family/debian": "backend/family backend/family/linux", "backend/family/all": "backend/family backend/family/debian backend/family/linux", "backend/machine": "backend/proof", "backend/publish/folder": "backend/publish", "backend/publish/s3": "backend/publish", "backend/publish/publishtest": "backend/publish", "backend/publish/all": "backend/publish backend/publish/folder backend/publish/s3", "backend/leak": "backend/evidence", "backend/team": "backend/jobs",
-	"backend/build/recovery": "backend/build/outputs", "backend/build": "backend/build/outputs backend/build/record backend/build/recovery backend/build/release", "backend/build/release": "backend/build/record", "backend/build/delivery": "backend/build backend/build/outputs backend/build/record backend/build/release",
+	"backend/guest/guesttest": "backend/guest", "backend/guest/lima": "backend/guest backend/guest/notes", "backend/guest/forge": "backend/guest/lima", "backend/guest/qemu": "backend/guest", "backend/guest/all": "backend/guest backend/guest/lima", "backend/family/linux": "backend/family", "backend/family/debian": "backend/family backend/family/linux", "backend/family/all": "backend/family backend/family/debian backend/family/linux", "backend/machine": "backend/proof", "backend/publish/folder": "backend/publish", "backend/publish/github": "backend/publish", "backend/publish/s3": "backend/publish", "backend/publish/publishtest": "backend/publish", "backend/publish/all": "backend/publish backend/publish/folder backend/publish/github backend/publish/s3", "backend/leak": "backend/evidence", "backend/team": "backend/jobs",
+	"backend/build/recovery": "backend/build/outputs", "backend/build": "backend/build/outputs backend/build/record backend/build/recovery backend/build/release backend/build/vmdisk", "backend/build/release": "backend/build/record", "backend/build/delivery": "backend/build backend/build/outputs backend/build/record backend/build/release",
 	"backend/disk": "backend/cause backend/home", "backend/fetch": "backend/home", "backend/home": "backend/cause backend/limit", "backend/event": "backend/limit", "backend/secret": "backend/cause backend/home backend/limit", "backend/qemu": "backend/cause backend/fetch backend/home", "backend/cause": "resources",
 }
 
@@ -47,7 +47,7 @@ const lineLimit = 2000
 
 // noExec may start no process of their own: everything goes through a guest or
 // a machine.
-var noExec = []string{"backend/dialogue", "backend/build", "backend/build/outputs", "backend/build/record", "backend/build/release", "backend/build/delivery", "backend/build/recovery", "backend/family", "backend/family/linux", "backend/family/debian", "backend/family/all", "backend/proof", "backend/reality", "backend/publish", "backend/publish/s3", "backend/publish/folder"}
+var noExec = []string{"backend/dialogue", "backend/build", "backend/build/outputs", "backend/build/record", "backend/build/release", "backend/build/delivery", "backend/build/recovery", "backend/build/vmdisk", "backend/family", "backend/family/linux", "backend/family/debian", "backend/family/all", "backend/proof", "backend/reality", "backend/publish", "backend/publish/s3", "backend/publish/folder", "backend/publish/github"}
 
 type pkg struct {
 	ImportPath string

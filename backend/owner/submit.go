@@ -89,7 +89,7 @@ func CheckSubmission(b *backend.Backend, s api.Submission) error {
 		return err
 	}
 	if s.To != "" {
-		if _, err := publishers.Open(s.To); err != nil {
+		if _, err := publishers.Open(s.To, publishers.Access{}); err != nil {
 			return err
 		}
 	}

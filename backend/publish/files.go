@@ -86,7 +86,7 @@ func (p *publishing) put(ctx context.Context, f File, progress func(int64)) (Pub
 	if err != nil {
 		return want, fmt.Errorf("%s: %w", f.Name, err)
 	}
-	if f.Disk {
+	if _, draft := p.Store.(Draft); f.Disk && !draft { // a draft's disk can be read by everybody later
 		err = p.readDisk(ctx, f.Name, want, made)
 	} else {
 		err = p.readBack(ctx, f.Name, want, made)

@@ -132,6 +132,22 @@ func (r Release) check(opt Options) error {
 	return nil
 }
 
+// published returns the version under which the release is published: it says what is not
+// known of it.
+func (r Release) published() string {
+	version := r.Version
+	if !r.Proven {
+		version += "-unproven"
+	}
+	if r.Unscanned {
+		version += "-unscanned"
+	}
+	return version
+}
+
+// Dir returns the folder of the published release, relative to a prefix.
+func (r Release) Dir() string { return path.Join(r.OS, r.Release, r.Arch, r.published()) }
+
 // ToStore publishes a release to a store: first the disks, each of which is read back
 // from its public address, then the other files, manifest, sums and signature, the
 // catalogue and the pointers. At the end it reads the public lima.yaml.
@@ -139,13 +155,9 @@ func ToStore(ctx context.Context, s Store, r Release, opt Options) (Receipt, err
 	if err := r.check(opt); err != nil {
 		return Receipt{}, err
 	}
-	if !r.Proven {
-		r.Version += "-unproven"
-	}
-	if r.Unscanned {
-		r.Version += "-unscanned"
-	}
-	p := &publishing{Store: s, r: r, opt: opt, dir: path.Join(r.OS, r.Release, r.Arch, r.Version)}
+	dir := r.Dir()
+	r.Version = r.published()
+	p := &publishing{Store: s, r: r, opt: opt, dir: dir}
 	receipt, err := p.run(ctx)
 	if err != nil {
 		return Receipt{}, Classify(err, p.causer())
@@ -198,10 +210,37 @@ func (p *publishing) run(ctx context.Context) (Receipt, error) {
 	if err := p.manifestAndSums(ctx, manifest); err != nil {
 		return Receipt{}, err
 	}
-	if err := p.catalogue(ctx); err != nil {
+	if draft, ok := p.Store.(Draft); ok {
+		err = p.finish(ctx, draft)
+	} else {
+		err = p.catalogue(ctx)
+	}
+	if err != nil {
 		return Receipt{}, err
 	}
 	return p.readAnonymously(ctx)
+}
+
+// finish makes a draft public and reads its disks as everybody will.
+func (p *publishing) finish(ctx context.Context, d Draft) error {
+	if err := d.Finish(ctx); err != nil {
+		return err
+	}
+	for _, f := range p.r.Files {
+		if !f.Disk {
+			continue
+		}
+		want := p.done[slices.IndexFunc(p.done, func(d Published) bool { return d.Name == f.Name })]
+		other, err := p.publicDiffers(ctx, f.Name, want)
+		if err == nil {
+			err = other
+		}
+		if err != nil {
+			return err
+		}
+		p.disks = append(p.disks, f.Name)
+	}
+	return nil
 }
 
 // describe writes the files beside the disks, and returns the manifest of all files.
@@ -248,6 +287,9 @@ func (p *publishing) manifestAndSums(ctx context.Context, manifest File) error {
 	}
 	if err := p.files(ctx, lists); err != nil {
 		return err
+	}
+	if _, draft := p.Store.(Draft); draft { // every release has its own
+		return p.keep(ctx, path.Join(p.dir, publicKeyName), []byte(p.opt.Signer.MinisignPublic()))
 	}
 	return p.publicKey(ctx)
 }

@@ -78,6 +78,14 @@ type Ability struct {
 	Seen string `json:"seen,omitempty"` // what happened instead
 }
 
+// Draft is a Store whose objects only the publisher sees until Finish shows all of them at
+// once. It has no catalogue and no pointers: its host lists releases.
+type Draft interface {
+	Store
+	// Finish makes the release public. What it makes public is complete and compared.
+	Finish(ctx context.Context) error
+}
+
 // Causer is a Store that knows the causes of its own errors. CauseOf returns "" for an
 // error that it does not know.
 type Causer interface{ CauseOf(err error) string }

@@ -68,7 +68,11 @@ func (v *verification) checkPath(comment string) error {
 	if !ok {
 		return &backend.VerifyError{Cause: "evidence.misplaced", Msg: fmt.Sprintf("the signature of %s%s has the comment %.120q, which does not name a release", v.base, sumsName, comment)}
 	}
-	if !strings.HasSuffix("/"+strings.Trim(v.path, "/"), "/"+dir) {
+	fits := strings.HasSuffix("/"+strings.Trim(v.path, "/"), "/"+dir)
+	if v.names != nil {
+		fits = v.names(dir)
+	}
+	if !fits {
 		return &backend.VerifyError{Cause: "evidence.misplaced", Msg: fmt.Sprintf("%s is a copy of the release %s: verify it at a path that ends in that name", v.base, dir)}
 	}
 	return nil

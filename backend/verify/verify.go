@@ -20,6 +20,7 @@ import (
 	"ingot/backend/proof"
 	"ingot/backend/publish"
 	"ingot/backend/publish/folder"
+	"ingot/backend/publish/github"
 	"ingot/backend/secret"
 )
 
@@ -93,6 +94,14 @@ func (v *verification) open() (release bool, err error) {
 			return false, &backend.FileError{File: v.opt.Subject, Err: err}
 		}
 	}
+	if name, ok := strings.CutPrefix(subject, github.Scheme+":"); ok {
+		r, err := github.OpenRelease(name)
+		if err != nil {
+			return false, err
+		}
+		v.base, v.reader, v.names = r.Base(), r, r.Names
+		return true, nil
+	}
 	if strings.HasPrefix(subject, "http://") || strings.HasPrefix(subject, "https://") {
 		u, err := url.Parse(subject)
 		if err != nil {
@@ -139,10 +148,11 @@ type verification struct {
 	opt    Options
 	keys   evidence.Keys
 	out    Verified
-	disk   releasedDisk   // the disk of the proof
-	base   string         // address of the release, with the final slash; "" for a file
-	path   string         // path of the release's address
-	reader publish.Reader // of the release
+	disk   releasedDisk          // the disk of the proof
+	base   string                // address of the release, with the final slash; "" for a file
+	path   string                // path of the release's address
+	names  func(dir string) bool // reports whether a release's folder fits the address; nil compares it with the end of path
+	reader publish.Reader        // of the release
 	proof  *evidence.Proof
 	pull   bool // leave large files out; see files
 }

@@ -123,7 +123,9 @@ func newVerify(g *global) *cobra.Command {
 }
 
 // isAddress reports whether an argument is an address, and no path.
-func isAddress(arg string) bool { return strings.Contains(arg, "://") }
+func isAddress(arg string) bool {
+	return strings.Contains(arg, "://") || strings.HasPrefix(arg, "github:")
+}
 
 // subject returns an address as it is, and an absolute path for a path.
 func subject(arg string) (string, error) {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"ingot/backend"
 )
 
 type loginOptions struct {
@@ -20,9 +22,9 @@ type loginOptions struct {
 func newLogin(g *global) *cobra.Command {
 	o := &loginOptions{global: g}
 	return &cobra.Command{
-		Use: "login [ENDPOINT]", Short: "Store an S3 endpoint's access key and secret key",
-		Long:    "Reads the access key and the secret key from standard input, one line each, and stores them.",
-		Example: "  ingot store login https://s3.example.org",
+		Use: "login [ENDPOINT|github]", Short: "Store an S3 endpoint's keys, or a token for GitHub",
+		Long:    "Reads the access key and the secret key from standard input, one line each, and stores them;\nfor github, a token.",
+		Example: "  ingot store login https://s3.example.org\n  ingot store login github",
 		Args:    args(cobra.MaximumNArgs(1)),
 		RunE: func(c *cobra.Command, a []string) error {
 			if len(a) > 0 {
@@ -38,11 +40,37 @@ func runLogin(ctx context.Context, o *loginOptions, in *os.File, w io.Writer) er
 	if err != nil {
 		return err
 	}
+	if o.endpoint == backend.GitHub {
+		return loginGitHub(ctx, b, in, w)
+	}
 	access, key, err := readCredentials(in, os.Stderr)
 	if err != nil {
 		return &usageError{fmt.Sprintf("store login: %v: give the access key and the secret key on standard input, a line each", err)}
 	}
 	name, err := b.KeepCredentials(ctx, o.endpoint, access, key)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "%s is stored in %s\n", name, b.KeysWhere())
+	return nil
+}
+
+// loginGitHub stores a token. On a terminal it is not shown.
+func loginGitHub(ctx context.Context, b *backend.Backend, in *os.File, w io.Writer) error {
+	read := func() (string, error) { return readLine(in) }
+	if term.IsTerminal(int(in.Fd())) {
+		fmt.Fprint(os.Stderr, "Token (not shown): ")
+		read = func() (string, error) {
+			hidden, err := term.ReadPassword(int(in.Fd()))
+			fmt.Fprintln(os.Stderr)
+			return strings.TrimSpace(string(hidden)), err
+		}
+	}
+	token, err := read()
+	if err != nil {
+		return &usageError{fmt.Sprintf("store login: %v: give the token on standard input", err)}
+	}
+	name, err := b.KeepGitHubToken(ctx, token)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@
 package all
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -11,15 +12,23 @@ import (
 	"ingot/backend/home"
 	"ingot/backend/publish"
 	"ingot/backend/publish/folder"
+	"ingot/backend/publish/github"
 	"ingot/backend/publish/s3"
 	"ingot/backend/secret"
 )
 
 // Schemes maps a scheme to the function that opens a publisher from the text after the
 // scheme's colon. The table is constant.
-var Schemes = map[string]func(rest string) (publish.Publisher, error){
-	folder.Scheme: folder.Open,
+var Schemes = map[string]func(rest string, access Access) (publish.Publisher, error){
+	folder.Scheme: func(dir string, _ Access) (publish.Publisher, error) { return folder.Open(dir) },
+	github.Scheme: func(repo string, a Access) (publish.Publisher, error) { return github.Open(repo, a.GitHub) },
 }
+
+// Access is how publishers get the credentials that they need, when they need them.
+type Access struct{ GitHub github.Token }
+
+// forms show how names of publishers are written, by scheme.
+var forms = map[string]string{folder.Scheme: "dir:PATH", github.Scheme: "github:OWNER/REPO"}
 
 // Configured opens the publisher of config.yaml's publish section, an S3-compatible
 // endpoint.
@@ -28,16 +37,16 @@ func Configured(c home.PublishConfig, secrets secret.Store) (publish.Publisher, 
 	return s3.Publisher{Endpoint: e}, err
 }
 
-// Open opens the publisher with a name like dir:/srv/images.
-func Open(name string) (publish.Publisher, error) {
+// Open opens the publisher with a name like dir:/srv/images or github:me/images.
+func Open(name string, access Access) (publish.Publisher, error) {
 	scheme, rest, ok := strings.Cut(name, ":")
 	open := Schemes[scheme]
 	if !ok || open == nil {
 		var known []string
 		for _, s := range slices.Sorted(maps.Keys(Schemes)) {
-			known = append(known, s+":PATH")
+			known = append(known, cmp.Or(forms[s], s+":…"))
 		}
 		return nil, &publish.NameError{Name: name, Known: known}
 	}
-	return open(rest)
+	return open(rest, access)
 }

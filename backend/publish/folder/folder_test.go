@@ -18,7 +18,7 @@ import (
 
 func open(t *testing.T, dir string) publish.Publisher {
 	t.Helper()
-	p, err := all.Open("dir:" + dir)
+	p, err := all.Open("dir:"+dir, all.Access{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestProbe(t *testing.T) {
 
 func TestNoPlace(t *testing.T) {
 	for _, name := range []string{"", "moon", "dir", "dir:", "dir:relative", "dir:/", "ftp:/x"} {
-		if _, err := all.Open(name); cause.ClassOf(err) != cause.Input {
+		if _, err := all.Open(name, all.Access{}); cause.ClassOf(err) != cause.Input {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
@@ -147,13 +147,22 @@ func TestReader(t *testing.T) {
 // A new publisher needs a type and a line in the table.
 func TestOneMorePublisher(t *testing.T) {
 	dir := t.TempDir()
-	all.Schemes["throw-away"] = func(string) (publish.Publisher, error) { return folder.Open(dir) }
+	all.Schemes["throw-away"] = func(string, all.Access) (publish.Publisher, error) { return folder.Open(dir) }
 	defer delete(all.Schemes, "throw-away")
-	p, err := all.Open("throw-away:x")
+	p, err := all.Open("throw-away:x", all.Access{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := p.Publish(t.Context(), publishtest.ReleaseOf(t, "1", []byte("disk")), publish.Options{Signer: publishtest.Signer(t)}); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestConform(t *testing.T) {
+	publishtest.Conform(t, func(t *testing.T) publishtest.Destination {
+		dir := filepath.Join(t.TempDir(), "images")
+		return publishtest.Destination{Publisher: open(t, dir), Reader: func(rel string) publish.Reader {
+			return folder.Reader{Dir: filepath.Join(dir, filepath.FromSlash(rel))}
+		}}
+	})
 }

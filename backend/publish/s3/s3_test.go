@@ -348,3 +348,12 @@ func TestCreateOnlyInOnePart(t *testing.T) {
 		t.Errorf("the store holds %q, %v, %v", got, ok, err)
 	}
 }
+
+func TestConform(t *testing.T) {
+	publishtest.Conform(t, func(t *testing.T) publishtest.Destination {
+		e := at(t)
+		return publishtest.Destination{Publisher: Publisher{Endpoint: e}, Reader: func(dir string) publish.Reader {
+			return publish.HTTPReader{Base: Publisher{Endpoint: e}.ID() + "/" + dir + "/"}
+		}}
+	})
+}
