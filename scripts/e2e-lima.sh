@@ -27,26 +27,30 @@ ingot_line() { "${line_env[@]}" bin/ingot "$@"; }
 mkdir -p "$home/ingot/config"
 cp -r test/targets "$home/ingot/config/"
 kernel() { env INGOT_HOME="$home/ingot" INGOT_CACHE="${INGOT_CACHE:-$HOME/.cache/ingot}" INGOT_KEYCHAIN=off INGOT_OWNER_IDLE=5s bin/ingot "$@"; }
-if [ -z "${RUN:-}" ] || [[ TestTakeTheDisk =~ $RUN ]]; then
-	kernel doctor debian-12-amd64-lean >/dev/null 2>&1 || kernel doctor --install debian-12-amd64-lean
-	kernel build debian-12-amd64-lean --until kernel
-	kernel owner stop
-fi
+runs() { [ -z "${RUN:-}" ] || [[ $1 =~ $RUN ]]; }
+kernels=() # that tests need in their home, by target
+if runs TestForge; then kernels+=(debian-12-amd64-small); fi
+if [ -n "${INGOT_E2E_SOAK:-}" ] && { runs TestTakeTheDisk || runs TestImageOfRunning; }; then kernels+=(debian-12-amd64-lean); fi
+for k in ${kernels[@]+"${kernels[@]}"}; do
+	kernel doctor "$k" >/dev/null 2>&1 || kernel doctor --install "$k"
+	kernel build "$k" --until kernel
+done
+[ ${#kernels[@]} -eq 0 ] || kernel owner stop
 seed= # the compiler cache of a build by the same compiler, for one inside a guest
-if [ -n "${INGOT_E2E_SOAK:-}" ] && { [ -z "${RUN:-}" ] || [[ TestBuildInside =~ $RUN ]] || [[ TestForgeLine =~ $RUN ]]; }; then
+if [ -n "${INGOT_E2E_SOAK:-}" ] && { runs TestBuildInside || runs TestForgeLine; }; then
 	seed=$home/tmp/seed.tar
 	mkdir -p "$home/tmp/seed"
 	cp -rl "${INGOT_CACHE:-$HOME/.cache/ingot}/inputs" "$home/tmp/seed/" 2>/dev/null || true # they are fetched anew
 	seeded() { env INGOT_HOME="$home/tmp/seedhome" INGOT_CONFIG="$PWD/test" INGOT_CACHE="$home/tmp/seed" INGOT_KEYCHAIN=off INGOT_OWNER_IDLE=5s bin/ingot "$@"; }
 	for t in TestBuildInside:debian-12-amd64-tiny TestForgeLine:debian-12-amd64-small; do
-		if [ -z "${RUN:-}" ] || [[ ${t%%:*} =~ $RUN ]]; then seeded build "${t##*:}" --until kernel; fi
+		if runs "${t%%:*}"; then seeded build "${t##*:}" --until kernel; fi
 	done
 	seeded owner stop
 	tar -cf "$seed" -C "$home/tmp/seed/ccache" .
 	rm -rf "$home/tmp/seedhome" "$home/tmp/seed"
 fi
 release=
-if [ -z "${RUN:-}" ] || [[ TestReleaseStarts =~ $RUN ]]; then
+if runs TestReleaseStarts; then
 	ingot_line build debian-12-arm64-lean
 	ingot_line owner stop
 	receipt=$(ingot_line status debian-12-arm64-lean --json | jq -er '.[0].published.evidence')

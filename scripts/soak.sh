@@ -64,6 +64,7 @@ answers() { # of a person, to the questions of mac-proof
 }
 section "mac-proof, as far as it needs no Mac" answers
 section "50 kills of an upload over a line that is cut, seed $seed" env INGOT_PUBLISH_KILLS=50 INGOT_PUBLISH_SEED="$seed" go test -count=1 -timeout 30m -v -run '^TestUploadKilled$' ./backend/publish/s3
+section "20 kills of a publish to a stand-in for GitHub, seed $seed" env INGOT_PUBLISH_KILLS=20 INGOT_PUBLISH_SEED="$seed" go test -count=1 -timeout 30m -v -run '^TestUploadKilled$' ./backend/publish/github
 race() {
 	# shellcheck disable=SC2046 # a list of packages
 	CGO_ENABLED=1 go test -race $(go list ./backend/... | grep -v /cause) ./app/feed ./app/tray ./app/desktop ./app/window
@@ -73,7 +74,7 @@ section "Chaos: 100 jobs, seed $seed" env SEED="$seed" JOBS=100 go test -count=1
 section "The team's server away for ten minutes" env INGOT_AWAY=10m go test -count=1 -timeout 30m -v -run '^TestTeamBuilds$' ./backend/worker
 if command -v apt-get >/dev/null; then
 	section "20 exports of a running guest under load, and the unsafe way" env RUN='^(TestSoakExports|TestOtherWays)$' TIMEOUT=60m scripts/e2e-lima.sh
-	section "A kernel of ours in a VM, and its disk as an image" env RUN='^TestTakeTheDisk$' TIMEOUT=60m scripts/e2e-lima.sh
+	section "A kernel of ours in a VM, its disk as an image, and the image of a running VM" env RUN='^(TestTakeTheDisk|TestImageOfRunning)$' TIMEOUT=90m scripts/e2e-lima.sh
 	section "The whole line in the forge VM" env RUN='^TestForgeLine$' TIMEOUT=150m scripts/e2e-lima.sh
 	section "A kernel built in a guest" env RUN='^TestBuildInside$' TIMEOUT=150m scripts/e2e-lima.sh
 	section "Lima 1.2.1: an instance's life, and exports of it" env LIMA=v1.2.1 RUN='^(TestVM|TestExport)$' TIMEOUT=60m scripts/e2e-lima.sh

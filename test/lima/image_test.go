@@ -1,0 +1,280 @@
+//go:build e2e_lima
+
+package lima
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"ingot/backend/fetch"
+	"ingot/backend/guest"
+	"ingot/backend/guest/lima"
+)
+
+// row is a target's line of `ingot status --json`.
+type row struct {
+	Target                                                string
+	Configured, Guest, Kernel, Exported, Boots, Published struct{ State, Evidence, Cause, Note, Message string }
+}
+
+func rowOf(t *testing.T, name string) row {
+	t.Helper()
+	var rows []row
+	if err := json.Unmarshal([]byte(must(t, "status", name, "--json")), &rows); err != nil || len(rows) != 1 {
+		t.Fatalf("%v, %d rows", err, len(rows))
+	}
+	return rows[0]
+}
+
+// TestImage is the user's own plan: the VM that they have becomes a published image. The
+// stopped instance is only read; what it and its people are known by is in none of the
+// published bytes; nothing is done again while nothing changed.
+func TestImage(t *testing.T) {
+	const name = "web"
+	plant(t, running(t))
+	secrets := secretsOf(t, found(t, vm))
+	i := stopped(t)
+	before := digestOf(t, i.Disk)
+
+	file := strings.Fields(must(t, "target", "new", name, "--from-vm", vm))[0]
+	recipe, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := string(recipe); !strings.Contains(s, "os: debian") || !strings.Contains(s, `release: "12"`) || !strings.Contains(s, "arch: amd64") {
+		t.Errorf("the recipe:\n%s", s)
+	}
+	// of what people put anywhere nobody but they knows
+	changes := "changes:\n  files: [{path: /etc/motd, content: \"made by a recipe\\n\"}]\n  commands: [\"rm /srv/live /srv/live.pub\"]\n"
+	if err := os.WriteFile(file, append(recipe, changes...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stage(t, "image", func() { t.Log(must(t, "vm", "image", vm, "--publish")) })
+
+	r := rowOf(t, name)
+	for what, state := range map[string]string{"configured": r.Configured.State, "guest": r.Guest.State, "exported": r.Exported.State, "boots": r.Boots.State, "published": r.Published.State} {
+		if state != "passed" {
+			t.Errorf("%s: %s", what, state)
+		}
+	}
+	if r.Kernel.State != "unknown" || !strings.HasPrefix(r.Kernel.Note, "the VM's own, ") || r.Kernel.Evidence != "" {
+		t.Errorf("a kernel that Ingot did not build: %+v", r.Kernel)
+	}
+	if after := digestOf(t, i.Disk); after != before || found(t, vm).Status != lima.Stopped {
+		t.Errorf("the instance's disk was %s and is %s", before, after)
+	}
+	var guests struct {
+		Predicate struct {
+			Name string
+			VM   struct{ Name, Method string }
+		}
+	}
+	if err := json.Unmarshal([]byte(must(t, "evidence", "show", r.Guest.Evidence)), &guests); err != nil || guests.Predicate.VM.Name != vm || guests.Predicate.VM.Method != lima.CopyDirect {
+		t.Errorf("%v, %+v", err, guests)
+	}
+
+	disk := publishedDisk(t, r.Published.Evidence)
+	wantSound(t, disk)
+	must(t, "scan", disk)
+	absent(t, disk, secrets)
+
+	stage(t, "again", func() {
+		if _, said, code := ingot(t, "vm", "image", vm, "--publish"); code != 0 || strings.Contains(said, "copying the disk") {
+			t.Errorf("nothing changed, exit code %d:\n%s", code, said)
+		}
+	})
+}
+
+// secretsOf are texts of the instance that no published byte may hold.
+func secretsOf(t *testing.T, i lima.Instance) map[string]string {
+	t.Helper()
+	g := opened(t, i)
+	defer g.Close()
+	out := map[string]string{}
+	for what, script := range map[string]string{
+		"a live private key": "sed -n 3p /srv/live", "the host key": "sed -n 3p /etc/ssh/ssh_host_ed25519_key", "the machine id": "cat /etc/machine-id",
+		"the public host key": "cut -d' ' -f2 /etc/ssh/ssh_host_ed25519_key.pub", "Lima's public key": `cut -d' ' -f2 "$(getent passwd "$SUDO_USER" | cut -d: -f6)/.ssh/authorized_keys"`,
+	} {
+		var text bytes.Buffer
+		if err := g.Run(context.Background(), guest.Cmd{Argv: []string{"sudo", "sh", "-c", script}, Stdout: &text}); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		first, _, _ := strings.Cut(strings.TrimSpace(text.String()), "\n")
+		if len(first) < 16 {
+			t.Fatalf("%s: %q", what, first)
+		}
+		out[what] = first
+	}
+	return out
+}
+
+func digestOf(t *testing.T, file string) string {
+	t.Helper()
+	sum, err := fetch.Digest(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sum
+}
+
+// publishedDisk is the disk of a receipt in the local store's folder.
+func publishedDisk(t *testing.T, receipt string) string {
+	t.Helper()
+	var r struct {
+		Subject   []struct{ Digest struct{ SHA256 string } }
+		Predicate struct{ Disk string }
+	}
+	if err := json.Unmarshal([]byte(must(t, "evidence", "show", receipt)), &r); err != nil || len(r.Subject) != 1 {
+		t.Fatalf("%v: %+v", err, r)
+	}
+	name := r.Predicate.Disk[strings.LastIndexByte(r.Predicate.Disk, '/')+1:]
+	var disk string
+	_ = filepath.WalkDir(filepath.Join(os.Getenv("INGOT_HOME"), "data", "store"), func(path string, d os.DirEntry, err error) error {
+		if err == nil && d.Name() == name {
+			disk = path
+		}
+		return nil
+	})
+	if disk == "" || digestOf(t, disk) != r.Subject[0].Digest.SHA256 {
+		t.Fatalf("%s is not in the store (%q), or is another file than the receipt's", name, disk)
+	}
+	return disk
+}
+
+// absent searches the disk's bytes as its guest reads them. A text that is there shows
+// that the search finds one.
+func absent(t *testing.T, disk string, secrets map[string]string) {
+	t.Helper()
+	raw := filepath.Join(t.TempDir(), "published.raw")
+	if out, err := exec.Command("qemu-img", "convert", "-O", "raw", disk, raw).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	holds := func(text string) bool { return exec.Command("grep", "-aqF", "--", text, raw).Run() == nil }
+	if !holds("made by a recipe") {
+		t.Error("the recipe's file is not found, so the search finds nothing")
+	}
+	for what, text := range secrets {
+		if holds(text) {
+			t.Errorf("%s is in the published disk", what)
+		}
+	}
+}
+
+// TestImageOfRunning: the VM runs on while its disk is copied by its own QEMU, and its
+// monitor is asked for nothing else. The copy gets a kernel of Ingot's.
+func TestImageOfRunning(t *testing.T) {
+	if os.Getenv("INGOT_E2E_SOAK") == "" {
+		t.Skip("it takes long: INGOT_E2E_SOAK=1")
+	}
+	const name = "run"
+	i := running(t)
+	said := overhear(t, i)
+	before := lives(t, i)
+	refused(t, 1, `"nosuch" there is no target`, "vm", "image", vm, "--name", name, "--kernel", "nosuch")
+	stage(t, "image", func() {
+		t.Log(must(t, "vm", "image", vm, "--name", name, "--kernel", kernelTarget))
+	})
+	if after := lives(t, found(t, vm)); after != before {
+		t.Errorf("it was\n%s\nand is\n%s", before, after)
+	}
+	commands := said()
+	for _, c := range commands {
+		if !slices.Contains([]string{"qmp_capabilities", "query-block", "drive-backup"}, c) {
+			t.Errorf("its monitor was asked for %s", c)
+		}
+	}
+	if !slices.Contains(commands, "drive-backup") {
+		t.Errorf("its monitor was asked for %v only", commands)
+	}
+	r := rowOf(t, name)
+	if r.Kernel.State != "passed" || r.Boots.State != "passed" || r.Published.State != "unknown" {
+		t.Errorf("%+v", r)
+	}
+	var proof struct {
+		Predicate struct{ KernelRelease string }
+	}
+	if err := json.Unmarshal([]byte(must(t, "evidence", "show", r.Boots.Evidence)), &proof); err != nil || !strings.Contains(proof.Predicate.KernelRelease, "-ingot-") {
+		t.Errorf("%v, %+v", err, proof)
+	}
+	// a secret that people put somewhere stops the publish, by its name
+	refused(t, 7, "image.leak /srv/live", "publish", name)
+	if n := len(said()); n != len(commands) {
+		t.Errorf("a publish of what there is asked the VM's monitor for %v", said()[len(commands):])
+	}
+}
+
+// lives is what a restart or a sign of one would change: the boot id, and the processes
+// that have run since the boot.
+func lives(t *testing.T, i lima.Instance) string {
+	t.Helper()
+	g := opened(t, i)
+	defer g.Close()
+	var out bytes.Buffer
+	if err := g.Run(context.Background(), guest.Cmd{Argv: []string{"sh", "-c", "cat /proc/sys/kernel/random/boot_id; ps -eo pid=,lstart=,comm= --ppid 1 -p 1 | grep -v sshd"}, Stdout: &out}); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// overhear stands between QEMU's monitor and its clients; the function that it returns
+// gives the commands that they sent.
+func overhear(t *testing.T, i lima.Instance) func() []string {
+	t.Helper()
+	sock, moved := filepath.Join(i.Dir, "qmp.sock"), filepath.Join(i.Dir, "qmp.was")
+	if err := os.Rename(sock, moved); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", sock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var commands []string
+	t.Cleanup(func() {
+		_ = l.Close()
+		if err := os.Rename(moved, sock); err != nil {
+			t.Error(err)
+		}
+	})
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("unix", moved)
+			if err != nil {
+				_ = client.Close()
+				continue
+			}
+			go func() { _, _ = io.Copy(client, server); _ = client.Close() }()
+			go func() {
+				defer server.Close()
+				for dec := json.NewDecoder(io.TeeReader(client, server)); ; {
+					var m struct{ Execute string }
+					if dec.Decode(&m) != nil {
+						return
+					}
+					mu.Lock()
+					commands = append(commands, m.Execute)
+					mu.Unlock()
+				}
+			}()
+		}
+	}()
+	return func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(commands)
+	}
+}
