@@ -30,6 +30,7 @@ type client struct {
 	endpoint Endpoint
 	s3       *minio.Client
 	http     *http.Client
+	idle     func() // closes the connections that are not in use
 
 	unfinished string // see publish.Options; "" aborts a failed upload
 }
@@ -51,8 +52,13 @@ func newClient(e Endpoint) (*client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("endpoint %s: %w", e.URL, err)
 	}
-	return &client{endpoint: e, s3: s3, http: &http.Client{Transport: transport}}, nil
+	return &client{endpoint: e, s3: s3, http: &http.Client{Transport: transport}, idle: transport.CloseIdleConnections}, nil
 }
+
+// close closes the connections that are not in use. The local store's server ends only
+// when all have ended, also one over which nothing was sent: of several requests at once,
+// one may take the connection of another that is done, and leave its own unused.
+func (c *client) close() { c.idle() }
 
 // apiTransport returns an error for a web page in place of a listing, which minio-go
 // reads as that of an empty bucket. Objects may be web pages.

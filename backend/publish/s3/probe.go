@@ -21,6 +21,7 @@ func Probe(ctx context.Context, e Endpoint) ([]publish.Ability, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer c.close()
 	if err := c.Check(ctx); err != nil {
 		return nil, classify(err)
 	}

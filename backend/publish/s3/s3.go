@@ -76,6 +76,7 @@ func Publish(ctx context.Context, e Endpoint, r publish.Release, opt publish.Opt
 	if err != nil {
 		return publish.Receipt{}, classify(err)
 	}
+	defer c.close()
 	c.unfinished = opt.Unfinished
 	if opt.HTTP != nil {
 		c.http = opt.HTTP

@@ -50,6 +50,9 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer store.Close()
+		if os.Getenv(closesStore) != "" { // see TestCloseAtOnce
+			return closeStore()
+		}
 		b, _ := keys.Get("store-secret")
 		storeSecret = string(b)
 		return m.Run()

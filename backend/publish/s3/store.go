@@ -253,6 +253,7 @@ func (s *LocalStore) ready(ctx context.Context, cfg storeConfig) error {
 	if err != nil {
 		return err
 	}
+	defer c.close()
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	for {
@@ -295,6 +296,7 @@ func (s *LocalStore) Close() error {
 	if s.done == nil {
 		return nil
 	}
+	limit.Client().CloseIdleConnections() // see client.close
 	s.stop()
 	select {
 	case err := <-s.done:
