@@ -36,7 +36,7 @@ const taken = "Ingot copies the disk, and removes from the copy host keys and ma
 func (v *vms) imageSheet(machine vm.Instance, plan vm.ImagePlan) {
 	w := v.w
 	name := widget.NewEntry()
-	name.SetText(machine.Name)
+	name.SetText(plan.Name)
 	format := widget.NewRadioGroup([]string{"qcow2", "raw"}, nil)
 	format.Horizontal, format.Required = true, true
 	format.SetSelected("qcow2")

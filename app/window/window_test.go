@@ -119,7 +119,7 @@ func (p *played) VMImagePlan(_ context.Context, name string) (vm.ImagePlan, erro
 	if name == "wreck" {
 		return vm.ImagePlan{}, errors.New("it cannot be copied")
 	}
-	return vm.ImagePlan{Method: "direct", Room: 5 << 30, Free: 78 << 30}, nil
+	return vm.ImagePlan{Name: name, Method: "direct", Room: 5 << 30, Free: 78 << 30}, nil
 }
 func (p *played) VMImage(_ context.Context, o vm.ImageOptions, publish bool) (string, error) {
 	return "", p.note("image %s %s %s publish=%v", o.Instance, o.Name, o.Format, publish)

@@ -155,8 +155,11 @@ func (s *Session) why(step Step) string {
 		return "made again to compare"
 	case s.forced(step.Name):
 		return "asked for by --force"
-	case step.changed != nil && s.Evidenced(step.Evidence, step.Key):
-		return "the VM has run since its disk was copied, or runs now"
+	}
+	if step.changed != nil {
+		if out, ok := s.outputs(step).Load(step.Name, step.Key); ok && step.changed(out) {
+			return "the VM has run since its disk was copied, or runs now"
+		}
 	}
 	return s.Why(step.Evidence, step.Inputs)
 }

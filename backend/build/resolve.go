@@ -22,8 +22,8 @@ func (l *Line) UpdateLock(ctx context.Context, name string, log io.Writer) (targ
 	if err == nil {
 		err = r.Buildable()
 	}
-	if err == nil && r.LockName() != r.Name { // the lock of another target would be resolved for this one's packages
-		err = &target.Error{File: r.Origin(), Key: "lock", Msg: fmt.Sprintf("target %s uses the lock of %s: remove the key to give it its own lock, or renew the shared one: `ingot target update %s`", r.Name, r.LockName(), r.LockName())}
+	if err == nil {
+		err = r.OwnsLock()
 	}
 	var f family.Family
 	if err == nil {

@@ -68,9 +68,13 @@ func Examine(ctx context.Context, b *backend.Backend, names ...string) (Report, 
 			continue // `ingot target validate` reports the error
 		}
 		rep.add(qemuChecks(ctx, r.Arch, mac)...)
+		if !r.HasKernel() {
+			continue // its steps run in a machine of its own
+		}
+		r = r.KernelRecipe()
 		composer, err := all.Composer(r)
-		if r.How() != target.Compose || err != nil {
-			continue // its steps run in no guest, or its strategy is not implemented yet
+		if err != nil {
+			continue // its strategy is not implemented yet
 		}
 		if checks, running := forgeChecks(ctx, b); len(checks) > 0 {
 			rep.add(checks...)

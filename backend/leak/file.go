@@ -64,6 +64,28 @@ func fileIn(f *ext4.FS, path string, limit int64) ([]byte, error) {
 	return f.Read(at, limit)
 }
 
+// AllRead reports whether every partition of a disk is an ext4 that can be read, or has no
+// files of a system: swap, an EFI system partition, boot code, nothing.
+func AllRead(src disk.Source) (bool, error) {
+	parts, err := partitions(src)
+	if err != nil {
+		return false, err
+	}
+	for _, p := range parts {
+		if _, err := ext4.Open(section{src, p.start}, p.length); err == nil {
+			continue
+		}
+		name, err := sniff(src, p)
+		if err != nil {
+			return false, err
+		}
+		if !searched[name] && !p.boot {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
 // Free returns the ranges of a disk that no file has, of those file systems that can be
 // read: ext4 that was unmounted. They may contain what was deleted.
 func Free(src disk.Source) (out []disk.Extent, err error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -46,7 +47,11 @@ func (p *publishing) published(ctx context.Context) (manifest File, complete boo
 	for _, f := range m.Files {
 		key := path.Join(p.dir, f.Name)
 		if !slices.ContainsFunc(p.done, func(d Published) bool { return d.Name == f.Name }) {
-			if got, err := p.ReadBack(ctx, key); err != nil || got.SHA256 != f.SHA256 {
+			got, err := p.ReadBack(ctx, key)
+			if errors.Is(err, ErrAbsent) || err == nil && got.SHA256 != f.SHA256 { // an interrupted draft
+				return File{}, false, nil
+			}
+			if err != nil {
 				return File{}, false, err
 			}
 		}

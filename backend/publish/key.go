@@ -3,6 +3,7 @@ package publish
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"path"
 	"time"
@@ -23,7 +24,15 @@ func (p *publishing) signature(ctx context.Context, list string, text []byte) ([
 	if err != nil {
 		return nil, fmt.Errorf("%s.minisig: %w", list, err)
 	}
-	if _, ours := secret.VerifyMinisignAny(p.opt.Keys, text, there); ok && ours {
+	keys := p.opt.Keys
+	if _, draft := p.Store.(Draft); draft { // its ingot.pub is that of the present key
+		id, key, err := secret.ParsePublic(p.opt.Signer.MinisignPublic())
+		if err != nil {
+			return nil, err
+		}
+		keys = map[string]ed25519.PublicKey{id: key}
+	}
+	if _, ours := secret.VerifyMinisignAny(keys, text, there); ok && ours {
 		return there, nil
 	}
 	return p.opt.Signer.MinisignSign(text, p.dir+" "+list), nil

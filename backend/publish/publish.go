@@ -289,7 +289,11 @@ func (p *publishing) manifestAndSums(ctx context.Context, manifest File) error {
 		return err
 	}
 	if _, draft := p.Store.(Draft); draft { // every release has its own
-		return p.keep(ctx, path.Join(p.dir, publicKeyName), []byte(p.opt.Signer.MinisignPublic()))
+		name, ours := path.Join(p.dir, publicKeyName), []byte(p.opt.Signer.MinisignPublic())
+		if err := p.keep(ctx, name, ours); err != nil {
+			return err
+		}
+		return p.holds(ctx, name, ours)
 	}
 	return p.publicKey(ctx)
 }

@@ -94,6 +94,9 @@ type Causer interface{ CauseOf(err error) string }
 // readers get does not show what the store has.
 type Elsewhere interface{ PublicElsewhere() bool }
 
+// ErrAbsent reports that an object that is read back is not there, or not whole.
+var ErrAbsent = errors.New("the object is not there")
+
 // ErrMoved reports that another publisher changed a mutable object meanwhile.
 var ErrMoved = errors.New("another publisher changed the object meanwhile")
 

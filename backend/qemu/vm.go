@@ -124,6 +124,9 @@ func (vm *VM) Kill() {
 // Done returns a channel that is closed when QEMU has ended.
 func (vm *VM) Done() <-chan struct{} { return vm.done }
 
+// Err returns how QEMU ended, after Done: nil if the system shut down.
+func (vm *VM) Err() error { return vm.err }
+
 // Stderr returns the last 64 KiB of QEMU's stderr.
 func (vm *VM) Stderr() string { return vm.stderr.String() }
 

@@ -91,6 +91,24 @@ func sorted(in []string) []string {
 	return out
 }
 
+// OwnsLock returns an error for a recipe whose lock cannot be renewed by its name: one
+// without a lock, and one with the lock of another target, which would be resolved for this
+// one's packages.
+func (r Recipe) OwnsLock() error {
+	wrong := func(format string, args ...any) error {
+		return &Error{File: r.Origin(), Key: "lock", Msg: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case !r.Locked():
+		return wrong("target %s has no lock: its disk is that of a VM", r.Name)
+	case r.kernel != nil:
+		return wrong("target %s has no lock of its own: its kernel is that of %s: `ingot target update %s`", r.Name, r.kernel.Name, r.LockName())
+	case r.LockName() != r.Name:
+		return wrong("target %s uses the lock of %s: remove the key to give it its own lock, or renew the shared one: `ingot target update %s`", r.Name, r.LockName(), r.LockName())
+	}
+	return nil
+}
+
 // StaleLockError reports that a lock does not fit its recipe or its archives.
 type StaleLockError struct {
 	Target string

@@ -158,8 +158,13 @@ func (r Recipe) Origin() string { return r.origin }
 func (r Recipe) Shipped() bool { return strings.HasPrefix(r.origin, shippedFolder) }
 
 // Digest returns the SHA-256 of the resolved recipe's JSON form, so that comments and
-// layout of the YAML do not change it.
-func (r Recipe) Digest() string { return digestJSON(r) }
+// layout of the YAML do not change it. It includes the recipe of its kernel.
+func (r Recipe) Digest() string {
+	if r.kernel != nil {
+		return digestJSON([]string{digestJSON(r), r.kernel.Digest()})
+	}
+	return digestJSON(r)
+}
 
 func digestJSON(v any) string {
 	b, err := json.Marshal(v)

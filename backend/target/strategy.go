@@ -1,7 +1,10 @@
 package target
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -214,6 +217,7 @@ func (r Recipe) Locked() bool { return r.HasKernel() }
 
 // findKernel resolves the target that vm.kernel names.
 func (s *Set) findKernel(r *Recipe, chain []string) []Problem {
+	r.kernel = nil // of a recipe that it extends
 	if r.How() != VM || r.VM == nil || r.VM.Kernel == "" {
 		return nil
 	}
@@ -224,6 +228,10 @@ func (s *Set) findKernel(r *Recipe, chain []string) []Problem {
 		return wrong("%q is this target: accepted: a target of the strategy compose", r.VM.Kernel)
 	}
 	k, err := s.resolve(r.VM.Kernel, append(chain, r.Name))
+	if errors.Is(err, fs.ErrNotExist) {
+		known, _ := s.names() // another error would have been reported before
+		return wrong("there is no target %q; accepted: %s", r.VM.Kernel, strings.Join(known, ", "))
+	}
 	if err != nil {
 		return wrong("target %q cannot be used: %v", r.VM.Kernel, err)
 	}
@@ -375,8 +383,8 @@ func (r Recipe) validateStrategy() (ps []Problem) {
 	}
 	if how == VM {
 		only("archives", len(r.Archives) > 0, Compose)
-		only("kernel", len(r.Kernel.Configs) > 0 || r.Kernel.SourcePackage != "", Compose)
-		only("rootfs", len(r.Rootfs.Packages) > 0 || len(r.Rootfs.Files) > 0, Compose)
+		only("kernel", !reflect.ValueOf(r.Kernel).IsZero(), Compose)
+		only("rootfs", !reflect.ValueOf(r.Rootfs).IsZero(), Compose)
 		only("disk", r.Disk != Disk{}, Compose)
 		only("lock", r.Lock != "", Compose)
 	}

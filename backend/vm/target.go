@@ -34,7 +34,11 @@ func TargetOf(b *backend.Backend, instance string) string {
 type KernelError struct{ Target, File, Have, Want string }
 
 func (e *KernelError) Error() string {
-	return fmt.Sprintf("target %s installs the kernel of %q, not of %q: change vm.kernel in %s, or give the new target another name with --name", e.Target, e.Have, e.Want, e.File)
+	have := "keeps the VM's own kernel"
+	if e.Have != "" {
+		have = "installs the kernel of " + e.Have
+	}
+	return fmt.Sprintf("target %s %s: for that of %s change vm.kernel in %s, or give a new target another name with --name", e.Target, have, e.Want, e.File)
 }
 
 // ErrorClass returns the class of the error; see package cause.
@@ -55,7 +59,7 @@ func EnsureTarget(ctx context.Context, b *backend.Backend, o ImageOptions) (targ
 	if _, err := Find(o.Instance); err != nil {
 		return "", "", err
 	}
-	o.Name = cmp.Or(o.Name, TargetOf(b, o.Instance), strings.ToLower(o.Instance))
+	o.Name = cmp.Or(o.Name, TargetOf(b, o.Instance), targetName(o.Instance))
 	r, err := b.Targets.Get(o.Name)
 	if err != nil || r.SourceInstance() != o.Instance {
 		file, err = NewTarget(ctx, b, o) // it refuses a name that is taken
@@ -65,6 +69,12 @@ func EnsureTarget(ctx context.Context, b *backend.Backend, o ImageOptions) (targ
 		return "", "", &KernelError{o.Name, r.Origin(), r.VM.Kernel, o.Kernel}
 	}
 	return o.Name, "", nil
+}
+
+// targetName returns a target's name for an instance: names of instances may have
+// capitals and underscores.
+func targetName(instance string) string {
+	return strings.ReplaceAll(strings.ToLower(instance), "_", "-")
 }
 
 // NewTarget writes the recipe of a target that is made of an instance's disk, and returns
@@ -94,6 +104,7 @@ func NewTarget(ctx context.Context, b *backend.Backend, o ImageOptions) (string,
 // ImagePlan is what making an image of an instance's disk would take. Sizes are in bytes.
 type ImagePlan struct {
 	Target string // that is made of the instance's disk already; "" for none
+	Name   string // of the target that would be made
 	Method string // how its disk would be copied, see lima.Copier
 	Room   uint64 // the most that is needed at home
 	Free   uint64 // there now
@@ -106,7 +117,7 @@ func PlanImage(b *backend.Backend, instance string) (ImagePlan, error) {
 	if err != nil {
 		return ImagePlan{}, err
 	}
-	p := ImagePlan{Target: TargetOf(b, instance)}
+	p := ImagePlan{Target: TargetOf(b, instance), Name: targetName(instance)}
 	if p.Method, err = i.CopyMethod(false, nil); err != nil {
 		return p, err
 	}

@@ -180,7 +180,7 @@ func TestImageOfRunning(t *testing.T) {
 	i := running(t)
 	said := overhear(t, i)
 	before := lives(t, i)
-	refused(t, 1, `"nosuch" there is no target`, "vm", "image", vm, "--name", name, "--kernel", "nosuch")
+	refused(t, 2, "nosuch vm.kernel", "vm", "image", vm, "--name", name, "--kernel", "nosuch")
 	stage(t, "image", func() {
 		t.Log(must(t, "vm", "image", vm, "--name", name, "--kernel", kernelTarget))
 	})

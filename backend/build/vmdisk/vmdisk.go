@@ -274,6 +274,9 @@ func (t *taking) change(ctx context.Context, d *Disk) error {
 		return fmt.Errorf("the copy of %s: %w", t.vm.Name, err)
 	}
 	defer g.Close()
+	if err := t.booted(ctx, g); err != nil {
+		return err
+	}
 	if d.Facts, err = g.Facts(ctx); err != nil {
 		return err
 	}
@@ -295,7 +298,12 @@ func (t *taking) change(ctx context.Context, d *Disk) error {
 		return cause.With("guest.no-root", err)
 	}
 	t.Note("removing what identifies %s and its users", t.vm.Name)
-	if err := t.System.Sanitise(ctx, g, family.KeepFree, t.Log); err != nil {
+	free, err := t.freeBlocks()
+	if err == nil {
+		err = t.System.Sanitise(ctx, g, free, t.Log)
+	}
+	if err != nil {
+		_ = g.Close() // ends the shell that waits to shut it down
 		return err
 	}
 	t.Note("shutting it down")
@@ -312,6 +320,9 @@ func (t *taking) install(ctx context.Context, g *machine.Guest) (family.Kernel, 
 	if err := g.Reboot(ctx, answerWait); err != nil {
 		return family.Kernel{}, fmt.Errorf("with the kernel %s: %w", t.Kernel.Release, err)
 	}
+	if err := t.booted(ctx, g); err != nil {
+		return family.Kernel{}, err
+	}
 	k, err := kernelOf(ctx, g)
 	if err != nil {
 		return k, err
@@ -320,6 +331,35 @@ func (t *taking) install(ctx context.Context, g *machine.Guest) (family.Kernel, 
 		return k, cause.With("boot.wrong-kernel", fmt.Errorf("after the restart it runs the kernel %s (build-id %s) instead of %s (%s)", k.Release, k.BuildID, t.Kernel.Release, t.Kernel.BuildID))
 	}
 	return t.Kernel, t.System.KeepKernel(ctx, g, k.Release, t.Log)
+}
+
+// bootedScript waits until the system has started all that it starts: the last scripts of
+// Lima and cloud-init, which run after sshd, would otherwise write again what is removed,
+// and hold the lock of the package manager.
+const bootedScript = `limit() { if command -v timeout >/dev/null; then timeout "$@"; else shift; "$@"; fi; }
+if command -v cloud-init >/dev/null; then limit 600 cloud-init status --wait; fi
+if command -v systemctl >/dev/null; then limit 600 systemctl is-system-running --wait; fi
+exit 0`
+
+// booted waits for the end of the machine's start.
+func (t *taking) booted(ctx context.Context, g guest.Guest) error {
+	t.Note("waiting until all of its system has started")
+	return t.run(ctx, g, bootedScript, "")
+}
+
+// freeBlocks returns who clears the free blocks: Make leaves them out of the result where
+// it can read every file system of the disk, else the system overwrites them.
+func (t *taking) freeBlocks() (family.FreeBlocks, error) {
+	im, err := disk.Open(t.path("copy.raw"))
+	if err != nil {
+		return "", err
+	}
+	defer im.Close()
+	known, err := leak.AllRead(im)
+	if err == nil && known {
+		return family.KeepFree, nil
+	}
+	return family.OverwriteFree, err
 }
 
 // machineMemory is the least memory of the machine in bytes: package managers need more
@@ -354,7 +394,7 @@ func (t *taking) apply(ctx context.Context, g guest.Guest) error {
 	}
 	if len(c.Packages) > 0 {
 		t.Note("installing %s", strings.Join(c.Packages, ", "))
-		if err := guest.Install(ctx, g, "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "+strings.Join(c.Packages, " "), t.Log); err != nil {
+		if err := guest.Install(ctx, g, "apt-get update -q -o DPkg::Lock::Timeout=300 && DEBIAN_FRONTEND=noninteractive apt-get install -o DPkg::Lock::Timeout=300 -q -y --no-install-recommends "+strings.Join(c.Packages, " "), t.Log); err != nil {
 			return err
 		}
 	}

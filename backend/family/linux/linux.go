@@ -38,7 +38,7 @@ func (System) OS() string { return "linux" }
 
 // ChangeInputs returns the text of the scripts that change a running system.
 func (System) ChangeInputs() map[string]string {
-	return family.StepInputs(scripts, []string{"sanitise.sh"}, nil)
+	return family.StepInputs(scripts, []string{"sanitise.sh", "install.sh"}, nil)
 }
 
 // Check returns what a recipe lacks for the kernel and disk of a Linux.

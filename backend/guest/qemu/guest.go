@@ -119,49 +119,85 @@ func (g *Guest) Halt(ctx context.Context, wait time.Duration) error {
 			return err
 		}
 	}
+	return g.ended(limited, nil)
+}
+
+// ended waits until the machine has ended by a shutdown. failed, which may be nil, gets why
+// it will not.
+func (g *Guest) ended(ctx context.Context, failed <-chan error) error {
 	select {
 	case <-g.Done():
 		_ = g.SSH.Close() // its other end is gone
+		if err := g.Err(); err != nil {
+			return fmt.Errorf("guest %s did not shut down, but its machine ended: %w: %s", g.Name(), err, strings.TrimSpace(g.Stderr()))
+		}
 		return nil
-	case <-limited.Done():
-		return context.Cause(limited)
+	case err := <-failed:
+		return fmt.Errorf("guest %s does not shut down: %w", g.Name(), err)
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
 // Parting opens a shell that shuts the system down when halt is called, as Halt does. It
-// works where no account can log in any more, as after a family's Sanitise. The caller
-// must call halt, or Close.
+// works where no account can log in any more, as after a family's Sanitise. The shell ends
+// with the guest, whether or not halt was called.
 func (g *Guest) Parting(ctx context.Context) (halt func(ctx context.Context, wait time.Duration) error, err error) {
-	in, hold := io.Pipe()
-	ready := &firstWrite{done: make(chan struct{})}
-	ended := make(chan error, 1)
-	go func() {
-		ended <- g.Run(context.WithoutCancel(ctx), guest.Cmd{Argv: guest.AsRoot("sh", "-c", "echo ready; read -r go && exec poweroff"), Stdin: in, Stdout: ready})
-	}()
-	select {
-	case <-ready.done:
-	case err := <-ended:
+	shell, err := openShell(ctx, g.SSH, "poweroff")
+	if err != nil {
 		return nil, fmt.Errorf("guest %s: a shell for its shutdown: %w", g.Name(), err)
-	case <-ctx.Done():
-		_ = hold.Close()
-		return nil, context.Cause(ctx)
 	}
 	return func(ctx context.Context, wait time.Duration) error {
 		defer g.Kill()
 		limited, cancel := context.WithTimeoutCause(ctx, wait, fmt.Errorf("guest %s did not shut down within %s", g.Name(), wait))
 		defer cancel()
-		go func() {
-			_, _ = io.WriteString(hold, "go\n") // a shell that is gone is noticed by the machine that goes on
-			_ = hold.Close()
-		}()
-		select {
-		case <-g.Done():
-			_ = g.SSH.Close() // its other end is gone
-			return nil
-		case <-limited.Done():
-			return context.Cause(limited)
-		}
+		shell.send()
+		return g.ended(limited, shell.failed)
 	}, nil
+}
+
+// shell is a shell of root in a guest that waits to run one command.
+type shell struct {
+	hold   *io.PipeWriter
+	failed chan error // gets the error of the command, unless the connection ended with it
+}
+
+// shellWait bounds the time until the shell is there.
+const shellWait = 2 * time.Minute
+
+// openShell opens a shell and waits until it is there.
+func openShell(ctx context.Context, g guest.Guest, command string) (*shell, error) {
+	in, hold := io.Pipe()
+	s := &shell{hold, make(chan error, 1)}
+	ready, ended := &firstWrite{done: make(chan struct{})}, make(chan error, 1)
+	go func() {
+		err := g.Run(context.WithoutCancel(ctx), guest.Cmd{Argv: guest.AsRoot("sh", "-c", "echo ready; read -r go || exit 0; exec "+command), Stdin: in, Stdout: ready})
+		_ = hold.Close() // what copies stdin ends
+		var exit *guest.ExitError
+		if errors.As(err, &exit) && exit.Code > 0 {
+			s.failed <- err
+		}
+		ended <- err
+	}()
+	limited, cancel := context.WithTimeoutCause(ctx, shellWait, fmt.Errorf("it is not there after %s", shellWait))
+	defer cancel()
+	select {
+	case <-ready.done:
+		return s, nil
+	case err := <-ended:
+		return nil, errors.Join(errors.New("it ended at once"), err)
+	case <-limited.Done():
+		_ = hold.Close()
+		return nil, context.Cause(limited)
+	}
+}
+
+// send makes the shell run its command. A shell that is gone says so itself.
+func (s *shell) send() {
+	go func() {
+		_, _ = io.WriteString(s.hold, "go\n")
+		_ = s.hold.Close()
+	}()
 }
 
 // firstWrite closes done at the first write.

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"ingot/backend/limit"
 )
 
 // Bounds of one answer of the API: a list of a hundred releases with their assets is
@@ -14,6 +16,10 @@ const (
 	answerBytes = 32 << 20
 	answerTime  = time.Minute
 )
+
+// silent returns a transport that gives up on a server that sends nothing; see
+// limit.Transport.
+func silent() http.RoundTripper { return &limit.Transport{Base: limit.Client().Transport} }
 
 // bounded is a transport that bounds the answers of the API.
 type bounded struct{ http.RoundTripper }

@@ -52,7 +52,7 @@ func (d *draft) keepNested(ctx context.Context, name string, f publish.File, wan
 func (d *draft) readNested(ctx context.Context, name string) (publish.Published, error) {
 	data, ok, err := d.nestedFile(ctx, name)
 	if err == nil && !ok {
-		err = fmt.Errorf("%s has no %s", bundle, name)
+		err = fmt.Errorf("%s in %s: %w", name, bundle, publish.ErrAbsent)
 	}
 	if err != nil {
 		return publish.Published{}, err
@@ -97,9 +97,9 @@ func tarOf(files map[string][]byte) ([]byte, error) {
 	return out.Bytes(), w.Close()
 }
 
-// filesOf reads the regular files of a tar. The reader bounds their bytes.
+// filesOf reads the regular files of a tar, at most smallAsset bytes of them.
 func filesOf(r io.Reader) (map[string][]byte, error) {
-	files := map[string][]byte{}
+	files, left := map[string][]byte{}, int64(smallAsset)
 	for t := tar.NewReader(r); ; {
 		h, err := t.Next()
 		if errors.Is(err, io.EOF) {
@@ -111,7 +111,11 @@ func filesOf(r io.Reader) (map[string][]byte, error) {
 		if h.Typeflag != tar.TypeReg || !strings.Contains(h.Name, "/") {
 			continue
 		}
-		if files[h.Name], err = io.ReadAll(t); err != nil {
+		// a sparse file of a few bytes can have any size
+		if left -= h.Size; left < 0 {
+			return nil, fmt.Errorf("its files have more than %d MiB", smallAsset>>20)
+		}
+		if files[h.Name], err = io.ReadAll(io.LimitReader(t, h.Size)); err != nil {
 			return nil, err
 		}
 	}

@@ -13,7 +13,6 @@ import (
 
 	api "github.com/google/go-github/v88/github"
 
-	"ingot/backend/limit"
 	"ingot/backend/publish"
 )
 
@@ -23,6 +22,7 @@ type draft struct {
 	repo         *Repository
 	dir, tag     string
 	title, notes string
+	latest       string // "true", or "false" for one that is not proven or not scanned
 	client       *api.Client
 	owner, name  string // of the repository now
 	mu           sync.Mutex
@@ -82,6 +82,12 @@ func (d *draft) Check(ctx context.Context) (err error) {
 	if repo.Permissions != nil && !repo.GetPermissions().GetPush() {
 		return &publish.Error{Cause: "publish.not-allowed", Msg: fmt.Sprintf("the token may not write to %s/%s", d.owner, d.name), Fix: "use a token with the right to write contents"}
 	}
+	if repo.GetPrivate() {
+		return &publish.Error{Cause: "publish.not-public", Msg: fmt.Sprintf("the repository %s/%s is private", d.owner, d.name), Fix: "only releases of a public repository can be read without credentials"}
+	}
+	if repo.GetArchived() {
+		return &publish.Error{Cause: "publish.not-allowed", Msg: fmt.Sprintf("the repository %s/%s is archived", d.owner, d.name), Fix: "choose another repository"}
+	}
 	if err := d.findRelease(ctx); err != nil {
 		return err
 	}
@@ -120,6 +126,27 @@ func (d *draft) findRelease(ctx context.Context) error {
 
 // list reads the release's assets.
 func (d *draft) list(ctx context.Context) error {
+	found, err := d.found(ctx)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.assets = found
+	return nil
+}
+
+// lookAgain reads what the release has under one name: other names may be uploaded
+// meanwhile.
+func (d *draft) lookAgain(ctx context.Context, name string) error {
+	found, err := d.found(ctx)
+	if err == nil {
+		d.setAsset(name, found[name])
+	}
+	return err
+}
+
+func (d *draft) found(ctx context.Context) (map[string]*api.ReleaseAsset, error) {
 	found := map[string]*api.ReleaseAsset{}
 	opt := &api.ListOptions{PerPage: 100}
 	for {
@@ -130,20 +157,16 @@ func (d *draft) list(ctx context.Context) error {
 			return err
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, a := range list {
 			found[a.GetName()] = a
 		}
 		if answer.NextPage == 0 {
-			break
+			return found, nil
 		}
 		opt.Page = answer.NextPage
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.assets = found
-	return nil
 }
 
 func (d *draft) asset(name string) *api.ReleaseAsset {
@@ -196,9 +219,6 @@ func (d *draft) Create(ctx context.Context, name string, f publish.File, want pu
 	if d.ended {
 		return false, &publish.Error{Cause: "publish.conflict", Msg: fmt.Sprintf("the release %s was published without %s, and a published release is not changed", d.tag, local)}
 	}
-	if want.Size >= assetLimit {
-		return false, &publish.Error{Cause: "publish.too-large", Msg: fmt.Sprintf("%s has %.1f GiB, and an asset of GitHub must be smaller than 2 GiB", local, float64(want.Size)/(1<<30))}
-	}
 	return true, d.repo.again(ctx, func() error { return d.upload(ctx, local, f, want, sent) })
 }
 
@@ -217,7 +237,7 @@ func (d *draft) upload(ctx context.Context, name string, f publish.File, want pu
 	h := newHashing(ctx, r, sent)
 	a, _, err := d.client.Repositories.UploadReleaseAssetFromRelease(ctx, d.release, &api.UploadOptions{Name: name, MediaType: f.MediaType}, h, want.Size)
 	if err != nil {
-		if lerr := d.list(ctx); lerr != nil { // a part of it may be there, under its name
+		if lerr := d.lookAgain(ctx, name); lerr != nil { // a part of it may be there
 			return errors.Join(err, lerr)
 		}
 		var answer *api.ErrorResponse
@@ -227,7 +247,7 @@ func (d *draft) upload(ctx context.Context, name string, f publish.File, want pu
 		return err
 	}
 	if err := holds(nil, a.GetID() != 0, "the asset "+name); err != nil {
-		return errors.Join(err, d.list(ctx))
+		return errors.Join(err, d.lookAgain(ctx, name))
 	}
 	d.setAsset(name, a)
 	if got := h.digest(); got != want.SHA256 {
@@ -262,7 +282,7 @@ func (d *draft) ReadBack(ctx context.Context, name string) (publish.Published, e
 	d.want(local)
 	a := d.asset(local)
 	if a == nil {
-		return publish.Published{}, fmt.Errorf("the release %s has no %s", d.tag, local)
+		return publish.Published{}, fmt.Errorf("%s of the release %s: %w", local, d.tag, publish.ErrAbsent)
 	}
 	id := a.GetID()
 	err := d.repo.again(ctx, func() (err error) {
@@ -273,7 +293,7 @@ func (d *draft) ReadBack(ctx context.Context, name string) (publish.Published, e
 		return publish.Published{}, err
 	}
 	if !whole(a) {
-		return publish.Published{}, fmt.Errorf("the asset %s is not complete: GitHub says %q", local, a.GetState())
+		return publish.Published{}, fmt.Errorf("the asset %s, which GitHub calls %q: %w", local, a.GetState(), publish.ErrAbsent)
 	}
 	if digest := sum(a); digest != "" {
 		return publish.Published{SHA256: digest, Size: int64(a.GetSize())}, nil
@@ -285,7 +305,7 @@ func (d *draft) ReadBack(ctx context.Context, name string) (publish.Published, e
 // otherwise.
 func (d *draft) open(ctx context.Context, a *api.ReleaseAsset) (r io.ReadCloser, err error) {
 	err = d.repo.again(ctx, func() (err error) {
-		r, _, err = d.client.Repositories.DownloadReleaseAsset(ctx, d.owner, d.name, a.GetID(), limit.Client())
+		r, _, err = d.client.Repositories.DownloadReleaseAsset(ctx, d.owner, d.name, a.GetID(), &http.Client{Transport: bounded{silent()}})
 		return err
 	})
 	return r, err
@@ -352,7 +372,7 @@ func (d *draft) Finish(ctx context.Context) error {
 		return err
 	}
 	return d.repo.again(ctx, func() error {
-		r, _, err := d.client.Repositories.EditRelease(ctx, d.owner, d.name, d.release.GetID(), &api.RepositoryRelease{Draft: api.Ptr(false), TagName: &d.tag, Name: &d.title, Body: &d.notes})
+		r, _, err := d.client.Repositories.EditRelease(ctx, d.owner, d.name, d.release.GetID(), &api.RepositoryRelease{Draft: api.Ptr(false), TagName: &d.tag, Name: &d.title, Body: &d.notes, MakeLatest: &d.latest})
 		if err = holds(err, r.GetID() != 0 && !r.GetDraft(), "the release as a public one"); err == nil {
 			d.release = r
 		}

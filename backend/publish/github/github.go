@@ -28,7 +28,6 @@ import (
 
 	api "github.com/google/go-github/v88/github"
 
-	"ingot/backend/limit"
 	"ingot/backend/publish"
 )
 
@@ -94,9 +93,14 @@ func Tag(dir string) string { return strings.ReplaceAll(dir, "/", "-") }
 
 // Publish writes a release as a draft and publishes it.
 func (r *Repository) Publish(ctx context.Context, rel publish.Release, opt publish.Options) (publish.Receipt, error) {
+	for _, f := range rel.Files {
+		if info, err := os.Stat(f.Path); f.Path != "" && err == nil && info.Size() >= assetLimit {
+			return publish.Receipt{}, &publish.Error{Cause: "publish.too-large", Msg: fmt.Sprintf("%s has %.1f GiB, and an asset of GitHub must be smaller than 2 GiB", f.Name, float64(info.Size())/(1<<30))}
+		}
+	}
 	dir := rel.Dir()
 	d := &draft{repo: r, dir: dir, tag: Tag(dir), title: fmt.Sprintf("%s %s %s %s, %s", rel.OS, rel.Release, rel.Variant, rel.Arch, path.Base(dir)),
-		notes: notes(rel), wanted: map[string]bool{}, kept: map[string][]byte{}, assets: map[string]*api.ReleaseAsset{}}
+		notes: notes(rel), latest: strconv.FormatBool(rel.Proven && !rel.Unscanned), wanted: map[string]bool{}, kept: map[string][]byte{}, assets: map[string]*api.ReleaseAsset{}}
 	return publish.ToStore(ctx, d, rel, opt)
 }
 
@@ -148,7 +152,7 @@ func (r *Repository) client(ctx context.Context) (*api.Client, string, error) {
 		return nil, "", noToken(err)
 	}
 	base := r.api + "/"
-	c, err := api.NewClient(api.WithURLs(&base, nil), api.WithAuthToken(token), api.WithHTTPClient(&http.Client{Transport: bounded{limit.Client().Transport}}), api.WithUserAgent("ingot"))
+	c, err := api.NewClient(api.WithURLs(&base, nil), api.WithAuthToken(token), api.WithHTTPClient(&http.Client{Transport: bounded{silent()}}), api.WithUserAgent("ingot"))
 	return c, from, err
 }
 

@@ -1,11 +1,13 @@
 package github
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -308,6 +310,33 @@ func TestEndless(t *testing.T) {
 	}
 }
 
+// What is not proven never becomes the release that GitHub calls the latest.
+func TestLatest(t *testing.T) {
+	h := githubtest.Start(t)
+	r, opt := publishtest.ReleaseOf(t, "20261130-1200", []byte("disk")), options(t)
+	r.Proven, opt.AllowUnproven = false, true
+	if _, err := opened(t, h).Publish(t.Context(), r, opt); err != nil || h.Latest(Tag(r.Dir())) != "false" {
+		t.Errorf("%v, latest: %q", err, h.Latest(Tag(r.Dir())))
+	}
+}
+
+// A file of a few bytes in a tar can have any size: it is refused before it is read.
+func TestSparseTar(t *testing.T) {
+	if _, err := filesOf(bytes.NewReader(tarWithSize(t, smallAsset+1))); err == nil || !strings.Contains(err.Error(), "more than 64 MiB") {
+		t.Errorf("%v", err)
+	}
+}
+
+// tarWithSize is the beginning of a tar with a file of that size.
+func tarWithSize(t *testing.T, size int64) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := tar.NewWriter(&b).WriteHeader(&tar.Header{Name: "evidence/x", Typeflag: tar.TypeReg, Size: size, Mode: 0o644}); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
 // A server without digests is asked for the bytes.
 func TestNoDigest(t *testing.T) {
 	h := githubtest.Start(t)
@@ -325,6 +354,11 @@ func TestNoDigest(t *testing.T) {
 func TestRenamedAndPrivate(t *testing.T) {
 	h := githubtest.Start(t)
 	h.Private = true
+	defer func(h *githubtest.Hub) {
+		if h.Releases() != 0 {
+			t.Error("a private repository got a release")
+		}
+	}(h)
 	r, opt := publishtest.ReleaseOf(t, "20261130-1200", bytes.Repeat([]byte("disk"), 1000)), options(t)
 	if _, err := opened(t, h).Publish(t.Context(), r, opt); cause.IDOf(err) != "publish.not-public" {
 		t.Errorf("a private repository: %v", err)
@@ -364,6 +398,39 @@ func TestResume(t *testing.T) {
 	if sent == 0 || sent > 7 { // lima.yaml, and what lists it; never the disk
 		t.Errorf("%d uploads", sent)
 	}
+	if h.Latest(tag) != "true" {
+		t.Errorf("a proven release is made the latest one: %q", h.Latest(tag))
+	}
+	// whatever a draft lacks, once its lists are there, is put into it
+	for _, lost := range []string{bundle, "lima.yaml", "SHA256SUMS", "SHA256SUMS.minisig", "manifest.json", "ingot.pub"} {
+		h := githubtest.Start(t)
+		repo := opened(t, h)
+		h.SetFault(fault(1000, publishing, says(403, "no")))
+		if _, err := repo.Publish(t.Context(), r, opt); err == nil {
+			t.Fatal("published")
+		}
+		h.SetFault(nil)
+		h.Drop(tag, lost)
+		rec, err := repo.Publish(t.Context(), r, opt)
+		if err != nil {
+			t.Fatalf("without %s: %v", lost, err)
+		}
+		released(t, h, r, rec, opt.Signer.MinisignPublic())
+	}
+	// another key of the publisher's, which signs what it goes on with
+	h = githubtest.Start(t)
+	repo = opened(t, h)
+	h.SetFault(fault(1000, publishing, says(403, "no")))
+	if _, err := repo.Publish(t.Context(), r, opt); err == nil {
+		t.Fatal("published")
+	}
+	h.SetFault(nil)
+	now := options(t)
+	maps.Copy(now.Keys, opt.Keys)
+	if rec, err = repo.Publish(t.Context(), r, now); err != nil {
+		t.Fatal(err)
+	}
+	released(t, h, r, rec, now.Signer.MinisignPublic())
 	// another disk takes the place of what a draft has
 	h = githubtest.Start(t)
 	repo = opened(t, h)

@@ -3,6 +3,7 @@ package github
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,7 +49,7 @@ func publishOnce(dir string) int {
 		to, err = Open(githubtest.Owner+"/"+githubtest.Repo, func(context.Context) (string, string, error) { return os.Getenv("GITHUB_TOKEN"), "the test", nil })
 	}
 	if err == nil {
-		_, err = to.Publish(context.Background(), r, publish.Options{Signer: signer})
+		_, err = to.Publish(context.Background(), r, publish.Options{Signer: signer, Keys: map[string]ed25519.PublicKey{signer.KeyID(): signer.Public()}})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -62,6 +63,7 @@ type release struct {
 	id              int64
 	Tag, Name, Body string
 	Draft           bool
+	Latest          string // make_latest of the request that published it
 	created         time.Time
 	assets          []*asset
 }
@@ -127,6 +129,29 @@ func (h *Hub) Drafts() (n int) {
 		}
 	}
 	return n
+}
+
+// Latest returns make_latest of the published release with the tag.
+func (h *Hub) Latest(tag string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, r := range h.releases {
+		if r.Tag == tag && !r.Draft {
+			return r.Latest
+		}
+	}
+	return ""
+}
+
+// Drop removes an asset of a draft, as an interrupted replacement leaves it.
+func (h *Hub) Drop(tag, name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, r := range h.releases {
+		if r.Tag == tag {
+			r.assets = slices.DeleteFunc(r.assets, func(a *asset) bool { return a.name == name })
+		}
+	}
 }
 
 // Releases returns the number of releases, drafts among them.
@@ -205,7 +230,7 @@ func (h *Hub) checked(w http.ResponseWriter, r *http.Request) {
 		repo = "/repos/" + Owner + "/renamed"
 	}
 	if r.Method == http.MethodGet && r.URL.Path == repo {
-		Answer(w, http.StatusOK, map[string]any{"id": 1, "name": path.Base(repo), "full_name": Owner + "/" + path.Base(repo), "owner": user(), "permissions": map[string]bool{"push": true, "pull": true}})
+		Answer(w, http.StatusOK, map[string]any{"id": 1, "name": path.Base(repo), "full_name": Owner + "/" + path.Base(repo), "owner": user(), "private": h.Private, "permissions": map[string]bool{"push": true, "pull": true}})
 		return
 	}
 	if !strings.HasPrefix(r.URL.Path, repo+"/") {
@@ -296,8 +321,9 @@ func (h *Hub) answer(w http.ResponseWriter, r *http.Request, operation string, p
 			return
 		}
 		var in struct {
-			Tag   *string `json:"tag_name"`
-			Draft *bool
+			Tag    *string `json:"tag_name"`
+			Draft  *bool
+			Latest string `json:"make_latest"`
 		}
 		_ = json.NewDecoder(r.Body).Decode(&in)
 		if in.Draft != nil && one.Draft && !*in.Draft {
@@ -307,7 +333,7 @@ func (h *Hub) answer(w http.ResponseWriter, r *http.Request, operation string, p
 					return
 				}
 			}
-			one.Draft = false
+			one.Draft, one.Latest = false, in.Latest
 		}
 		Answer(w, http.StatusOK, h.json(one))
 	case "repos/list-release-assets":
