@@ -59,7 +59,12 @@ func TestImage(t *testing.T) {
 	if err := os.WriteFile(file, append(recipe, changes...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	stage(t, "image", func() { t.Log(must(t, "vm", "image", vm, "--publish")) })
+	stage(t, "image", func() {
+		out, said, code := ingot(t, "vm", "image", vm, "--publish")
+		if t.Logf("%s%s", out, said); code != 0 {
+			t.Fatalf("exit code %d", code)
+		}
+	})
 
 	r := rowOf(t, name)
 	for what, state := range map[string]string{"configured": r.Configured.State, "guest": r.Guest.State, "exported": r.Exported.State, "boots": r.Boots.State, "published": r.Published.State} {
@@ -181,9 +186,7 @@ func TestImageOfRunning(t *testing.T) {
 	said := overhear(t, i)
 	before := lives(t, i)
 	refused(t, 2, "nosuch vm.kernel", "vm", "image", vm, "--name", name, "--kernel", "nosuch")
-	stage(t, "image", func() {
-		t.Log(must(t, "vm", "image", vm, "--name", name, "--kernel", kernelTarget))
-	})
+	stage(t, "image", func() { must(t, "vm", "image", vm, "--name", name, "--kernel", kernelTarget) })
 	if after := lives(t, found(t, vm)); after != before {
 		t.Errorf("it was\n%s\nand is\n%s", before, after)
 	}
@@ -213,15 +216,20 @@ func TestImageOfRunning(t *testing.T) {
 	}
 }
 
-// lives is what a restart or a sign of one would change: the boot id, and the processes
-// that have run since the boot.
+// lives is what a restart would change: the boot id, and the system's services with the
+// ticks at which they started.
 func lives(t *testing.T, i lima.Instance) string {
 	t.Helper()
 	g := opened(t, i)
 	defer g.Close()
 	var out bytes.Buffer
-	if err := g.Run(context.Background(), guest.Cmd{Argv: []string{"sh", "-c", "cat /proc/sys/kernel/random/boot_id; ps -eo pid=,lstart=,comm= --ppid 1 -p 1 | grep -v sshd"}, Stdout: &out}); err != nil {
+	const script = `cat /proc/sys/kernel/random/boot_id
+cat /proc/[0-9]*/stat 2>/dev/null | awk '$1 == 1 || $2 ~ /^\((systemd-journal|systemd-udevd|systemd-network|systemd-logind|dbus-daemon|agetty)\)$/ {print $1, $2, $22}' | sort -n`
+	if err := g.Run(context.Background(), guest.Cmd{Argv: []string{"sh", "-c", script}, Stdout: &out}); err != nil {
 		t.Fatal(err)
+	}
+	if n := strings.Count(out.String(), "\n"); n < 6 {
+		t.Fatalf("%d lines:\n%s", n, &out)
 	}
 	return out.String()
 }
