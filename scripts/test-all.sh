@@ -17,7 +17,7 @@ stage "static checks" env NO_UNIT=1 scripts/check.sh
 # as the kernel step does.
 race() {
 	CGO_ENABLED=1 go test -race -p $((2 * $(getconf _NPROCESSORS_ONLN))) ./backend/publish/s3 ./backend/jobs ./backend/build/... ./backend/owner \
-		./backend/client ./backend/event ./backend/evidence ./backend/limit ./backend/publish ./backend/status ./backend/verify ./backend/worker ./app/feed ./app/tray
+		./backend/client ./backend/event ./backend/evidence ./backend/limit ./backend/publish ./backend/publish/github ./backend/status ./backend/verify ./backend/worker ./app/feed ./app/tray
 }
 stage "race detector" race
 stage "fuzz" env FUZZTIME=2000x bench/fuzz.sh
