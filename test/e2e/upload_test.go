@@ -45,7 +45,7 @@ func TestQ_GitHub(t *testing.T) {
 	}
 	tag := filepath.Base(receipt.Predicate.URL)
 	h.Alter(tag, filepath.Base(receipt.Predicate.Disk), func(b []byte) []byte { b[len(b)/2] ^= 1; return b })
-	if _, said, code := ingotWith(t, env, "verify", "github:owner/images@"+tag); code != 5 || !strings.Contains(said, "image.digest-changed") {
+	if _, said, code := ingotWith(t, env, "verify", "github:owner/images@"+tag); code != 7 || !strings.Contains(said, "image.digest-changed") {
 		t.Errorf("a changed disk: exit code %d\n%s", code, said)
 	}
 }
