@@ -71,7 +71,7 @@ func (v *vms) imageSheet(machine vm.Instance, plan vm.ImagePlan) {
 // roomText says how the disk is copied, and what room it needs.
 func roomText(p vm.ImagePlan) string {
 	how := "Its disk is copied while it stays stopped."
-	if p.Method != "direct" {
+	if p.Method != vm.CopyDirect {
 		how = "It runs on; its file systems stand still for about a second."
 	}
 	text := fmt.Sprintf("%s This needs up to %s; %s are free.", how, size(int64(p.Room)), size(int64(p.Free)))

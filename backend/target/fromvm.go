@@ -2,10 +2,7 @@ package target
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 )
 
@@ -22,9 +19,9 @@ type FromVM struct {
 // WriteFromVM writes the recipe to the user's folder, to be edited, and returns its file.
 // It does not overwrite a file.
 func (s *Set) WriteFromVM(d FromVM) (string, error) {
-	file := filepath.Join(s.userDir, d.Name+".yaml")
-	if _, err := s.Get(d.Name); s.userDir == "" || !errors.As(err, new(*UnknownError)) {
-		return "", &Error{File: file, Key: "name", Msg: fmt.Sprintf("there is a target %q already", d.Name)}
+	file, err := s.newFile(d.Name)
+	if err != nil {
+		return "", err
 	}
 	firmware := ""
 	if d.Firmware != "" {
@@ -42,15 +39,10 @@ func (s *Set) WriteFromVM(d FromVM) (string, error) {
 	for _, p := range append(s.findKernel(&r, nil), r.validate(s.check)...) {
 		return "", &Error{File: file, Key: p.Key, Msg: p.Msg}
 	}
-	if err := os.MkdirAll(s.userDir, 0o700); err != nil {
-		return "", fmt.Errorf("targets folder: %w", err)
-	}
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
+	if err := writeNew(file, text); err != nil {
 		return "", fmt.Errorf("target %s: %w", d.Name, err)
 	}
-	_, err = f.WriteString(text)
-	return file, errors.Join(err, f.Close())
+	return file, nil
 }
 
 // fromVMText is the recipe, with the keys that are most often added.

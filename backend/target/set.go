@@ -194,9 +194,9 @@ func (s *Set) Fork(name, as string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	file := filepath.Join(s.userDir, as+".yaml")
-	if _, err := s.Get(as); s.userDir == "" || !errors.As(err, new(*UnknownError)) {
-		return "", &Error{File: file, Key: "name", Msg: fmt.Sprintf("there is a target %q already", as)}
+	file, err := s.newFile(as)
+	if err != nil {
+		return "", err
 	}
 	lock := r.LockName()
 	r.Name = as
@@ -204,15 +204,33 @@ func (s *Set) Fork(name, as string) (string, error) {
 		return "", &Error{File: file, Key: p.Key, Msg: p.Msg}
 	}
 	text := fmt.Sprintf(forkText, as, name, APIVersion, name, lock, as, r.Title+" ("+as+")", name)
-	if err := os.MkdirAll(s.userDir, 0o700); err != nil {
-		return "", fmt.Errorf("targets folder: %w", err)
+	if err := writeNew(file, text); err != nil {
+		return "", fmt.Errorf("fork %s: %w", name, err)
+	}
+	return file, nil
+}
+
+// newFile returns the file of a new target of the user's; an error if there is a target of
+// that name.
+func (s *Set) newFile(name string) (string, error) {
+	file := filepath.Join(s.userDir, name+".yaml")
+	if _, err := s.Get(name); s.userDir == "" || !errors.As(err, new(*UnknownError)) {
+		return "", &Error{File: file, Key: "name", Msg: fmt.Sprintf("there is a target %q already", name)}
+	}
+	return file, nil
+}
+
+// writeNew writes a file that must not exist, and makes its folder.
+func writeNew(file, text string) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return fmt.Errorf("targets folder: %w", err)
 	}
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
-		return "", fmt.Errorf("fork %s: %w", name, err)
+		return err
 	}
 	_, err = f.WriteString(text)
-	return file, errors.Join(err, f.Close())
+	return errors.Join(err, f.Close())
 }
 
 // forkText is a recipe that extends another one, with the keys that are most often

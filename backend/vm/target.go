@@ -101,6 +101,9 @@ func NewTarget(ctx context.Context, b *backend.Backend, o ImageOptions) (string,
 	return file, errors.Join(err, lock.Unlock())
 }
 
+// CopyDirect is the method of a copy of a stopped instance's disk.
+const CopyDirect = lima.CopyDirect
+
 // ImagePlan is what making an image of an instance's disk would take. Sizes are in bytes.
 type ImagePlan struct {
 	Target string // that is made of the instance's disk already; "" for none

@@ -54,7 +54,7 @@ func TestImage(t *testing.T) {
 	if s := string(recipe); !strings.Contains(s, "os: debian") || !strings.Contains(s, `release: "12"`) || !strings.Contains(s, "arch: amd64") {
 		t.Errorf("the recipe:\n%s", s)
 	}
-	// of what people put anywhere nobody but they knows
+	// sanitising does not know where people have stored secrets of their own
 	changes := "changes:\n  files: [{path: /etc/motd, content: \"made by a recipe\\n\"}]\n  commands: [\"rm /srv/live /srv/live.pub\"]\n"
 	if err := os.WriteFile(file, append(recipe, changes...), 0o600); err != nil {
 		t.Fatal(err)

@@ -119,20 +119,19 @@ func (w Work) Make(ctx context.Context, out string) (d Disk, err error) {
 	if err != nil {
 		return d, err
 	}
-	work := filepath.Join(out, "work")
-	if t := (&taking{Work: w, vm: i, dir: work}); w.KernelDir != "" {
+	t := &taking{Work: w, vm: i, dir: filepath.Join(out, "work")}
+	if w.KernelDir != "" {
 		if err := t.loader(ctx, method); err != nil {
 			return d, err
 		}
 	}
-	if err := os.Mkdir(work, 0o700); err != nil {
+	if err := os.Mkdir(t.dir, 0o700); err != nil {
 		return d, fmt.Errorf("disk of %s: %w", i.Name, err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	defer func() { err = errors.Join(err, os.RemoveAll(t.dir)) }()
 	if err := home.NeedSpace(out, Room(i, method), "image of "+i.Name); err != nil {
 		return d, err
 	}
-	t := &taking{Work: w, vm: i, dir: work}
 	if err := t.copy(ctx, method, &d); err != nil {
 		return d, fmt.Errorf("copy of %s: %w", i.Name, disk.WithCause(err))
 	}
@@ -265,8 +264,7 @@ func (t *taking) change(ctx context.Context, d *Disk) error {
 	if err != nil {
 		return err
 	}
-	board := t.Recipe.Board()
-	opt := machine.Options{Arch: t.Recipe.Arch, Board: board, CPUs: max(1, t.Recipe.Proof.CPUs), Memory: max(int64(t.Recipe.Proof.Memory), machineMemory), Cache: t.Cache, Children: t.Children,
+	opt := machine.Options{Arch: t.Recipe.Arch, Board: t.Recipe.Board(), CPUs: max(1, t.Recipe.Proof.CPUs), Memory: max(int64(t.Recipe.Proof.Memory), machineMemory), Cache: t.Cache, Children: t.Children,
 		Image: t.path("copy.raw"), Format: "raw", Overlay: t.path("overlay.qcow2"), Media: []string{t.path("seed.iso")}, Console: t.Console, MAC: mac}
 	t.Note("starting a machine from the copy")
 	g, err := machine.Open(ctx, t.vm.Name+"'s copy", opt, machine.Login{User: user, KeyFile: key, Port: port}, answerWait)

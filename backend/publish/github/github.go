@@ -108,7 +108,7 @@ func (r *Repository) Publish(ctx context.Context, rel publish.Release, opt publi
 func notes(r publish.Release) string {
 	booted := "These bytes booted; the proof is in evidence.tar."
 	if !r.Proven {
-		booted = "**Not proven:** nobody has booted these bytes."
+		booted = "**Not proven:** these bytes have not been booted."
 	}
 	if r.Unscanned {
 		booted += " **Not scanned:** a file system could not be searched for secrets."

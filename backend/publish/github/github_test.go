@@ -349,8 +349,7 @@ func TestNoDigest(t *testing.T) {
 	released(t, h, r, rec, opt.Signer.MinisignPublic())
 }
 
-// A renamed repository is found; what nobody can read is not published in the sense of a
-// receipt.
+// A renamed repository is found. A private one is refused before a release is made.
 func TestRenamedAndPrivate(t *testing.T) {
 	h := githubtest.Start(t)
 	h.Private = true

@@ -72,7 +72,7 @@ for r in /sys/fs/ext4/*/reserved_clusters; do
 	[ -w "$r" ] && echo 0 >"$r"
 done
 types='ext[234]|xfs|btrfs|f2fs|vfat'
-[ "${1:-}" != keep ] || types='xfs|btrfs|f2fs|vfat' # whoever copies the disk leaves out the free blocks of ext4
+[ "${1:-}" != keep ] || types='xfs|btrfs|f2fs|vfat' # the caller leaves the free blocks of ext4 out of its copy of the disk
 for m in $(awk -v t="^($types)\$" '$1 ~ /^\/dev\// && $3 ~ t && $4 ~ /^rw/ && !s[$1]++ {print $2}' /proc/mounts); do
 	cat /dev/zero >"$m/.zeros" 2>/dev/null # until it is full
 	sync

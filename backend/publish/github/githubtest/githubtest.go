@@ -176,7 +176,7 @@ func (h *Hub) files(tag string, draft bool) map[string][]byte {
 	return nil
 }
 
-// Alter changes the bytes of an asset of a release, as nobody could do with GitHub.
+// Alter changes the stored bytes of an asset. GitHub has no such operation.
 func (h *Hub) Alter(tag, name string, change func([]byte) []byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
