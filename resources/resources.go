@@ -1,6 +1,7 @@
 // Package resources holds the data that ships inside the program: target
 // recipes and their locks (targets/), kernel configuration fragments (kernel/),
-// the rule packs of boot causes (causes/) and of leaks (leaks/), and the icons
+// the rule packs of boot causes (causes/), of leaks (leaks/) and of what is taken out of
+// a system (sanitise/), and the icons
 // (icons/, drawn by scripts/icons). It holds no logic and imports nothing of Ingot's.
 package resources
 
@@ -8,5 +9,5 @@ import "embed"
 
 // FS is the read-only tree of all shipped data, rooted at this directory.
 //
-//go:embed targets kernel causes leaks icons
+//go:embed targets kernel causes leaks sanitise icons
 var FS embed.FS

@@ -86,8 +86,13 @@ func TestImageSheet(t *testing.T) {
 	s.until("old itself is only read.")
 	s.on(func() {
 		s.walk(func(o fyne.CanvasObject) {
-			if c, ok := o.(*widget.Check); ok && c.Text == "Publish it once it has booted" {
-				c.SetChecked(true)
+			if c, ok := o.(*widget.Check); ok {
+				switch c.Text {
+				case "Publish it once it has booted", "packages that were fetched and are installed (410.0 MiB)":
+					c.SetChecked(true)
+				case "logs":
+					c.SetChecked(false)
+				}
 			}
 			if r, ok := o.(*widget.RadioGroup); ok && slices.Contains(r.Options, "raw") {
 				r.SetSelected("raw")
@@ -95,9 +100,9 @@ func TestImageSheet(t *testing.T) {
 		})
 	})
 	s.tap("Make image")
-	s.asked(p, "image old old raw publish=true")
+	s.asked(p, "image old old raw keep=[logs] also=[package-cache] publish=true")
 	if n := slices.IndexFunc(p.notes(), func(asked string) bool {
-		return strings.HasPrefix(asked, "image ") && asked != "image old old raw publish=true"
+		return strings.HasPrefix(asked, "image ") && asked != "image old old raw keep=[logs] also=[package-cache] publish=true"
 	}); n >= 0 {
 		t.Errorf("what was cancelled was asked for: %q", p.notes())
 	}

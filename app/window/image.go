@@ -3,6 +3,7 @@ package window
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
@@ -29,8 +30,66 @@ func (v *vms) makeImage(machine vm.Instance) {
 	})
 }
 
-// taken says what is removed of a copy.
-const taken = "Ingot copies the disk, and removes from the copy host keys and machine id, Lima's users and everybody's keys, histories, logs, and what was deleted. It boots the image and signs what it saw."
+// about says what is done to the copy in any case.
+const about = "Ingot copies the disk, and takes out of the copy what is this VM's alone: its host keys and id, the accounts that Lima made, what was deleted. It boots the image and signs what it saw."
+
+// takeOut is the choice of what else is taken out, a box for each rule.
+type takeOut struct {
+	rules []vm.SanitiseRule
+	boxes []*widget.Check
+}
+
+// takeOutOf returns the choice for a plan; rules that always apply have no box.
+func takeOutOf(plan vm.ImagePlan) *takeOut {
+	t := &takeOut{}
+	for _, r := range plan.Rules {
+		if r.Always {
+			continue
+		}
+		text := r.What
+		if n := foundBy(plan.Found, r.ID); n > 0 {
+			text += " (" + size(n) + ")"
+		}
+		box := widget.NewCheck(text, nil)
+		box.SetChecked(!r.Optional)
+		t.rules, t.boxes = append(t.rules, r), append(t.boxes, box)
+	}
+	return t
+}
+
+// foundBy returns how many bytes a rule found; 0 if nobody knows.
+func foundBy(s *vm.Sanitised, rule string) int64 {
+	if s == nil {
+		return 0
+	}
+	for _, i := range slices.Concat(s.Removed, s.Stays) {
+		if i.Rule == rule {
+			return i.Size
+		}
+	}
+	return 0
+}
+
+// choice returns what differs from the rules.
+func (t *takeOut) choice() (c vm.SanitiseChoice) {
+	for i, r := range t.rules {
+		switch {
+		case r.Optional && t.boxes[i].Checked:
+			c.Also = append(c.Also, r.ID)
+		case !r.Optional && !t.boxes[i].Checked:
+			c.Keep = append(c.Keep, r.ID)
+		}
+	}
+	return c
+}
+
+// objects returns the boxes for a layout.
+func (t *takeOut) objects() (list []fyne.CanvasObject) {
+	for _, b := range t.boxes {
+		list = append(list, b)
+	}
+	return list
+}
 
 // imageSheet shows the sheet. A VM that has a target already keeps its recipe.
 func (v *vms) imageSheet(machine vm.Instance, plan vm.ImagePlan) {
@@ -40,22 +99,35 @@ func (v *vms) imageSheet(machine vm.Instance, plan vm.ImagePlan) {
 	format := widget.NewRadioGroup([]string{"qcow2", "raw"}, nil)
 	format.Horizontal, format.Required = true, true
 	format.SetSelected("qcow2")
+	stop := widget.NewCheck("Stop "+clean(machine.Name)+" while its disk is copied, and start it again", nil)
 	if plan.Target != "" {
 		name.SetText(plan.Target)
 		name.Disable()
 		format.Disable()
 	}
+	out := takeOutOf(plan)
+	if plan.Target != "" { // the recipe says what
+		out = &takeOut{}
+	}
 	publish := widget.NewCheck("Publish it once it has booted", nil)
-	about := widget.NewLabel(taken + " " + clean(machine.Name) + " itself is only read.")
-	about.Wrapping = fyne.TextWrapWord
+	intro := widget.NewLabel(about + " " + clean(machine.Name) + " itself is only read.")
+	intro.Wrapping = fyne.TextWrapWord
 	room := widget.NewLabel(roomText(plan))
 	room.Wrapping = fyne.TextWrapWord
-	form := widget.NewForm(widget.NewFormItem("Target", name), widget.NewFormItem("Format", format), widget.NewFormItem("Then", publish))
-	sheet := dialog.NewCustomConfirm("Make an image of "+clean(machine.Name), "Make image", "Cancel", container.NewVBox(about, form, room), func(yes bool) {
+	form := widget.NewForm(widget.NewFormItem("Target", name))
+	if len(out.boxes) > 0 {
+		form.Append("Take out", container.NewVBox(out.objects()...))
+	}
+	form.Append("Format", format)
+	form.Append("Then", publish)
+	if plan.Stops {
+		form.Append("The copy", stop)
+	}
+	sheet := dialog.NewCustomConfirm("Make an image of "+clean(machine.Name), "Make image", "Cancel", container.NewVBox(intro, form, room), func(yes bool) {
 		if !yes {
 			return
 		}
-		o := vm.ImageOptions{Instance: machine.Name, Name: name.Text}
+		o := vm.ImageOptions{Instance: machine.Name, Name: name.Text, Sanitise: out.choice(), Stop: stop.Checked}
 		if plan.Target == "" {
 			o.Format = format.Selected
 		}
@@ -64,14 +136,17 @@ func (v *vms) imageSheet(machine vm.Instance, plan vm.ImagePlan) {
 			w.showStatus(err, "the image of "+machine.Name+" is being made: see Builds")
 		})
 	}, w.Window)
-	sheet.Resize(fyne.NewSize(560, 420))
+	sheet.Resize(fyne.NewSize(600, 560))
 	sheet.Show()
 }
 
 // roomText says how the disk is copied, and what room it needs.
 func roomText(p vm.ImagePlan) string {
 	how := "Its disk is copied while it stays stopped."
-	if p.Method != vm.CopyDirect {
+	switch {
+	case p.Stops:
+		how = "Its disk can only be copied while it is stopped."
+	case p.Method != vm.CopyDirect:
 		how = "It runs on; its file systems stand still for about a second."
 	}
 	text := fmt.Sprintf("%s This needs up to %s; %s are free.", how, size(int64(p.Room)), size(int64(p.Free)))

@@ -119,10 +119,13 @@ func (p *played) VMImagePlan(_ context.Context, name string) (vm.ImagePlan, erro
 	if name == "wreck" {
 		return vm.ImagePlan{}, errors.New("it cannot be copied")
 	}
-	return vm.ImagePlan{Name: name, Method: "direct", Room: 5 << 30, Free: 78 << 30}, nil
+	return vm.ImagePlan{Name: name, Method: "direct", Room: 5 << 30, Free: 78 << 30, Rules: []vm.SanitiseRule{
+		{ID: "host-keys", What: "host keys", Always: true}, {ID: "keys", What: "everybody's keys, tokens and passwords"}, {ID: "logs", What: "logs"},
+		{ID: "package-cache", What: "packages that were fetched and are installed", Optional: true},
+	}, Found: &vm.Sanitised{Stays: []vm.SanitisedItem{{Rule: "package-cache", Files: 210, Size: 410 << 20}}}}, nil
 }
 func (p *played) VMImage(_ context.Context, o vm.ImageOptions, publish bool) (string, error) {
-	return "", p.note("image %s %s %s publish=%v", o.Instance, o.Name, o.Format, publish)
+	return "", p.note("image %s %s %s keep=%v also=%v publish=%v", o.Instance, o.Name, o.Format, o.Sanitise.Keep, o.Sanitise.Also, publish)
 }
 func (p *played) VMShell(_ context.Context, name string) (argv, environ []string, err error) {
 	return []string{"limactl", "shell", name}, nil, nil

@@ -46,6 +46,7 @@ type Submission struct {
 	Renew     bool     `json:"renew,omitempty"`
 	Keep      bool     `json:"keep,omitempty"`
 	Check     bool     `json:"check,omitempty"`
+	StopVM    bool     `json:"stopVM,omitempty"` // shut the running VM of the strategy vm down for the copy, and start it again
 	Guest     string   `json:"guest,omitempty"`
 	Batch     bool     `json:"batch,omitempty"`  // wait for all interactive builds
 	NoWait    bool     `json:"noWait,omitempty"` // fail if a build of the target is running or waiting
@@ -54,7 +55,7 @@ type Submission struct {
 
 // Options returns the build options of the submission.
 func (s Submission) Options() build.Options {
-	return build.Options{Target: s.Target, Until: s.Until, Force: s.Force, Unproven: s.Unproven, Unscanned: s.Unscanned, To: s.To, Renew: s.Renew, Keep: s.Keep, Check: s.Check}
+	return build.Options{Target: s.Target, Until: s.Until, Force: s.Force, Unproven: s.Unproven, Unscanned: s.Unscanned, To: s.To, Renew: s.Renew, StopVM: s.StopVM, Keep: s.Keep, Check: s.Check}
 }
 
 // WorkerInfo is a worker of the team, as of its last heartbeat.

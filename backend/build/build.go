@@ -93,6 +93,7 @@ type Options struct {
 	To        string   // destination of the release, such as dir:/srv/images; "" is the configured endpoint
 	Unscanned bool     // publish with a file system that the leak scan cannot read; the release is marked
 	Renew     bool     // renew the lock if a locked input is missing from all mirrors
+	StopVM    bool     // shut the running VM of the strategy vm down for the copy, and start it again
 	Keep      bool     // keep work directories in the guest
 	Check     bool     // build up to the export; then make the outputs again and compare
 

@@ -25,7 +25,7 @@ func vmKeys(r target.Recipe, l target.Lock, fragments []family.Fragment) (k Keys
 	if err != nil {
 		return k, err
 	}
-	k.Image = record.Inputs{"step": "image-vm/1", "arch": r.Arch, "recipe's vm": r.SourceInstance(), "recipe's changes": record.Key(r.Changes), "recipe's machine": record.Key(r.Board())}
+	k.Image = record.Inputs{"step": "image-vm/1", "arch": r.Arch, "recipe's vm": r.SourceInstance(), "recipe's changes": record.Key(r.Changes), "recipe's machine": record.Key(r.Board()), "recipe's sanitise": record.Key(r.SanitiseChoice())}
 	maps.Copy(k.Image, system.ChangeInputs())
 	if r.HasKernel() {
 		of, err := KeysOf(r.KernelRecipe(), l, fragments)
@@ -87,7 +87,7 @@ func (s ofVM) take(ctx context.Context, step Step, kernel outputs.Output, dir st
 		return nil, err
 	}
 	defer log.Close()
-	w := vmdisk.Work{Recipe: s.Recipe, System: system, KernelDir: kernel.Dir, Kernel: k, Cache: s.Home.Cache, Children: s.Children, Console: s.Folder.LogPath("console.log"), Log: log,
+	w := vmdisk.Work{Recipe: s.Recipe, System: system, KernelDir: kernel.Dir, Kernel: k, Stop: s.opt.StopVM, Cache: s.Home.Cache, Children: s.Children, Console: s.Folder.LogPath("console.log"), Log: log,
 		Note: func(format string, args ...any) { s.Note(StepImage, format, args...) }, Progress: s.Progress(StepImage)}
 	d, err := w.Make(ctx, dir)
 	if err != nil {
@@ -103,7 +103,7 @@ func (s ofVM) take(ctx context.Context, step Step, kernel outputs.Output, dir st
 	if _, err := s.Keep(ctx, evidence.Subject{Name: g.Name, Digest: map[string]string{"sha256": g.Head.InputKey}}, g.Head, g); err != nil {
 		return nil, err
 	}
-	doc := evidence.Image{Head: s.PassedFor(evidence.KindImage, step.Inputs), KernelRelease: d.Release, KernelBuildID: d.BuildID, Size: d.Size, Packages: d.Packages, VM: &d.Taken}
+	doc := evidence.Image{Head: s.PassedFor(evidence.KindImage, step.Inputs), KernelRelease: d.Release, KernelBuildID: d.BuildID, Size: d.Size, Packages: d.Packages, VM: &d.Taken, Sanitised: &d.Sanitised}
 	_, err = s.Keep(ctx, evidence.Subject{Name: "disk.raw", Digest: map[string]string{"sha256": sum}}, doc.Head, doc)
 	return d, err
 }

@@ -49,12 +49,29 @@ type Kernel struct {
 // Image records a disk before export; the subject is the raw disk's digest.
 type Image struct {
 	Head
-	KernelRelease string   `json:"kernelRelease"`
-	KernelBuildID string   `json:"kernelBuildId"`
-	Packages      []string `json:"packages"` // name=version:arch
-	Size          int64    `json:"size"`
-	RootUUID      string   `json:"rootPartUuid"` // "" for the disk of a VM
-	VM            *Taken   `json:"vm,omitempty"` // the VM whose disk was copied and changed; nil for a disk made of packages
+	KernelRelease string     `json:"kernelRelease"`
+	KernelBuildID string     `json:"kernelBuildId"`
+	Packages      []string   `json:"packages"` // name=version:arch
+	Size          int64      `json:"size"`
+	RootUUID      string     `json:"rootPartUuid"`        // "" for the disk of a VM
+	VM            *Taken     `json:"vm,omitempty"`        // the VM whose disk was copied and changed; nil for a disk made of packages
+	Sanitised     *Sanitised `json:"sanitised,omitempty"` // what was taken out of the copy; nil for a disk made of packages
+}
+
+// Sanitised reports what was taken out of a running system before its disk was taken.
+type Sanitised struct {
+	Rules   string          `json:"rules"` // SHA-256 of the rules
+	Removed []SanitisedItem `json:"removed"`
+	Stays   []SanitisedItem `json:"stays"`
+}
+
+// SanitisedItem is what one rule found.
+type SanitisedItem struct {
+	Rule  string `json:"rule"`
+	What  string `json:"what"`
+	Why   string `json:"why,omitempty"` // why it stays
+	Files int64  `json:"files"`
+	Size  int64  `json:"size"` // on the disk, in bytes
 }
 
 // Artifact records an exported file; the subject is its digest.

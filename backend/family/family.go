@@ -13,7 +13,9 @@ import (
 	"io"
 	"time"
 
+	"ingot/backend/evidence"
 	"ingot/backend/guest"
+	"ingot/backend/sanitise"
 	"ingot/backend/target"
 )
 
@@ -106,9 +108,18 @@ type Sanitiser interface {
 	// contain: keys, accounts, ids, histories, logs, and the blocks of deleted files.
 	// It needs root, or `sudo -n`. Afterwards no account can log in: the caller shuts
 	// the guest down and copies its disk. The leak scan of that disk verifies the
-	// result. out gets what could not be removed, which is an error with the cause
-	// image.leftover.
-	Sanitise(ctx context.Context, g guest.Guest, free FreeBlocks, out io.Writer) error
+	// result. What could not be removed is an error with the cause image.leftover.
+	Sanitise(ctx context.Context, g guest.Guest, o SanitiseOptions) (evidence.Sanitised, error)
+	// SanitiseRules returns the rules that Sanitise applies.
+	SanitiseRules() (*sanitise.Rules, error)
+}
+
+// SanitiseOptions say how a guest is sanitised.
+type SanitiseOptions struct {
+	Choice sanitise.Choice // of the recipe
+	Free   FreeBlocks
+	DryRun bool      // only measure what would be removed
+	Log    io.Writer // gets what could not be removed; must not be nil
 }
 
 // FreeBlocks says what Sanitise does with the blocks of deleted files.

@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"strconv"
+	"strings"
+
+	"ingot/backend/sanitise"
 )
 
 // FromVM describes the recipe of a target that is made of a VM's disk.
@@ -14,6 +17,7 @@ type FromVM struct {
 	Firmware              string // of the board; "" is the default
 	Format                string // of the exported file; "" is qcow2
 	CPUs                  int
+	Sanitise              sanitise.Choice
 }
 
 // WriteFromVM writes the recipe to the user's folder, to be edited, and returns its file.
@@ -31,7 +35,7 @@ func (s *Set) WriteFromVM(d FromVM) (string, error) {
 	if d.Kernel != "" {
 		kernel = ", kernel: " + strconv.Quote(d.Kernel)
 	}
-	text := fmt.Sprintf(fromVMText, d.Name, d.Instance, APIVersion, d.Title, d.OS, d.Release, d.Arch, firmware, d.CPUs, kernel, cmp.Or(d.Format, "qcow2"))
+	text := fmt.Sprintf(fromVMText, d.Name, d.Instance, APIVersion, d.Title, d.OS, d.Release, d.Arch, firmware, d.CPUs, kernel, cmp.Or(d.Format, "qcow2"), sanitiseLine(d.Sanitise))
 	var r Recipe
 	if err := decodeStrict(file, []byte(text), &r); err != nil {
 		return "", err
@@ -43,6 +47,24 @@ func (s *Set) WriteFromVM(d FromVM) (string, error) {
 		return "", fmt.Errorf("target %s: %w", d.Name, err)
 	}
 	return file, nil
+}
+
+// sanitiseLine returns the line of a recipe for the choice; "" for the choice that is made
+// without one.
+func sanitiseLine(c sanitise.Choice) string {
+	var keys []string
+	for _, k := range []struct {
+		key string
+		ids []string
+	}{{"keep", c.Keep}, {"also", c.Also}} {
+		if len(k.ids) > 0 {
+			keys = append(keys, k.key+": ["+strings.Join(k.ids, ", ")+"]")
+		}
+	}
+	if len(keys) == 0 {
+		return ""
+	}
+	return "sanitise: {" + strings.Join(keys, ", ") + "}\n"
 }
 
 // fromVMText is the recipe, with the keys that are most often added.
@@ -62,7 +84,7 @@ vm: {lima: %[2]q%[10]s} # kernel: TARGET installs the kernel of another target
 #   packages: [htop]
 #   files: [{path: /etc/motd, content: "hello\n"}]
 #   commands: ["systemctl disable apt-daily.timer"]
-export: {formats: [%[11]s]}
+%[12]sexport: {formats: [%[11]s]}
 %[8]sproof:
   memory: 1GiB
   cpus: %[9]d

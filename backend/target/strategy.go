@@ -11,6 +11,7 @@ import (
 
 	"ingot/backend/cause"
 	"ingot/backend/disk"
+	"ingot/backend/sanitise"
 )
 
 // Strategies are the ways to make a target's disk. Compose is the default.
@@ -69,7 +70,7 @@ func (r Recipe) Buildable() error {
 		key, value string
 		set        bool
 	}{
-		{"access", "", r.Access != nil}, {"seed", "", r.Seed != nil}, {"sanitise", r.Sanitise, r.Sanitise != ""}, {"zero", r.Zero, r.Zero != ""}, {"iso", "", r.ISO != nil},
+		{"access", "", r.Access != nil}, {"seed", "", r.Seed != nil}, {"sanitise", "", r.Sanitise != nil && r.How() != VM}, {"zero", r.Zero, r.Zero != ""}, {"iso", "", r.ISO != nil},
 		{"fallback", "", r.Fallback != nil}, {"grow", r.Grow, r.Grow != ""}, {"proofs", r.Proofs, r.Proofs != ""},
 		{"changes.packages", "", r.Changes != nil && len(r.Changes.Packages) > 0 && !slices.Contains(aptSystems, r.OS)}, {"install", "", r.Install != nil}, {"build", "", r.Build != nil}, {"proof.smoke", "", r.How() == VM && len(r.Proof.Smoke.Checks) > 0},
 		{"console.port", console.Port, console.Port != ""}, {"console.shell", console.Shell, console.Shell != "" && console.Shell != "sh"},
@@ -266,27 +267,27 @@ type Licence struct {
 // Further holds the keys that were added to recipes with the strategies. A key that is
 // left out has its zero value and does not enter the recipe's digest.
 type Further struct {
-	Strategy     string         `yaml:"strategy,omitempty" json:"strategy,omitempty"`
-	Licence      *Licence       `yaml:"licence,omitempty" json:"licence,omitempty"`
-	Experimental string         `yaml:"experimental,omitempty" json:"experimental,omitempty"` // the reason why it is experimental
-	Machine      *Machine       `yaml:"machine,omitempty" json:"machine,omitempty"`
-	Console      *Console       `yaml:"console,omitempty" json:"console,omitempty"`
-	Identity     *Identity      `yaml:"identity,omitempty" json:"identity,omitempty"`
-	Access       *Access        `yaml:"access,omitempty" json:"access,omitempty"`
-	Seed         map[string]any `yaml:"seed,omitempty" json:"seed,omitempty"`
-	VM           *SourceVM      `yaml:"vm,omitempty" json:"vm,omitempty"`
-	Changes      *Changes       `yaml:"changes,omitempty" json:"changes,omitempty"`
-	Install      *KernelInstall `yaml:"install,omitempty" json:"install,omitempty"`
-	Sanitise     string         `yaml:"sanitise,omitempty" json:"sanitise,omitempty"`
-	Zero         string         `yaml:"zero,omitempty" json:"zero,omitempty"`
-	ISO          *ISO           `yaml:"iso,omitempty" json:"iso,omitempty"`
-	Media        []Media        `yaml:"media,omitempty" json:"media,omitempty"`
-	Dialogue     []Step         `yaml:"dialogue,omitempty" json:"dialogue,omitempty"`
-	Answers      string         `yaml:"answers,omitempty" json:"answers,omitempty"`
-	Build        *KernelBuild   `yaml:"build,omitempty" json:"build,omitempty"`
-	Fallback     *Machine       `yaml:"fallback,omitempty" json:"fallback,omitempty"`
-	Grow         string         `yaml:"grow,omitempty" json:"grow,omitempty"`
-	Proofs       string         `yaml:"proofs,omitempty" json:"proofs,omitempty"`
+	Strategy     string           `yaml:"strategy,omitempty" json:"strategy,omitempty"`
+	Licence      *Licence         `yaml:"licence,omitempty" json:"licence,omitempty"`
+	Experimental string           `yaml:"experimental,omitempty" json:"experimental,omitempty"` // the reason why it is experimental
+	Machine      *Machine         `yaml:"machine,omitempty" json:"machine,omitempty"`
+	Console      *Console         `yaml:"console,omitempty" json:"console,omitempty"`
+	Identity     *Identity        `yaml:"identity,omitempty" json:"identity,omitempty"`
+	Access       *Access          `yaml:"access,omitempty" json:"access,omitempty"`
+	Seed         map[string]any   `yaml:"seed,omitempty" json:"seed,omitempty"`
+	VM           *SourceVM        `yaml:"vm,omitempty" json:"vm,omitempty"`
+	Changes      *Changes         `yaml:"changes,omitempty" json:"changes,omitempty"`
+	Install      *KernelInstall   `yaml:"install,omitempty" json:"install,omitempty"`
+	Sanitise     *sanitise.Choice `yaml:"sanitise,omitempty" json:"sanitise,omitempty"`
+	Zero         string           `yaml:"zero,omitempty" json:"zero,omitempty"`
+	ISO          *ISO             `yaml:"iso,omitempty" json:"iso,omitempty"`
+	Media        []Media          `yaml:"media,omitempty" json:"media,omitempty"`
+	Dialogue     []Step           `yaml:"dialogue,omitempty" json:"dialogue,omitempty"`
+	Answers      string           `yaml:"answers,omitempty" json:"answers,omitempty"`
+	Build        *KernelBuild     `yaml:"build,omitempty" json:"build,omitempty"`
+	Fallback     *Machine         `yaml:"fallback,omitempty" json:"fallback,omitempty"`
+	Grow         string           `yaml:"grow,omitempty" json:"grow,omitempty"`
+	Proofs       string           `yaml:"proofs,omitempty" json:"proofs,omitempty"`
 
 	// Packages, Files and Links change the lists of rootfs that the recipe extends. The
 	// resolved recipe does not have them.
@@ -400,6 +401,7 @@ func (r Recipe) validateStrategy() (ps []Problem) {
 		ps = append(ps, Required("$.vm", "vm.lima", r.SourceInstance() == "")...)
 		ps = append(ps, r.validateTree()...)
 		ps = append(ps, r.Changes.validate()...)
+		ps = append(ps, r.validateSanitise()...)
 	case Image, Install:
 		ps = append(ps, Required("$.media", "media", len(r.Media) == 0)...)
 		for i, m := range r.Media {
@@ -458,6 +460,29 @@ func (m Media) validate(i int) (ps []Problem) {
 	}
 	if m.Signature != nil {
 		ps = append(ps, OneOf(at+".signature.kind", key+".signature.kind", m.Signature.Kind, []string{"gpg", "signify"})...)
+	}
+	return ps
+}
+
+// SanitiseChoice returns what the recipe says about the rules of package sanitise.
+func (r Recipe) SanitiseChoice() sanitise.Choice {
+	if r.Sanitise == nil {
+		return sanitise.Choice{}
+	}
+	return *r.Sanitise
+}
+
+// validateSanitise checks the ids of rules that the recipe names.
+func (r Recipe) validateSanitise() (ps []Problem) {
+	if r.Sanitise == nil {
+		return nil
+	}
+	rules, err := sanitise.For("linux") // the systems of the strategy vm
+	if err != nil {
+		return []Problem{{"$.sanitise", "sanitise", err.Error()}}
+	}
+	for _, msg := range rules.Check(*r.Sanitise) {
+		ps = append(ps, Problem{"$.sanitise", "sanitise", msg})
 	}
 	return ps
 }

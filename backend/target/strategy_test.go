@@ -187,7 +187,9 @@ func TestFromVM(t *testing.T) {
 		"lock: debian-12-amd64":                                 `key "lock": is for the strategy compose`,
 		"proof: {smoke: {checks: [{name: x, run: \"true\"}]}}":  `the key "proof.smoke"`,
 		"install: {script: x}":                                  `the key "install"`,
-		"sanitise: none":                                        `the key "sanitise: none"`,
+		"sanitise: {keep: [logs], also: [package-cache]}":       "",
+		"sanitise: {keep: [host-keys]}":                         `key "sanitise": "host-keys" cannot be kept; accepted: keys, histories, networks, logs, temporary`,
+		"sanitise: {also: [logs]}":                              `"logs" is not a rule that is only applied on request; accepted: package-cache, containers`,
 	} {
 		r, err := user(t, "mine", head+rest+text+"\n").Get("mine")
 		if err == nil {

@@ -14,6 +14,7 @@ import (
 	"ingot/backend/disk"
 	"ingot/backend/evidence"
 	"ingot/backend/guest/lima"
+	"ingot/backend/guest/pause"
 	"ingot/backend/home"
 	"ingot/backend/leak"
 )
@@ -165,10 +166,13 @@ func (t *taking) write(ctx context.Context, src disk.Source, out string) error {
 // stopped copies the disk while the VM is shut down. It starts the VM again even after
 // an error.
 func (t *taking) stopped(ctx context.Context, c lima.Copier) (copied lima.Copied, err error) {
-	err = restart(ctx, t.b, t.vm.Name, t.o.Notify, func(l Line) { t.o.Notify(l.String()) }, func() (err error) {
+	err = pause.Pause{Name: t.vm.Name, Notify: t.o.Notify, OnLine: func(l Line) { t.o.Notify(l.String()) }, Limit: goDownLimit}.During(ctx, func() (err error) {
 		copied, err = c.Direct(ctx)
 		return err
 	})
 	copied.Method = lima.CopyStopped
 	return copied, err
 }
+
+// goDownLimit is pause.DownLimit, which tests shorten.
+var goDownLimit = pause.DownLimit

@@ -12,6 +12,7 @@ import (
 	"ingot/backend/family/all"
 	"ingot/backend/guest"
 	"ingot/backend/guest/lima"
+	"ingot/backend/guest/pause"
 )
 
 // Install installs the newest built kernel of a target in a running Lima instance,
@@ -112,7 +113,8 @@ func (k trial) run(ctx context.Context) error {
 // start restarts the instance. It returns the release of the kernel that runs
 // afterwards, "" for none, and whether the instance was stopped for the restart.
 func (k trial) start(ctx context.Context) (release string, down bool, err error) {
-	if err := restart(ctx, k.b, k.vm, k.notify, k.onLine, func() error { down = true; return nil }); err != nil {
+	p := pause.Pause{Name: k.vm, Notify: k.notify, OnLine: k.onLine, Limit: goDownLimit}
+	if err := p.During(ctx, func() error { down = true; return nil }); err != nil {
 		return "", down, err
 	}
 	release, id, err := lima.KernelIn(ctx, k.limactl, k.vm)
@@ -120,28 +122,4 @@ func (k trial) start(ctx context.Context) (release string, down bool, err error)
 		return "", down, err
 	}
 	return release, down, lima.SameKernel(k.vm, release, id, k.release, k.buildID)
-}
-
-// Sanitise removes from a running instance what identifies it and its users, and shuts
-// it down. Afterwards no account can log in to it, and its disk can be exported. log,
-// which must not be nil, gets what could not be removed; that is an error, and the
-// instance keeps running.
-func Sanitise(ctx context.Context, name string, log io.Writer, onLine func(Line)) error {
-	vm, l, err := limactlFor(ctx, name)
-	if err != nil {
-		return err
-	}
-	g, err := lima.Open(ctx, vm)
-	if err != nil {
-		return err
-	}
-	s, err := all.System(vm.OS)
-	if err == nil {
-		err = s.Sanitise(ctx, g, family.OverwriteFree, log)
-	}
-	_ = g.Close() // its key was removed
-	if err != nil {
-		return err
-	}
-	return l.Stop(ctx, name, false, onLine)
 }

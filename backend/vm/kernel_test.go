@@ -12,6 +12,7 @@ import (
 
 	"ingot/backend"
 	"ingot/backend/cause"
+	"ingot/backend/guest/guesttest"
 	"ingot/backend/guest/lima"
 )
 
@@ -55,7 +56,7 @@ func TestTrial(t *testing.T) {
 		"another one comes": {"third", "third", "instead of new", "stop one;start third"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			vm, dir := aVM(t, aLoader)
+			vm, dir := guesttest.RunningVM(t, "qemu", aLoader)
 			t.Cleanup(func() { killAll(t, filepath.Join(dir, "spawned")) })
 			put := func(file, text string) {
 				if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {

@@ -5,17 +5,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"reflect"
 	"strings"
+	"time"
 
 	"ingot/backend"
 	"ingot/backend/build/vmdisk"
 	"ingot/backend/cause"
 	"ingot/backend/disk"
+	"ingot/backend/family/all"
 	"ingot/backend/guest/lima"
 	"ingot/backend/home"
 	"ingot/backend/leak"
 	"ingot/backend/qemu"
+	"ingot/backend/sanitise"
 	"ingot/backend/target"
 )
 
@@ -47,14 +52,26 @@ func (*KernelError) ErrorClass() cause.Class { return cause.Input }
 // ImageOptions describe the target that is made of an instance's disk.
 type ImageOptions struct {
 	Instance string
-	Name     string // of the target; "" is the one that is made of the instance's disk, else the instance's name
-	Kernel   string // target whose kernel is installed; "" keeps the VM's own
-	Format   string // of a new target's file; "" is qcow2
+	Name     string         // of the target; "" is the one that is made of the instance's disk, else the instance's name
+	Kernel   string         // target whose kernel is installed; "" keeps the VM's own
+	Format   string         // of a new target's file; "" is qcow2
+	Sanitise SanitiseChoice // of a new target
+	Stop     bool           // the running instance may be shut down for the copy, and is started again
 }
+
+// SanitiseError reports that a target's recipe has another choice than the requested one.
+type SanitiseError struct{ Target, File string }
+
+func (e *SanitiseError) Error() string {
+	return fmt.Sprintf("target %s has a recipe already: change its key sanitise in %s instead, or give a new target another name with --name", e.Target, e.File)
+}
+
+// ErrorClass returns the class of the error; see package cause.
+func (*SanitiseError) ErrorClass() cause.Class { return cause.Input }
 
 // EnsureTarget returns the target of the options. It writes the recipe if there is none;
 // file is then its path. An existing recipe must be of that instance and, unless Kernel is
-// "", of that kernel.
+// "", of that kernel, and unless Sanitise is zero have that choice.
 func EnsureTarget(ctx context.Context, b *backend.Backend, o ImageOptions) (target, file string, err error) {
 	if _, err := Find(o.Instance); err != nil {
 		return "", "", err
@@ -67,6 +84,9 @@ func EnsureTarget(ctx context.Context, b *backend.Backend, o ImageOptions) (targ
 	}
 	if o.Kernel != "" && r.VM.Kernel != o.Kernel {
 		return "", "", &KernelError{o.Name, r.Origin(), r.VM.Kernel, o.Kernel}
+	}
+	if len(o.Sanitise.Keep)+len(o.Sanitise.Also) > 0 && !reflect.DeepEqual(r.SanitiseChoice(), o.Sanitise) {
+		return "", "", &SanitiseError{o.Name, r.Origin()}
 	}
 	return o.Name, "", nil
 }
@@ -89,7 +109,7 @@ func NewTarget(ctx context.Context, b *backend.Backend, o ImageOptions) (string,
 	if err != nil {
 		return "", fmt.Errorf("the system of %s: %w", i.Name, err)
 	}
-	d := target.FromVM{Name: o.Name, Instance: i.Name, Kernel: o.Kernel, Format: o.Format, Title: strings.ToUpper(id[:1]) + id[1:] + " " + release + " of the VM " + i.Name, OS: id, Release: release, Arch: i.Arch, CPUs: max(1, min(2, i.CPUs))}
+	d := target.FromVM{Name: o.Name, Instance: i.Name, Kernel: o.Kernel, Format: o.Format, Title: strings.ToUpper(id[:1]) + id[1:] + " " + release + " of the VM " + i.Name, OS: id, Release: release, Arch: i.Arch, CPUs: max(1, min(2, i.CPUs)), Sanitise: o.Sanitise}
 	if i.LegacyBIOS {
 		d.Firmware = qemu.BIOS
 	}
@@ -109,20 +129,47 @@ type ImagePlan struct {
 	Target string // that is made of the instance's disk already; "" for none
 	Name   string // of the target that would be made
 	Method string // how its disk would be copied, see lima.Copier
+	Stops  bool   // its disk can be copied only while it is stopped, and it runs
 	Room   uint64 // the most that is needed at home
 	Free   uint64 // there now
+
+	Rules []SanitiseRule // of what is taken out
+	Found *Sanitised     // what the rules find now; nil if the instance does not run, or cannot be asked
 }
 
-// PlanImage tells what making an image would take. A VM whose disk cannot be copied as it
-// is now is an error; see lima.Instance.CopyMethod.
-func PlanImage(b *backend.Backend, instance string) (ImagePlan, error) {
+// SanitiseRule is one rule of package sanitise.
+type SanitiseRule = sanitise.Rule
+
+// measureWait bounds the measuring of a running instance, for which a person waits.
+const measureWait = 20 * time.Second
+
+// PlanImage tells what making an image would take. A VM whose disk cannot be copied is an
+// error; see lima.Instance.CopyMethod. A running instance is asked what there
+// is to take out, for measureWait at most.
+func PlanImage(ctx context.Context, b *backend.Backend, instance string) (ImagePlan, error) {
 	i, err := Find(instance)
 	if err != nil {
 		return ImagePlan{}, err
 	}
 	p := ImagePlan{Target: TargetOf(b, instance), Name: targetName(instance)}
-	if p.Method, err = i.CopyMethod(false, nil); err != nil {
+	if p.Method, err = i.CopyMethod(false, nil); cause.IDOf(err) == "vm.must-stop" {
+		p.Stops = true
+		p.Method, err = i.CopyMethod(true, nil)
+	}
+	if err != nil {
 		return p, err
+	}
+	if s, err := all.System(i.OS); err == nil {
+		if rules, err := s.SanitiseRules(); err == nil {
+			p.Rules = rules.Rules
+		}
+	}
+	if i.Status == Running {
+		ctx, cancel := context.WithTimeout(ctx, measureWait)
+		defer cancel()
+		if found, err := MeasureSanitise(ctx, instance, SanitiseChoice{}, io.Discard); err == nil {
+			p.Found = &found
+		}
 	}
 	p.Room = vmdisk.Room(i, p.Method)
 	p.Free, err = home.FreeSpace(b.Home.Data)

@@ -10,6 +10,8 @@ import (
 	"ingot/backend"
 	"ingot/backend/cause"
 	"ingot/backend/disk/ext4/ext4test"
+	"ingot/backend/guest/guesttest"
+	"ingot/backend/guest/lima"
 	"ingot/backend/target"
 )
 
@@ -59,6 +61,16 @@ func TestEnsureTarget(t *testing.T) {
 	if lock, err := b.Targets.Lock(must(t, b, "other")); err != nil || lock.Kernel.SHA256 == "" {
 		t.Errorf("the kernel's lock: %+v, %v", lock.Kernel, err)
 	}
+	if _, _, err := EnsureTarget(t.Context(), b, ImageOptions{Instance: "web", Sanitise: SanitiseChoice{Keep: []string{"logs"}}}); err == nil || cause.ClassOf(err) != cause.Input || !strings.Contains(err.Error(), "change its key sanitise in") {
+		t.Errorf("another choice: %v", err)
+	}
+	kept, _, err := EnsureTarget(t.Context(), b, ImageOptions{Instance: "web", Name: "logs", Sanitise: SanitiseChoice{Keep: []string{"logs"}, Also: []string{"package-cache"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := must(t, open(t), kept).SanitiseChoice(); len(c.Keep) != 1 || len(c.Also) != 1 {
+		t.Errorf("the recipe has %+v", c)
+	}
 	for want, ask := range map[string][3]string{
 		"keeps the VM's own kernel: for that of debian-12-amd64": {"web", "web", "debian-12-amd64"},
 		"installs the kernel of debian-12-amd64: for that of x":  {"other", "web", "x"},
@@ -104,17 +116,28 @@ func TestNewTargetRefuses(t *testing.T) {
 func TestPlanImage(t *testing.T) {
 	b := guestHome(t, "")
 	stoppedVM(t, "web", "vmType: qemu\narch: x86_64\n", map[string]string{"usr/lib/os-release": bookworm})
-	p, err := PlanImage(b, "web")
-	if err != nil || p.Target != "" || p.Method != "direct" || p.Room == 0 || p.Free == 0 {
+	p, err := PlanImage(t.Context(), b, "web")
+	if err != nil || p.Target != "" || p.Method != "direct" || p.Room == 0 || p.Free == 0 || len(p.Rules) == 0 || p.Found != nil {
 		t.Errorf("%+v, %v", p, err)
 	}
 	if err := os.Remove(filepath.Join(os.Getenv("LIMA_HOME"), "web", "disk")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := PlanImage(b, "web"); cause.IDOf(err) != "vm.no-disk" {
+	if _, err := PlanImage(t.Context(), b, "web"); cause.IDOf(err) != "vm.no-disk" {
 		t.Errorf("without a disk: %v", err)
 	}
-	if _, err := PlanImage(b, "none"); err == nil {
+	if _, err := PlanImage(t.Context(), b, "none"); err == nil {
 		t.Error("no such VM")
+	}
+}
+
+// A running VM under another driver than QEMU must be stopped for the copy, which is no
+// error but a question.
+func TestPlanImageStops(t *testing.T) {
+	b := guestHome(t, "")
+	guesttest.RunningVM(t, "vz", "exit 1")
+	p, err := PlanImage(t.Context(), b, "one")
+	if err != nil || !p.Stops || p.Method != lima.CopyStopped || p.Found != nil {
+		t.Errorf("%+v, %v", p, err)
 	}
 }

@@ -268,8 +268,8 @@ func (h ofHome) VMExport(ctx context.Context, o vm.ExportOptions) (vm.Exported, 
 	return vm.Export(ctx, h.now(), o)
 }
 
-func (h ofHome) VMImagePlan(_ context.Context, name string) (vm.ImagePlan, error) {
-	return vm.PlanImage(h.now(), name)
+func (h ofHome) VMImagePlan(ctx context.Context, name string) (vm.ImagePlan, error) {
+	return vm.PlanImage(ctx, h.now(), name)
 }
 
 func (h ofHome) VMImage(ctx context.Context, o vm.ImageOptions, publish bool) (string, error) {
@@ -277,7 +277,7 @@ func (h ofHome) VMImage(ctx context.Context, o vm.ImageOptions, publish bool) (s
 	if err != nil {
 		return "", err
 	}
-	s := api.Submission{Target: target, Until: "prove"}
+	s := api.Submission{Target: target, Until: "prove", StopVM: o.Stop}
 	if publish {
 		s.Until = ""
 	}

@@ -113,26 +113,6 @@ func newVMInstall(g *global) *cobra.Command {
 	}
 }
 
-func newVMSanitise() *cobra.Command {
-	var yes string
-	c := &cobra.Command{
-		Use: "sanitise NAME", Short: "Remove keys, identities and logs, then shut the instance down",
-		Example: "  ingot vm sanitise web", Args: args(cobra.ExactArgs(1)),
-		RunE: func(c *cobra.Command, a []string) error {
-			machine, err := vm.Find(a[0])
-			if err != nil {
-				return err
-			}
-			if err := confirmName("sanitise", machine.Name, "no user can log in to "+machine.Name+" afterwards", yes, os.Stdin, os.Stdout); err != nil {
-				return err
-			}
-			return vm.Sanitise(c.Context(), a[0], os.Stderr, limaOutput(os.Stderr))
-		},
-	}
-	c.Flags().StringVar(&yes, "yes", "", "confirm with the instance's name instead of typing it")
-	return c
-}
-
 func newVMClone() *cobra.Command {
 	return &cobra.Command{
 		Use: "clone NAME NEW", Short: "Copy a stopped instance",

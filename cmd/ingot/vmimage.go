@@ -6,7 +6,9 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
+	"ingot/backend"
 	"ingot/backend/api"
 	"ingot/backend/vm"
 )
@@ -42,6 +44,8 @@ func newVMImage(g *global) *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&o.ImageOptions.Name, "name", "", "the name of the target (default: the one that is made of the instance, else the instance's name)")
 	f.StringVar(&o.ImageOptions.Kernel, "kernel", "", "install the kernel of this target, which is built before; without it the VM's own stays")
+	f.BoolVar(&o.Stop, "stop", false, "shut a running instance down for the copy, and start it again; without it, one whose disk cannot be copied otherwise is a question")
+	sanitiseFlags(f, &o.Sanitise)
 	f.BoolVar(&o.publish, "publish", false, "publish the image once it has booted")
 	f.BoolVar(&o.Unscanned, "unscanned", false, "with --publish: publish although the scan for secrets cannot read a file system; the release is marked as unscanned")
 	f.BoolVar(&g.json, "json", false, "print events as NDJSON")
@@ -67,5 +71,21 @@ func runVMImage(ctx context.Context, o *vmImageOptions, instance string) error {
 	}
 	s := o.Submission
 	s.Target = name
+	if s.StopVM, err = mayStop(ctx, b, o, instance); err != nil {
+		return err
+	}
 	return buildAndFollow(ctx, b, s, view{json: o.json})
+}
+
+// mayStop reports whether the instance may be shut down for the copy: the flag says so, or
+// the person at the terminal, who is asked only if there is no other way.
+func mayStop(ctx context.Context, b *backend.Backend, o *vmImageOptions, instance string) (bool, error) {
+	if o.Stop || !term.IsTerminal(int(os.Stdin.Fd())) {
+		return o.Stop, nil
+	}
+	p, err := vm.PlanImage(ctx, b, instance)
+	if err != nil || !p.Stops {
+		return false, err
+	}
+	return agreed(fmt.Sprintf("%s must be shut down while its disk is copied. Stop it, and start it again after the copy?", instance), os.Stdin, os.Stderr), nil
 }

@@ -32,6 +32,7 @@ import (
 	"ingot/backend/guest"
 	"ingot/backend/guest/lima"
 	"ingot/backend/guest/notes"
+	"ingot/backend/guest/pause"
 	machine "ingot/backend/guest/qemu"
 	"ingot/backend/home"
 	"ingot/backend/leak"
@@ -47,6 +48,7 @@ type Work struct {
 	KernelDir string        // folder with the files of a kernel to install; "" keeps the VM's own
 	Kernel    family.Kernel // that kernel
 
+	Stop     bool   // shut a running VM down for the copy, and start it again
 	Cache    string // folder of the results of accelerator probes
 	Children event.Children
 	Console  string    // file for the console of the machine
@@ -57,12 +59,13 @@ type Work struct {
 
 // Disk describes a disk that Make has written.
 type Disk struct {
-	family.Kernel                // the kernel that the machine ran
-	Size          int64          `json:"size"` // as the guest sees it, in bytes
-	Taken         evidence.Taken `json:"taken"`
-	State         string         `json:"state,omitempty"` // of the VM's disk, see StateOf
-	Facts         guest.Facts    `json:"facts"`           // of the machine
-	Packages      []string       `json:"packages,omitempty"`
+	family.Kernel                    // the kernel that the machine ran
+	Size          int64              `json:"size"` // as the guest sees it, in bytes
+	Taken         evidence.Taken     `json:"taken"`
+	State         string             `json:"state,omitempty"` // of the VM's disk, see StateOf
+	Facts         guest.Facts        `json:"facts"`           // of the machine
+	Packages      []string           `json:"packages,omitempty"`
+	Sanitised     evidence.Sanitised `json:"sanitised"`
 }
 
 // StateOf identifies the content of an instance's disk by the names, sizes and times of
@@ -115,7 +118,7 @@ func (w Work) Make(ctx context.Context, out string) (d Disk, err error) {
 	if i.Arch != w.Recipe.Arch {
 		return d, cause.With("guest.other-arch", fmt.Errorf("target %s is for %s, the instance %s has %s", w.Recipe.Name, w.Recipe.Arch, i.Name, i.Arch))
 	}
-	method, err := i.CopyMethod(false, nil)
+	method, err := i.CopyMethod(w.Stop, nil)
 	if err != nil {
 		return d, err
 	}
@@ -171,7 +174,7 @@ func (t *taking) loader(ctx context.Context, method string) error {
 	unsupported := func(err error) error {
 		return cause.With("kernel.loader-unsupported", fmt.Errorf("no kernel can be installed in %s: it has no GRUB with a menu of update-grub: %w", t.vm.Name, err))
 	}
-	if method == lima.CopyFrozen {
+	if method != lima.CopyDirect {
 		g, err := lima.Open(ctx, t.vm)
 		if err != nil {
 			return err
@@ -206,11 +209,20 @@ func (t *taking) copy(ctx context.Context, method string, d *Disk) error {
 		return disk.Raw{Path: t.path("copy.raw")}.Take(ctx, src, t.Progress)
 	}}
 	t.Note("copying the disk of %s", t.vm.Name)
-	take := c.Direct
-	if method == lima.CopyFrozen {
-		take = c.Running
+	var copied lima.Copied
+	var err error
+	switch method {
+	case lima.CopyFrozen:
+		copied, err = c.Running(ctx)
+	case lima.CopyStopped:
+		err = pause.Pause{Name: t.vm.Name, Notify: c.Notify, OnLine: func(l lima.Line) { c.Notify(l.String()) }}.During(ctx, func() (err error) {
+			copied, err = c.Direct(ctx)
+			return err
+		})
+		copied.Method = method
+	default:
+		copied, err = c.Direct(ctx)
 	}
-	copied, err := take(ctx)
 	if err != nil {
 		return err
 	}
@@ -298,11 +310,16 @@ func (t *taking) change(ctx context.Context, d *Disk) error {
 	t.Note("removing what identifies %s and its users", t.vm.Name)
 	free, err := t.freeBlocks()
 	if err == nil {
-		err = t.System.Sanitise(ctx, g, free, t.Log)
+		d.Sanitised, err = t.System.Sanitise(ctx, g, family.SanitiseOptions{Choice: t.Recipe.SanitiseChoice(), Free: free, Log: t.Log})
 	}
 	if err != nil {
 		_ = g.Close() // ends the shell that waits to shut it down
 		return err
+	}
+	for _, i := range d.Sanitised.Removed {
+		if i.Files > 0 {
+			t.Note("%s: %d files, %d KiB: %s", i.Rule, i.Files, i.Size>>10, i.What)
+		}
 	}
 	t.Note("shutting it down")
 	return halt(ctx, haltWait)

@@ -12,6 +12,7 @@ import (
 
 	"ingot/backend/cause"
 	"ingot/backend/disk/ext4/ext4test"
+	"ingot/backend/guest/guesttest"
 	"ingot/backend/guest/lima"
 	"ingot/backend/qemu"
 	"ingot/backend/target"
@@ -141,5 +142,31 @@ func TestMakeRefuses(t *testing.T) {
 				t.Errorf("left: %v, %v", left, err)
 			}
 		})
+	}
+}
+
+// A VM whose driver cannot copy a running disk is refused, or stopped for the copy and
+// started again.
+func TestStopForTheCopy(t *testing.T) {
+	_, dir := guesttest.RunningVM(t, "vz", `echo "$1" >>"$dir/asked"
+if [ "$1" = stop ]; then kill $(cat "$dir"/*.pid); rm "$dir"/*.pid "$dir/ha.sock"; fi
+`)
+	if err := os.WriteFile(filepath.Join(dir, "disk"), make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := t.TempDir()
+	w := Work{Recipe: target.Recipe{Name: "mine", Arch: "amd64", Further: target.Further{Strategy: target.VM, VM: &target.SourceVM{Lima: "one"}}}, Log: io.Discard, Note: func(string, ...any) {}}
+	if _, err := w.Make(t.Context(), out); cause.IDOf(err) != "vm.must-stop" {
+		t.Errorf("without a yes: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "asked")); err == nil {
+		t.Error("limactl was called without a yes")
+	}
+	w.Stop = true
+	if _, err := w.Make(t.Context(), out); err == nil || !strings.Contains(err.Error(), "the instance is Stopped") { // this limactl starts nothing
+		t.Errorf("%v", err)
+	}
+	if asked, err := os.ReadFile(filepath.Join(dir, "asked")); err != nil || string(asked) != "stop\nstart\n" {
+		t.Errorf("limactl was asked for %q, %v", asked, err)
 	}
 }

@@ -36,9 +36,14 @@ var _ family.System = System{}
 // OS returns "linux".
 func (System) OS() string { return "linux" }
 
-// ChangeInputs returns the text of the scripts that change a running system.
-func (System) ChangeInputs() map[string]string {
-	return family.StepInputs(scripts, []string{"sanitise.sh", "install.sh"}, nil)
+// ChangeInputs returns the text of the scripts that change a running system, and the rules
+// of what is taken out of it.
+func (s System) ChangeInputs() map[string]string {
+	inputs := family.StepInputs(scripts, []string{"sanitise.sh", "install.sh"}, nil)
+	if rules, err := s.SanitiseRules(); err == nil { // of the program itself: the error shows when they are applied
+		inputs["rules of sanitise"] = rules.Digest()
+	}
+	return inputs
 }
 
 // Check returns what a recipe lacks for the kernel and disk of a Linux.

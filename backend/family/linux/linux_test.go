@@ -142,11 +142,32 @@ func TestSanitise(t *testing.T) {
 		t.Fatal(err)
 	}
 	g := &running{}
-	if err := (System{}).Sanitise(t.Context(), g, family.KeepFree, io.Discard); err != nil || len(g.ran) != 1 || !strings.HasSuffix(g.ran[0], " root sh -c "+string(text)+" sanitise keep") {
+	_, err = (System{}).Sanitise(t.Context(), g, family.SanitiseOptions{Free: family.KeepFree, Log: io.Discard})
+	if len(g.ran) != 1 || !strings.Contains(g.ran[0], " root sh -c "+string(text)) || !strings.HasSuffix(g.ran[0], " sanitise remove keep") {
 		t.Errorf("%v, %d commands", err, len(g.ran))
 	}
+	if err == nil || cause.Of(err) != "image.leftover" || !strings.Contains(err.Error(), "the rule services was not applied") {
+		t.Errorf("no report: %v", err)
+	}
 	g.err = &guest.ExitError{Code: 1}
-	if err := (System{}).Sanitise(t.Context(), g, family.OverwriteFree, io.Discard); cause.Of(err) != "image.leftover" {
+	if _, err := (System{}).Sanitise(t.Context(), g, family.SanitiseOptions{Free: family.OverwriteFree, Log: io.Discard}); cause.Of(err) != "image.leftover" {
 		t.Errorf("%v", err)
+	}
+}
+
+// Each function that the rules call is in the script.
+func TestSanitiseFunctions(t *testing.T) {
+	text, err := scripts.ReadFile("scripts/sanitise.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules, err := (System{}).SanitiseRules()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rules.Rules {
+		if r.Call != "" && !strings.Contains(string(text), "\nrule_"+r.Call+"() {") {
+			t.Errorf("rule %s calls %s, which scripts/sanitise.sh does not define", r.ID, r.Call)
+		}
 	}
 }

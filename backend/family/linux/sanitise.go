@@ -3,25 +3,38 @@ package linux
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"ingot/backend/cause"
+	"ingot/backend/evidence"
 	"ingot/backend/family"
 	"ingot/backend/guest"
+	"ingot/backend/sanitise"
 )
 
-// Sanitise removes from a running guest what an image for distribution must not
-// contain: keys, accounts that Lima made, ids, histories, logs, and the blocks of
-// deleted files. It needs root, or `sudo -n`. Afterwards no account can log in: the
-// caller shuts the guest down and copies its disk. The leak scan of that disk verifies
-// the result.
-func (System) Sanitise(ctx context.Context, g guest.Guest, free family.FreeBlocks, out io.Writer) error {
-	text, err := scripts.ReadFile("scripts/sanitise.sh")
+// SanitiseRules returns resources/sanitise/linux.yaml.
+func (System) SanitiseRules() (*sanitise.Rules, error) { return sanitise.For("linux") }
+
+// Sanitise applies the rules, or measures what they would take out.
+func (s System) Sanitise(ctx context.Context, g guest.Guest, o family.SanitiseOptions) (evidence.Sanitised, error) {
+	rules, err := s.SanitiseRules()
 	if err != nil {
-		return err
+		return evidence.Sanitised{}, err
 	}
-	if err := g.Run(ctx, guest.Cmd{Argv: guest.AsRoot("sh", "-c", string(text), "sanitise", string(free)), Stdout: out, Stderr: out}); err != nil {
-		return cause.With("image.leftover", fmt.Errorf("sanitise guest %s: %w", g.Name(), err))
+	functions, err := scripts.ReadFile("scripts/sanitise.sh")
+	if err != nil {
+		return evidence.Sanitised{}, err
 	}
-	return nil
+	of := sanitise.System{Guest: g, Functions: string(functions), Free: string(o.Free), Log: o.Log}
+	if o.DryRun {
+		out, err := rules.Measure(ctx, of, o.Choice)
+		if err != nil {
+			err = fmt.Errorf("measure what would be taken out of guest %s: %w", g.Name(), err)
+		}
+		return out, err
+	}
+	out, err := rules.Apply(ctx, of, o.Choice)
+	if err != nil {
+		return out, cause.With("image.leftover", fmt.Errorf("sanitise guest %s: %w", g.Name(), err))
+	}
+	return out, nil
 }
