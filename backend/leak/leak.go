@@ -12,7 +12,6 @@
 package leak
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +21,7 @@ import (
 
 	"ingot/backend/disk"
 	"ingot/backend/disk/ext4"
+	"ingot/backend/disk/files"
 	"ingot/backend/evidence"
 )
 
@@ -67,13 +67,13 @@ func (p *Pack) Scan(ctx context.Context, src disk.Source, progress func(done, to
 		}
 		s.extents = append(s.extents, e)
 	}
-	parts, err := partitions(src)
+	parts, err := files.Partitions(src)
 	if err != nil {
 		return nil, fmt.Errorf("leak scan: %w", err)
 	}
 	for _, part := range parts {
 		if err := s.open(ctx, part); err != nil {
-			return nil, fmt.Errorf("leak scan: %s: %w", part.name, err)
+			return nil, fmt.Errorf("leak scan: %s: %w", part.Name, err)
 		}
 	}
 	hits, err := s.search(ctx, progress)
@@ -113,7 +113,7 @@ var searched = map[string]bool{"vfat": true, "swap": true, "iso9660": true, "emp
 // area is a partition, with its file system if that can be read.
 type area struct {
 	evidence.LeakArea
-	part   partition
+	part   files.Partition
 	fs     *ext4.FS
 	owners *ext4.Owners
 	paths  map[int64]string // of live files, by inode
@@ -122,16 +122,16 @@ type area struct {
 }
 
 // open reads a partition and checks its files.
-func (s *scan) open(ctx context.Context, part partition) error {
-	a := &area{LeakArea: evidence.LeakArea{Name: part.name, FileSystem: "unknown"}, part: part, paths: map[int64]string{}, gone: map[int64]string{}}
+func (s *scan) open(ctx context.Context, part files.Partition) error {
+	a := &area{LeakArea: evidence.LeakArea{Name: part.Name, FileSystem: "unknown"}, part: part, paths: map[int64]string{}, gone: map[int64]string{}}
 	s.areas = append(s.areas, a)
-	fs, err := ext4.Open(section{s.src, part.start}, part.length, s.storedIn(part)...)
+	fs, err := ext4.Open(part.Reader(s.src), part.Length, part.Stored(s.extents)...)
 	if err != nil {
 		name, serr := sniff(s.src, part)
 		if serr != nil {
 			return serr
 		}
-		if name == "unknown" && part.boot {
+		if name == "unknown" && part.Boot {
 			name = "boot code"
 		}
 		a.FileSystem, a.Note = name, "searched by its bytes alone"
@@ -162,19 +162,6 @@ func (s *scan) open(ctx context.Context, part partition) error {
 func (s *scan) excess(a *area) {
 	a.Note = "it refers to more than its image holds: not all of its files were seen"
 	s.report(unreadRule, evidence.Leak{Area: a.Name, In: "file system", Path: a.FileSystem + " in " + a.Name})
-}
-
-// storedIn returns the ranges of a partition that the disk stores, in bytes from
-// its start.
-func (s *scan) storedIn(part partition) []ext4.Range {
-	out := []ext4.Range{}
-	end := part.start + part.length
-	i, _ := slices.BinarySearchFunc(s.extents, part.start, func(e disk.Extent, at int64) int { return cmp.Compare(e.Offset+e.Length, at+1) })
-	for ; i < len(s.extents) && s.extents[i].Offset < end; i++ {
-		start := max(s.extents[i].Offset, part.start)
-		out = append(out, ext4.Range{Start: start - part.start, Length: min(end, s.extents[i].Offset+s.extents[i].Length) - start})
-	}
-	return out
 }
 
 // report adds a finding unless the same rule was reported for the same place.
@@ -209,14 +196,6 @@ func (s *scan) finish() *evidence.Leaks {
 	}
 	return s.out
 }
-
-// section reads the bytes of a partition.
-type section struct {
-	src   disk.Source
-	start int64
-}
-
-func (s section) ReadAt(p []byte, off int64) (int, error) { return s.src.ReadAt(p, s.start+off) }
 
 // printable makes a path safe for a terminal: names on a disk may contain any
 // bytes.

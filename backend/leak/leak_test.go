@@ -16,6 +16,7 @@ import (
 
 	"ingot/backend/disk"
 	"ingot/backend/disk/ext4/ext4test"
+	"ingot/backend/disk/files"
 	"ingot/backend/evidence"
 )
 
@@ -261,20 +262,20 @@ func TestUnreadUFS(t *testing.T) {
 		}
 		unread(t, fs, "UFS")
 		for _, first := range []uint32{16, 2048 + 16} { // of the labelled partition: from the slice, from the disk
-			slice := make([]byte, 16*sector+len(fs))
-			copy(slice[16*sector:], fs)
+			slice := make([]byte, 16*files.Sector+len(fs))
+			copy(slice[16*files.Sector:], fs)
 			le := binary.LittleEndian
 			for _, at := range []int{0, 132} {
-				le.PutUint32(slice[sector+at:], 0x82564557)
+				le.PutUint32(slice[files.Sector+at:], 0x82564557)
 			}
-			le.PutUint16(slice[sector+138:], 1)
-			le.PutUint32(slice[sector+148:], uint32(len(fs)/sector))
-			le.PutUint32(slice[sector+152:], first)
-			whole := make([]byte, 2048*sector, 2048*sector+len(slice))
+			le.PutUint16(slice[files.Sector+138:], 1)
+			le.PutUint32(slice[files.Sector+148:], uint32(len(fs)/files.Sector))
+			le.PutUint32(slice[files.Sector+152:], first)
+			whole := make([]byte, 2048*files.Sector, 2048*files.Sector+len(slice))
 			e := whole[446:]
 			e[4] = 0xa5
 			le.PutUint32(e[8:], 2048)
-			le.PutUint32(e[12:], uint32(len(slice)/sector))
+			le.PutUint32(e[12:], uint32(len(slice)/files.Sector))
 			whole[510], whole[511] = 0x55, 0xaa
 			unread(t, append(whole, slice...), "UFS")
 		}
@@ -303,14 +304,14 @@ func TestBootCode(t *testing.T) {
 	}{"BIOS boot": {"Hah!IdontNeedEFI", false}, "another type": {"0123456789abcdef", true}} {
 		b := make([]byte, chunkSize)
 		le := binary.LittleEndian
-		copy(b[sector:], "EFI PART")
-		le.PutUint64(b[sector+72:], 2)
-		le.PutUint32(b[sector+80:], 1)
-		le.PutUint32(b[sector+84:], 128)
-		copy(b[2*sector:], c.kind)
-		le.PutUint64(b[2*sector+32:], 100)
-		le.PutUint64(b[2*sector+40:], 199)
-		copy(b[100*sector:], "code")
+		copy(b[files.Sector:], "EFI PART")
+		le.PutUint64(b[files.Sector+72:], 2)
+		le.PutUint32(b[files.Sector+80:], 1)
+		le.PutUint32(b[files.Sector+84:], 128)
+		copy(b[2*files.Sector:], c.kind)
+		le.PutUint64(b[2*files.Sector+32:], 100)
+		le.PutUint64(b[2*files.Sector+40:], 199)
+		copy(b[100*files.Sector:], "code")
 		p := filepath.Join(t.TempDir(), "x")
 		if err := os.WriteFile(p, b, 0o600); err != nil {
 			t.Fatal(err)

@@ -114,10 +114,10 @@ func (s *scan) judge(off int64, r *byteRule) (bool, error) {
 // place determines what the byte of a hit belongs to, and reports it.
 func (s *scan) place(h hit) error {
 	for _, a := range s.areas {
-		if h.off < a.part.start || h.off >= a.part.start+a.part.length {
+		if h.off < a.part.Start || h.off >= a.part.Start+a.part.Length {
 			continue
 		}
-		f, err := a.leakAt(h.off - a.part.start)
+		f, err := a.leakAt(h.off - a.part.Start)
 		if err != nil {
 			return err
 		}

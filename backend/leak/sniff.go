@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"ingot/backend/disk"
+	"ingot/backend/disk/files"
 )
 
 // magic is the magic number of a file system, or of a container of file
@@ -42,12 +43,12 @@ var ufsMagics = []string{"\x54\x19\x01\x00", "\x00\x01\x19\x54", "\x19\x01\x54\x
 // sniff names a file system other than ext4 by its magic number, also in the
 // slices of a BSD disklabel. It returns "empty" for a partition of zeros and
 // "unknown" for anything else.
-func sniff(src disk.Source, p partition) (string, error) {
-	if name, err := sniffAt(src, p.start, p.start+p.length); name != "" || err != nil {
+func sniff(src disk.Source, p files.Partition) (string, error) {
+	if name, err := sniffAt(src, p.Start, p.Start+p.Length); name != "" || err != nil {
 		return name, err
 	}
 	for _, start := range labelled(src, p) {
-		if name, err := sniffAt(src, start, p.start+p.length); name != "" || err != nil {
+		if name, err := sniffAt(src, start, p.Start+p.Length); name != "" || err != nil {
 			return name, err
 		}
 	}
@@ -94,28 +95,28 @@ func sniffAt(src disk.Source, start, end int64) (string, error) {
 // labelled returns the offsets of the partitions of a BSD disklabel. They count
 // from the start of the disk, or on some systems from the start of the slice
 // (FreeBSD's sys/disk/bsd.h).
-func labelled(src disk.Source, p partition) (starts []int64) {
+func labelled(src disk.Source, p files.Partition) (starts []int64) {
 	const (
 		labelMagic = 0x82564557
 		count      = 138 // d_npartitions
-		table      = 148 // d_partitions, 16 bytes each: sectors, first sector, …
+		table      = 148 // d_partitions, 16 bytes each: sectors, first files.Sector, …
 	)
-	label := make([]byte, sector)
-	if _, err := src.ReadAt(label, p.start+sector); err != nil {
+	label := make([]byte, files.Sector)
+	if _, err := src.ReadAt(label, p.Start+files.Sector); err != nil {
 		return nil
 	}
 	le := binary.LittleEndian
 	if le.Uint32(label) != labelMagic || le.Uint32(label[132:]) != labelMagic {
 		return nil
 	}
-	for i := range min(int(le.Uint16(label[count:])), (sector-table)/16) {
+	for i := range min(int(le.Uint16(label[count:])), (files.Sector-table)/16) {
 		e := label[table+16*i:]
 		if le.Uint32(e) == 0 {
 			continue
 		}
-		off := int64(le.Uint32(e[4:])) * sector
-		for _, start := range []int64{off, p.start + off} {
-			if start >= p.start && start < p.start+p.length {
+		off := int64(le.Uint32(e[4:])) * files.Sector
+		for _, start := range []int64{off, p.Start + off} {
+			if start >= p.Start && start < p.Start+p.Length {
 				starts = append(starts, start)
 			}
 		}
@@ -125,13 +126,13 @@ func labelled(src disk.Source, p partition) (starts []int64) {
 
 // isEmpty reports whether a partition contains only zeros. It skips holes, and
 // stops at the first other byte.
-func isEmpty(src disk.Source, p partition) (bool, error) {
+func isEmpty(src disk.Source, p files.Partition) (bool, error) {
 	zeros, buf := make([]byte, 1<<20), make([]byte, 1<<20)
 	for e, err := range src.Extents() {
 		if err != nil {
 			return false, fmt.Errorf("look for data: %w", err)
 		}
-		from, to := max(e.Offset, p.start), min(e.Offset+e.Length, p.start+p.length)
+		from, to := max(e.Offset, p.Start), min(e.Offset+e.Length, p.Start+p.Length)
 		for off := from; off < to; off += int64(len(buf)) {
 			b := buf[:min(int64(len(buf)), to-off)]
 			if _, err := src.ReadAt(b, off); err != nil && err != io.EOF {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"slices"
 
 	"ingot/backend"
 	"ingot/backend/api"
@@ -14,7 +13,6 @@ import (
 	"ingot/backend/disk"
 	"ingot/backend/evidence"
 	"ingot/backend/reality"
-	"ingot/backend/target"
 )
 
 // Formats are the formats of exports.
@@ -27,7 +25,7 @@ func Export(ctx context.Context, b *backend.Backend, name, format, dst string, p
 	if err != nil {
 		return err
 	}
-	f, ferr := disk.FormatNamed(format)
+	_, ferr := disk.FormatNamed(format)
 	if err := errors.Join(ferr, backend.CheckOutput(dst)); err != nil {
 		return err
 	}
@@ -37,12 +35,6 @@ func Export(ctx context.Context, b *backend.Backend, name, format, dst string, p
 	}
 	if err != nil {
 		return err
-	}
-	if f.WriteTree != nil && !slices.Contains(r.Export.Formats, format) {
-		if r.Shipped() {
-			return &backend.NothingToDoError{Msg: fmt.Sprintf("%s is a recipe of Ingot's that makes no %s: `ingot target new NAME --from %[1]s` writes one of your own, to which export: {formats: [qcow2, %[2]s]} is added", name, format)}
-		}
-		return &target.Error{File: r.Origin(), Key: "export.formats", Msg: "add " + format + " to build the root file system's archive along with the image"}
 	}
 	return release.Export(ctx, format, filepath.Join(dir, "disk.raw"), filepath.Join(dir, "root.tar"), dst, progress)
 }

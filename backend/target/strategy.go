@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"ingot/backend/cause"
-	"ingot/backend/disk"
 	"ingot/backend/sanitise"
 )
 
@@ -399,7 +398,6 @@ func (r Recipe) validateStrategy() (ps []Problem) {
 	switch how {
 	case VM:
 		ps = append(ps, Required("$.vm", "vm.lima", r.SourceInstance() == "")...)
-		ps = append(ps, r.validateTree()...)
 		ps = append(ps, r.Changes.validate()...)
 		ps = append(ps, r.validateSanitise()...)
 	case Image, Install:
@@ -414,17 +412,6 @@ func (r Recipe) validateStrategy() (ps []Problem) {
 	ps = append(ps, r.Console.validate()...)
 	if r.Access != nil {
 		ps = append(ps, OneOf("$.access.seed", "access.seed", r.Access.Seed, []string{"nocloud", "creds-msdos", "autoinstall", "console"})...)
-	}
-	return ps
-}
-
-// validateTree refuses formats that are made from the tar of a tree: the strategy VM has
-// only a disk.
-func (r Recipe) validateTree() (ps []Problem) {
-	for i, name := range r.Export.Formats {
-		if f, err := disk.FormatNamed(name); err == nil && f.WriteTree != nil {
-			ps = append(ps, Problem{fmt.Sprintf("$.export.formats[%d]", i), "export.formats", fmt.Sprintf("%q is not made from the disk of a VM; accepted: %s", name, strings.Join(disk.BootableNames(), ", "))})
-		}
 	}
 	return ps
 }

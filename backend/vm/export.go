@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"ingot/backend"
-	"ingot/backend/build"
+	"ingot/backend/build/release"
 	"ingot/backend/disk"
 	"ingot/backend/evidence"
 	"ingot/backend/guest/lima"
@@ -23,7 +21,7 @@ import (
 type ExportOptions struct {
 	Name   string // of the Lima instance
 	File   string // the file to write
-	Format string // qcow2 or raw
+	Format string // of package disk: qcow2, raw, or tar.zst for the files of its root file system
 	Stop   bool   // a running VM may be shut down and started again
 	// Agree is called if the disk can be copied only from a stopped VM and Stop is not
 	// set: true allows the stop. It may be nil.
@@ -70,8 +68,8 @@ func Export(ctx context.Context, b *backend.Backend, o ExportOptions) (Exported,
 
 // planVMExport checks the options and chooses the method.
 func planVMExport(ctx context.Context, b *backend.Backend, o ExportOptions) (vm Instance, method string, err error) {
-	if !slices.Contains(disk.BootableNames(), o.Format) {
-		return vm, "", &build.OptionError{Msg: fmt.Sprintf("a machine's disk is exported as %s, not as %q", strings.Join(disk.BootableNames(), " or "), o.Format)}
+	if _, err := disk.FormatNamed(o.Format); err != nil {
+		return vm, "", err
 	}
 	if err := backend.CheckOutput(o.File); err != nil {
 		return vm, "", err
@@ -107,6 +105,7 @@ type taking struct {
 	vm    Instance
 	work  string // a temporary folder beside the file
 	taken evidence.Taken
+	leaks *evidence.Leaks // of the disk, if the file is made from its files
 }
 
 func (t *taking) run(ctx context.Context) (Exported, error) {
@@ -114,10 +113,12 @@ func (t *taking) run(ctx context.Context) (Exported, error) {
 	if err != nil {
 		return Exported{}, err
 	}
-	t.o.Notify("searching the disk for secrets")
-	leaks, err := leak.ScanFile(ctx, out, nil)
-	if err != nil {
-		return Exported{}, err
+	leaks := t.leaks
+	if leaks == nil {
+		t.o.Notify("searching the disk for secrets")
+		if leaks, err = leak.ScanFile(ctx, out, nil); err != nil {
+			return Exported{}, err
+		}
 	}
 	if err := os.Rename(out, t.o.File); err != nil {
 		return Exported{}, &backend.FileError{File: t.o.File, Err: err}
@@ -160,7 +161,18 @@ func (t *taking) write(ctx context.Context, src disk.Source, out string) error {
 	if err != nil {
 		return err
 	}
-	return f.WriteDisk(ctx, src, out, t.o.Progress)
+	if f.WriteTree == nil {
+		return f.WriteDisk(ctx, src, out, t.o.Progress)
+	}
+	rules, err := leak.Shipped()
+	if err != nil {
+		return err
+	}
+	t.o.Notify("searching the disk for secrets")
+	if t.leaks, err = rules.Scan(ctx, src, t.o.Progress); err != nil {
+		return err
+	}
+	return release.WriteTree(ctx, f, src, out)
 }
 
 // stopped copies the disk while the VM is shut down. It starts the VM again even after

@@ -15,10 +15,10 @@ import (
 	"ingot/backend/build/vmdisk"
 	"ingot/backend/cause"
 	"ingot/backend/disk"
+	"ingot/backend/disk/files"
 	"ingot/backend/family/all"
 	"ingot/backend/guest/lima"
 	"ingot/backend/home"
-	"ingot/backend/leak"
 	"ingot/backend/qemu"
 	"ingot/backend/sanitise"
 	"ingot/backend/target"
@@ -197,7 +197,7 @@ func systemOf(ctx context.Context, i Instance) (id, release string, err error) {
 		return "", "", disk.WithCause(err)
 	}
 	defer im.Close()
-	text, err := leak.ReadFile(im, "/usr/lib/os-release", releaseLimit)
+	text, err := files.ReadFile(im, "/usr/lib/os-release", releaseLimit)
 	if errors.Is(err, os.ErrNotExist) {
 		return "", "", cause.With("vm.unread", fmt.Errorf("its disk has no file system that can be read and that has /usr/lib/os-release: start %s, so that its system can be asked", i.Name))
 	}

@@ -33,7 +33,7 @@ func newVMExport(g *global) *cobra.Command {
 		},
 	}
 	c.Flags().StringVarP(&o.out, "output", "o", "", "the file to write (default: NAME-ARCH.FORMAT here)")
-	c.Flags().StringVar(&o.format, "format", "qcow2", "qcow2 or raw")
+	c.Flags().StringVar(&o.format, "format", "qcow2", "qcow2, raw, or tar.zst: the files of the root file system")
 	c.Flags().BoolVar(&o.stop, "stop", false, "shut a running instance down for the export, and start it again")
 	c.Flags().BoolVar(&o.force, "force", false, "overwrite an existing file")
 	c.Flags().BoolVar(&g.json, "json", false, "print the result as JSON")

@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/sha512"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 
 	"ingot/backend/disk"
+	"ingot/backend/disk/files"
 	"ingot/backend/target"
 )
 
@@ -45,13 +47,14 @@ func Write(ctx context.Context, r target.Recipe, made, dir, version, format stri
 }
 
 // Export writes a raw disk in a format, or the root tar in a format that is made from a
-// tree; *disk.FormatError for an unknown one.
+// tree; *disk.FormatError for an unknown one. If there is no root tar, it is made from the
+// disk.
 func Export(ctx context.Context, format, rawDisk, rootTar, dst string, progress func(done, total int64)) error {
 	f, err := disk.FormatNamed(format)
 	if err != nil {
 		return err
 	}
-	if f.WriteTree != nil {
+	if _, err := os.Stat(rootTar); err == nil && f.WriteTree != nil {
 		return f.WriteTree(ctx, rootTar, dst)
 	}
 	src, err := disk.OpenRaw(rawDisk)
@@ -59,7 +62,21 @@ func Export(ctx context.Context, format, rawDisk, rootTar, dst string, progress 
 		return err
 	}
 	defer src.Close()
+	if f.WriteTree != nil {
+		return WriteTree(ctx, f, src, dst)
+	}
 	return f.WriteDisk(ctx, src, dst, progress)
+}
+
+// WriteTree writes the root file system of a disk in a format that is made from a tree. Its
+// tar is beside dst meanwhile.
+func WriteTree(ctx context.Context, f disk.Format, src disk.Source, dst string) (err error) {
+	tar := dst + ".root.tar"
+	if err := files.RootTar(ctx, src, tar); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.Remove(tar)) }()
+	return f.WriteTree(ctx, tar, dst)
 }
 
 // BesideDisk reports whether a format's file is additional to the disk that is proved:

@@ -26,6 +26,7 @@ import (
 
 	"ingot/backend/cause"
 	"ingot/backend/disk"
+	"ingot/backend/disk/files"
 	"ingot/backend/event"
 	"ingot/backend/evidence"
 	"ingot/backend/family"
@@ -195,7 +196,7 @@ func (t *taking) loader(ctx context.Context, method string) error {
 	}
 	defer im.Close()
 	for _, name := range grubMenu {
-		if _, err = leak.ReadFile(im, name, 1); err == nil {
+		if _, err = files.ReadFile(im, name, 1); err == nil {
 			return nil
 		}
 	}

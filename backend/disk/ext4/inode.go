@@ -27,9 +27,13 @@ type Inode struct {
 	Links   uint16
 	Size    int64
 	Deleted uint32 // time of deletion, Unix seconds; 0 if not deleted
+	UID     uint32
+	GID     uint32
 	flags   uint32
 	block   [60]byte // extents, block numbers, or the data itself
 	extra   []byte   // the bytes after the fixed fields: attributes
+	changed int64    // seconds since 1970 of the last change of the content
+	attrs   int64    // block of further attributes; 0 is none
 }
 
 // IsDir, IsFile and IsLink report the type.
@@ -68,9 +72,17 @@ func parseInode(n int64, b []byte) Inode {
 	i := Inode{Number: n, Mode: le.Uint16(b), Links: le.Uint16(b[26:]), Deleted: le.Uint32(b[20:]), flags: le.Uint32(b[32:]),
 		Size: int64(le.Uint32(b[4:])) | int64(le.Uint32(b[108:]))<<32}
 	copy(i.block[:], b[40:])
+	i.UID = uint32(le.Uint16(b[2:])) | uint32(le.Uint16(b[120:]))<<16
+	i.GID = uint32(le.Uint16(b[24:])) | uint32(le.Uint16(b[122:]))<<16
+	i.changed = int64(int32(le.Uint32(b[16:])))
+	i.attrs = int64(le.Uint32(b[104:])) | int64(le.Uint16(b[118:]))<<32
 	if len(b) > 130 {
-		if extra := 128 + int(le.Uint16(b[128:])); extra <= len(b) {
+		extra := 128 + int(le.Uint16(b[128:]))
+		if extra <= len(b) {
 			i.extra = b[extra:]
+		}
+		if extra >= 140 && len(b) >= 140 {
+			i.changed += int64(le.Uint32(b[136:])&3) << 32 // the epoch
 		}
 	}
 	return i
@@ -123,7 +135,7 @@ func grow(b []byte, n int64) []byte {
 // numbers, and in an attribute named system.data.
 func (fs *FS) inline(i Inode) []byte {
 	out := append([]byte{}, i.block[:]...)
-	const attrMagic, systemIndex = 0xea020000, 7
+	const systemIndex = 7
 	le := binary.LittleEndian
 	if len(i.extra) < 8 || le.Uint32(i.extra) != attrMagic {
 		return out
