@@ -54,7 +54,7 @@ type Cell struct {
 	At       time.Time `json:"at,omitzero"`
 	Cause    string    `json:"cause,omitempty"`
 	Message  string    `json:"message,omitempty"`
-	Note     string    `json:"note,omitempty"` // "local only", "unproven", "unscanned"
+	Note     string    `json:"note,omitempty"` // "local only", "at … and …", "unproven", "unscanned"
 }
 
 // Row is the state of one target.
@@ -70,11 +70,13 @@ type Row struct {
 	// BootedIn are the machines that are known, and whether the artifact booted in them.
 	// The first one is QEMU, with the state of Boots; nil without an artifact.
 	BootedIn []Machine `json:"bootedIn,omitempty"`
+	// PublishedTo are the destinations with a receipt of the artifact's own bytes.
+	PublishedTo []Destination `json:"publishedTo,omitempty"`
 }
 
 // Equal reports whether two rows are the same.
 func (r Row) Equal(o Row) bool {
-	return r.Target == o.Target && r.Title == o.Title && slices.Equal(r.Cells(), o.Cells()) && slices.Equal(r.BootedIn, o.BootedIn)
+	return r.Target == o.Target && r.Title == o.Title && slices.Equal(r.Cells(), o.Cells()) && slices.Equal(r.BootedIn, o.BootedIn) && slices.Equal(r.PublishedTo, o.PublishedTo)
 }
 
 // Cells returns the six cells in order, with their names.
@@ -137,7 +139,8 @@ func Derive(target string, f Facts) Row {
 	r.Kernel = f.kernel(art)
 	r.Exported = f.exported(art, doc)
 	r.Boots = f.boots(art, doc)
-	r.Published = f.published(doc)
+	r.PublishedTo = f.publishedTo(doc)
+	r.Published = f.published(doc, r.PublishedTo)
 	r.BootedIn = f.bootedIn(doc, r.Boots)
 	for _, c := range []*Cell{&r.Configured, &r.Guest, &r.Kernel, &r.Exported, &r.Boots, &r.Published} {
 		c.noteFuture(f.Now)
@@ -358,7 +361,9 @@ func (f Facts) sameHost(c Cell, d *evidence.Document) Cell {
 	return c
 }
 
-func (f Facts) published(d *evidence.Document) Cell {
+// published returns the cell of the newest receipt. If the artifact is at several
+// destinations, the note names them.
+func (f Facts) published(d *evidence.Document, to []Destination) Cell {
 	newest := f.last(nil, evidence.KindReceipt)
 	c := cellOf(newest)
 	if c.State != Passed {
@@ -369,7 +374,10 @@ func (f Facts) published(d *evidence.Document) Cell {
 		return Cell{}
 	}
 	var notes []string
-	if r.Local {
+	switch {
+	case len(to) > 1:
+		notes = append(notes, "at "+namesOf(to))
+	case r.Local:
 		notes = append(notes, "local only")
 	}
 	if !r.Proven {

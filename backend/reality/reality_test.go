@@ -275,3 +275,42 @@ func TestKernelOfVM(t *testing.T) {
 		t.Errorf("boots: %+v", r.Boots)
 	}
 }
+
+// A target that was published to several destinations has a receipt for each, and the cell
+// names them. What was published of another artifact, or with a receipt that cannot be
+// trusted, is not among them.
+func TestPublishedTo(t *testing.T) {
+	f := good()
+	at := func(trust evidence.Trust, sha, endpoint string, r evidence.Receipt) {
+		r.Proven = true
+		d := doc(evidence.KindReceipt, trust, evidence.Passed, "u", sha, r)
+		d.Head.Inputs = map[string]string{"endpoint": endpoint}
+		d.ID = "receipt-" + endpoint
+		f.Evidence = append(f.Evidence, d)
+	}
+	f.Evidence = f.Evidence[:len(f.Evidence)-1]
+	at(evidence.Signed, sha1st, "http://127.0.0.1:9000/ingot", evidence.Receipt{Local: true})
+	if r := Derive("t", f); r.Published.Note != "local only" || len(r.PublishedTo) != 1 {
+		t.Errorf("%+v, %+v", r.Published, r.PublishedTo)
+	}
+	at(evidence.Signed, sha2nd, "https://s3.example/other", evidence.Receipt{})
+	at(evidence.Tampered, sha1st, "https://s3.example/forged", evidence.Receipt{})
+	at(evidence.Signed, sha1st, "file:///srv/images/", evidence.Receipt{Local: true})
+	at(evidence.Signed, sha1st, "http://127.0.0.1:9000/ingot", evidence.Receipt{Local: true})
+	at(evidence.Signed, sha1st, "https://github.com/o/r", evidence.Receipt{URL: "https://github.com/o/r/releases/tag/x"})
+	r := Derive("t", f)
+	if r.Published.State != Passed || r.Published.Note != "at github.com/o/r and local store and dir:/srv/images" {
+		t.Errorf("%+v", r.Published)
+	}
+	if len(r.PublishedTo) != 3 || r.PublishedTo[0].URL == "" || r.PublishedTo[0].Evidence != "receipt-https://github.com/o/r" {
+		t.Errorf("%+v", r.PublishedTo)
+	}
+	if same := Derive("t", f); !r.Equal(same) {
+		t.Error("the same facts give another row")
+	}
+	same := r
+	same.PublishedTo = same.PublishedTo[:1]
+	if r.Equal(same) {
+		t.Error("a row without a destination is the same")
+	}
+}
