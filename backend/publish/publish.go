@@ -245,11 +245,15 @@ func (p *publishing) finish(ctx context.Context, d Draft) error {
 
 // describe writes the files beside the disks, and returns the manifest of all files.
 func (p *publishing) describe(ctx context.Context, rest []File) (File, error) {
-	lima, err := p.limaTemplate()
-	if err != nil {
-		return File{}, err
+	parted, is := p.Store.(Parted)
+	if !is || !parted.InParts(path.Join(p.dir, p.disk().Name)) { // limactl downloads one address
+		lima, err := p.limaTemplate()
+		if err != nil {
+			return File{}, err
+		}
+		rest = append(rest, lima)
 	}
-	if err := p.files(ctx, append(rest, lima)); err != nil {
+	if err := p.files(ctx, rest); err != nil {
 		return File{}, err
 	}
 	return p.manifest()

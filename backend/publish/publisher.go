@@ -86,6 +86,10 @@ type Draft interface {
 	Finish(ctx context.Context) error
 }
 
+// Parted is a Store that stores large files in parts: a program that downloads one address
+// cannot read them. InParts reports it of an object of this publish.
+type Parted interface{ InParts(name string) bool }
+
 // Causer is a Store that knows the causes of its own errors. CauseOf returns "" for an
 // error that it does not know.
 type Causer interface{ CauseOf(err error) string }

@@ -31,6 +31,7 @@ type draft struct {
 	wanted       map[string]bool              // names of the assets of this publish
 	kept         map[string][]byte            // files of the bundle of this publish
 	had          map[string][]byte            // files of the bundle that the release has; nil until it was read
+	parts        map[string]inParts           // files of this publish that are stored in parts
 	ended        bool                         // the release was public at the start
 }
 
@@ -60,7 +61,11 @@ func (d *draft) Public(name string) string {
 		base = d.repo.server + "/" + d.owner + "/" + d.name
 	}
 	base += "/releases/download/" + url.PathEscape(d.tag)
-	switch local, nested := d.local(name); {
+	local, nested := d.local(name)
+	if _, split := d.partsOf(local); split {
+		local += indexSuffix
+	}
+	switch {
 	case nested:
 		return base + "/" + bundle + "#" + local
 	case local != "":
@@ -204,6 +209,14 @@ func (d *draft) Create(ctx context.Context, name string, f publish.File, want pu
 	if nested {
 		return d.keepNested(ctx, local, f, want)
 	}
+	if f.Path != "" && want.Size >= d.repo.limit {
+		return d.createParts(ctx, local, f, want, sent)
+	}
+	return d.createAsset(ctx, local, source{file: f}, want, sent)
+}
+
+// createAsset uploads one asset, unless the release has it.
+func (d *draft) createAsset(ctx context.Context, local string, f source, want publish.Published, sent func(int64)) (made bool, err error) {
 	d.want(local)
 	if a := d.asset(local); a != nil && whole(a) {
 		have := publish.Published{SHA256: sum(a), Size: int64(a.GetSize())}
@@ -223,19 +236,19 @@ func (d *draft) Create(ctx context.Context, name string, f publish.File, want pu
 }
 
 // upload sends one asset, after it has removed what has its name.
-func (d *draft) upload(ctx context.Context, name string, f publish.File, want publish.Published, sent func(int64)) error {
+func (d *draft) upload(ctx context.Context, name string, f source, want publish.Published, sent func(int64)) error {
 	if a := d.asset(name); a != nil {
 		if err := d.remove(ctx, name, a); err != nil {
 			return err
 		}
 	}
-	r, err := publish.OpenFile(f)
+	r, err := f.open()
 	if err != nil {
 		return err
 	}
 	defer r.Close()
 	h := newHashing(ctx, r, sent)
-	a, _, err := d.client.Repositories.UploadReleaseAssetFromRelease(ctx, d.release, &api.UploadOptions{Name: name, MediaType: f.MediaType}, h, want.Size)
+	a, _, err := d.client.Repositories.UploadReleaseAssetFromRelease(ctx, d.release, &api.UploadOptions{Name: name, MediaType: f.file.MediaType}, h, want.Size)
 	if err != nil {
 		if lerr := d.lookAgain(ctx, name); lerr != nil { // a part of it may be there
 			return errors.Join(err, lerr)
@@ -251,7 +264,7 @@ func (d *draft) upload(ctx context.Context, name string, f publish.File, want pu
 	}
 	d.setAsset(name, a)
 	if got := h.digest(); got != want.SHA256 {
-		return errors.Join(publish.Changed(f, got), d.remove(context.WithoutCancel(ctx), name, a))
+		return errors.Join(publish.Changed(f.file, got), d.remove(context.WithoutCancel(ctx), name, a))
 	}
 	return nil
 }
@@ -279,6 +292,14 @@ func (d *draft) ReadBack(ctx context.Context, name string) (publish.Published, e
 	if nested {
 		return d.readNested(ctx, local)
 	}
+	if s, split := d.partsOf(local); split {
+		return d.readParts(ctx, s, local)
+	}
+	return d.readAsset(ctx, local)
+}
+
+// readAsset returns what GitHub says of one asset.
+func (d *draft) readAsset(ctx context.Context, local string) (publish.Published, error) {
 	d.want(local)
 	a := d.asset(local)
 	if a == nil {
@@ -348,7 +369,13 @@ func (d *draft) Replace(context.Context, string, []byte, string, string) error {
 // ReadPublic reads an asset without credentials, as everybody does.
 func (d *draft) ReadPublic(ctx context.Context, name string, most int64) (publish.Published, error) {
 	base, local := d.Public(d.dir)+"/", path.Base(name)
-	r, err := publish.HTTPReader{Base: base}.Get(ctx, url.PathEscape(local), 0, most)
+	get := publish.HTTPReader{Base: base}.Get
+	if _, split := d.partsOf(local); split {
+		get = func(ctx context.Context, _ string, from, most int64) (io.ReadCloser, error) {
+			return joined(ctx, base, local, from, most)
+		}
+	}
+	r, err := get(ctx, url.PathEscape(local), 0, most)
 	if err != nil {
 		return publish.Published{}, &publish.Error{Cause: "publish.not-public", Msg: err.Error(), Fix: "only releases of a public repository can be read without credentials", Err: err}
 	}

@@ -4,7 +4,8 @@
 // the digests that GitHub has computed of them are compared, and then the draft is
 // published at once. Assets have no folders: the files of evidence/ are in evidence.tar.
 // A draft that was interrupted is continued: an asset with the right digest is kept, any
-// other one is replaced. A published release is never changed.
+// other one is replaced. A published release is never changed. A file that is too large
+// for an asset is stored in parts.
 //
 // External facts: docs.github.com/rest/releases (draft, upload_url, digest, immutable),
 // docs.github.com/rest/using-the-rest-api/rate-limits.
@@ -42,6 +43,8 @@ type Repository struct {
 	Owner, Name string
 	token       Token
 	api, server string // addresses without the final slash
+	part        int64  // size of the assets of a file that is too large for one, in bytes
+	limit       int64  // files from this size on are stored in parts
 	wait        func(ctx context.Context, d time.Duration) error
 }
 
@@ -63,7 +66,7 @@ func repository(rest string) (*Repository, error) {
 	if m == nil || m[2] == "." || m[2] == ".." {
 		return nil, &publish.NameError{Name: Scheme + ":" + rest, Known: []string{Scheme + ":OWNER/REPO"}}
 	}
-	return &Repository{Owner: m[1], Name: m[2], api: address("GITHUB_API_URL", "https://api.github.com"), server: address("GITHUB_SERVER_URL", "https://github.com"), wait: wait}, nil
+	return &Repository{Owner: m[1], Name: m[2], api: address("GITHUB_API_URL", "https://api.github.com"), server: address("GITHUB_SERVER_URL", "https://github.com"), wait: wait, part: partSize, limit: assetLimit}, nil
 }
 
 func address(variable, standard string) string {
@@ -93,14 +96,9 @@ func Tag(dir string) string { return strings.ReplaceAll(dir, "/", "-") }
 
 // Publish writes a release as a draft and publishes it.
 func (r *Repository) Publish(ctx context.Context, rel publish.Release, opt publish.Options) (publish.Receipt, error) {
-	for _, f := range rel.Files {
-		if info, err := os.Stat(f.Path); f.Path != "" && err == nil && info.Size() >= assetLimit {
-			return publish.Receipt{}, &publish.Error{Cause: "publish.too-large", Msg: fmt.Sprintf("%s has %.1f GiB, and an asset of GitHub must be smaller than 2 GiB", f.Name, float64(info.Size())/(1<<30))}
-		}
-	}
 	dir := rel.Dir()
 	d := &draft{repo: r, dir: dir, tag: Tag(dir), title: fmt.Sprintf("%s %s %s %s, %s", rel.OS, rel.Release, rel.Variant, rel.Arch, path.Base(dir)),
-		notes: notes(rel), latest: strconv.FormatBool(rel.Proven && !rel.Unscanned), wanted: map[string]bool{}, kept: map[string][]byte{}, assets: map[string]*api.ReleaseAsset{}}
+		notes: notes(rel), latest: strconv.FormatBool(rel.Proven && !rel.Unscanned), wanted: map[string]bool{}, kept: map[string][]byte{}, parts: map[string]inParts{}, assets: map[string]*api.ReleaseAsset{}}
 	return publish.ToStore(ctx, d, rel, opt)
 }
 
@@ -113,7 +111,7 @@ func notes(r publish.Release) string {
 	if r.Unscanned {
 		booted += " **Not scanned:** a file system could not be searched for secrets."
 	}
-	return booted + "\n\n`SHA256SUMS`, signed with `ingot.pub`, lists every file and those of `evidence.tar`. `lima.yaml` starts the image: `limactl start ADDRESS/lima.yaml`.\n"
+	return booted + "\n\n`SHA256SUMS`, signed with `ingot.pub`, lists every file and those of `evidence.tar`. `lima.yaml` starts the image: `limactl start ADDRESS/lima.yaml`. A file that is larger than an asset can be is in parts: `ingot pull` joins them, and so does `cat NAME.part??? >NAME`.\n"
 }
 
 // Probe tests the token and the right to make releases. It writes nothing.

@@ -35,10 +35,17 @@ func (r *Reader) Base() string { return r.base }
 // Names reports whether a release with the folder is the one that is read.
 func (r *Reader) Names(dir string) bool { return Tag(dir) == r.tag }
 
-// Get opens an asset, or a file of the bundle.
+// Get opens an asset, a file that is stored in parts, or one of the bundle.
 func (r *Reader) Get(ctx context.Context, name string, from, most int64) (io.ReadCloser, error) {
 	if !strings.Contains(name, "/") {
-		return publish.HTTPReader{Base: r.base}.Get(ctx, url.PathEscape(name), from, most)
+		body, err := publish.HTTPReader{Base: r.base}.Get(ctx, url.PathEscape(name), from, most)
+		if err == nil {
+			return body, nil
+		}
+		if whole, jerr := joined(ctx, r.base, name, from, most); jerr == nil {
+			return whole, nil
+		}
+		return nil, err
 	}
 	data, err := r.file(ctx, name)
 	if err != nil {

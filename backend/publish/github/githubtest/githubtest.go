@@ -56,7 +56,7 @@ type Hub struct {
 	mu       sync.Mutex
 	next     int64
 	releases []*release
-	Requests []string // method and path of each request to the API
+	Requests []string // method, path and query of each request to the API
 }
 
 type release struct {
@@ -193,7 +193,7 @@ func (h *Hub) serve(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case strings.HasPrefix(r.URL.Path, "/api/"), strings.HasPrefix(r.URL.Path, "/uploads/"):
 		h.mu.Lock()
-		h.Requests = append(h.Requests, r.Method+" "+r.URL.Path)
+		h.Requests = append(h.Requests, r.Method+" "+r.URL.RequestURI())
 		fault := h.Fault
 		h.mu.Unlock()
 		if fault != nil && fault(w, r) {
