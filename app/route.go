@@ -27,3 +27,9 @@ func RouteArtifact(target string) string { return RouteArtifacts + "/" + target 
 
 // RouteVM shows one of the user's VMs.
 func RouteVM(name string) string { return RouteVMs + "/" + name }
+
+// ImageSheet follows a VM's route to show the sheet that makes an image of it.
+const ImageSheet = "image"
+
+// RouteImageOf shows that sheet.
+func RouteImageOf(name string) string { return RouteVM(name) + "/" + ImageSheet }

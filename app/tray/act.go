@@ -43,8 +43,6 @@ func (d *Desk) Doing(a Action) string {
 		return "cancelling…"
 	case VMExport:
 		return "exporting " + a.Arg + "…"
-	case VMImage:
-		return "asking for an image of " + a.Arg + "…"
 	case VMStart:
 		return "starting " + a.Arg + "…"
 	case VMStop:
@@ -72,8 +70,6 @@ func (d *Desk) Do(ctx context.Context, a Action) error {
 		return vm.Stop(ctx, a.Arg, false, nil)
 	case VMExport:
 		return d.ExportVM(ctx, a.Arg)
-	case VMImage:
-		return d.imageOf(ctx, a.Arg)
 	case VMShell:
 		return d.shell(ctx, a.Arg)
 	case Export:
@@ -88,20 +84,6 @@ func (d *Desk) Do(ctx context.Context, a Action) error {
 		return d.stopAll(ctx)
 	}
 	return nil
-}
-
-// imageOf builds the target that is made of a VM's disk, and writes its recipe before if
-// there is none.
-func (d *Desk) imageOf(ctx context.Context, instance string) error {
-	b, err := d.Open()
-	if err != nil {
-		return err
-	}
-	target, _, err := vm.EnsureTarget(ctx, b, vm.ImageOptions{Instance: instance})
-	if err != nil {
-		return err
-	}
-	return d.submit(ctx, api.Submission{Target: target, Until: "prove"}) // its owner looks at it before others do
 }
 
 func (d *Desk) submit(ctx context.Context, s api.Submission) error {

@@ -62,7 +62,6 @@ const (
 	VMStop        // Arg: a VM's name
 	VMShell       // Arg: a VM's name; in a terminal
 	VMExport      // Arg: a VM's name
-	VMImage       // Arg: a VM's name: build the target that is made of its disk
 	BuildIn       // Target, Arg: all steps, kernel and image in the VM Arg
 	AtLogin       // toggle start at login
 	Dismiss       // remove the error's line

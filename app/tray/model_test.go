@@ -223,7 +223,7 @@ func TestRenderVMs(t *testing.T) {
     Stop
     Open Shell
     Export
-    Make Image
+    Make Image…
     Build Here
       good
       other (off)
@@ -233,7 +233,7 @@ func TestRenderVMs(t *testing.T) {
     Stop
     Open Shell
     Export
-    Make Image
+    Make Image…
     Build Here (off)
       good (off)
       other (off)
@@ -243,7 +243,7 @@ func TestRenderVMs(t *testing.T) {
     Start
     Open Shell (off)
     Export
-    Make Image
+    Make Image…
     Build Here (off)
       good (off)
       other (off)
@@ -253,7 +253,7 @@ func TestRenderVMs(t *testing.T) {
     Start (off)
     Open Shell (off)
     Export (off)
-    Make Image (off)
+    Make Image… (off)
     Build Here (off)
       good (off)
       other (off)

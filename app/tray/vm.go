@@ -42,7 +42,7 @@ func vmItem(v vm.Instance, s feed.State) Item {
 	act("shell", "Open Shell", runs, Action{Verb: VMShell, Arg: v.Name})
 	// an instance without QEMU must be stopped first; `ingot vm export` reports that
 	act("export", "Export", v.Status != vm.Broken, Action{Verb: VMExport, Arg: v.Name})
-	act("image", "Make Image", v.Status != vm.Broken && v.Status != vm.Unknown, Action{Verb: VMImage, Arg: v.Name})
+	act("image", "Make Image…", v.Status != vm.Broken && v.Status != vm.Unknown, Action{Verb: Window, Arg: app.RouteImageOf(v.Name)})
 	here := Item{ID: id + "/build", Label: "Build Here", Disabled: !ready}
 	for _, r := range s.Rows {
 		_, busy := activeOf(s, r.Target)

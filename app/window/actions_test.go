@@ -14,6 +14,7 @@ import (
 	"fyne.io/fyne/v2/test"
 	"fyne.io/fyne/v2/widget"
 
+	"ingot/app"
 	"ingot/backend/api"
 	"ingot/backend/client"
 	"ingot/backend/status"
@@ -105,6 +106,19 @@ func TestImageSheet(t *testing.T) {
 		return strings.HasPrefix(asked, "image ") && asked != "image old old raw keep=[logs] also=[package-cache] publish=true"
 	}); n >= 0 {
 		t.Errorf("what was cancelled was asked for: %q", p.notes())
+	}
+}
+
+// The route of the menu's item shows the sheet, once.
+func TestImageRoute(t *testing.T) {
+	p, news := acted()
+	vmsHere(p, &news)
+	s := shown(t, p, app.RouteImageOf("old"), news)
+	s.until("old itself is only read.")
+	s.tap("Cancel")
+	s.until("Make image…")
+	if asked := p.notes(); slices.ContainsFunc(asked, func(a string) bool { return strings.HasPrefix(a, "image ") }) {
+		t.Errorf("%q", asked)
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 type vms struct {
 	w       *Window
 	want    string
+	image   bool // the sheet of an image of the wanted VM is to be shown
 	cards   *fyne.Container
 	have    []vm.Instance
 	targets []string
@@ -30,7 +31,7 @@ type vms struct {
 }
 
 func newVMs(w *Window, r Route) view {
-	v := &vms{w: w, want: r.arg(0), cards: container.NewVBox()}
+	v := &vms{w: w, want: r.arg(0), image: r.arg(1) == app.ImageSheet, cards: container.NewVBox()}
 	v.all = container.NewVScroll(v.cards)
 	return v
 }
@@ -54,6 +55,10 @@ func (v *vms) update(s feed.State) {
 	for _, machine := range v.have {
 		if v.want == "" || v.want == machine.Name {
 			v.cards.Add(v.card(machine))
+		}
+		if v.image && v.want == machine.Name {
+			v.image = false
+			v.makeImage(machine)
 		}
 	}
 	if len(v.cards.Objects) == 0 {

@@ -39,7 +39,18 @@ func TestVMs(t *testing.T) {
 	panel.await(t, icon, "✗ limactl start --timeout=15m0s started2: this limactl starts nothing")
 	panel.click(t, icon, panel.await(t, icon, "VMs", "Show VMs"))
 	until(t, "the window's route", func() bool { return strings.Contains(app.says.String(), "route=vms") })
-	if w, ok := awaitWindow(t, h); ok {
-		w.drawn(t, "vms")
+	w, ok := awaitWindow(t, h)
+	if !ok {
+		return
 	}
+	w.drawn(t, "vms")
+	// a VM with a disk becomes an image: the menu opens the sheet in the window
+	disk := filepath.Join(store, "started2", "disk")
+	if err := os.RemoveAll(disk); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "/sbin/mke2fs", "-q", "-t", "ext4", disk, "8M")
+	panel.click(t, icon, panel.await(t, icon, "VMs", "started2", "Make Image…"))
+	until(t, "the sheet's route", func() bool { return strings.Contains(app.says.String(), "route=vms/started2/image") })
+	w.drawn(t, "vm-image")
 }
