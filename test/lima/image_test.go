@@ -42,7 +42,8 @@ func rowOf(t *testing.T, name string) row {
 func TestImage(t *testing.T) {
 	const name = "web"
 	plant(t, running(t))
-	secrets := secretsOf(t, found(t, vm))
+	measured(t)
+	secrets := secretsOf(t, found(t, vm)) // they are all still there
 	i := stopped(t)
 	before := digestOf(t, i.Disk)
 
@@ -92,6 +93,20 @@ func TestImage(t *testing.T) {
 	wantSound(t, disk)
 	must(t, "scan", disk)
 	absent(t, disk, secrets)
+	wantSanitised(t, name)
+	wantTar(t, name, secrets)
+
+	folder := t.TempDir()
+	stage(t, "to a folder", func() { must(t, "publish", name, "--to", "dir:"+folder) })
+	second := rowOf(t, name).Published
+	if copied := publishedDiskIn(t, folder, second.Evidence); digestOf(t, copied) != digestOf(t, disk) {
+		t.Error("the folder has another disk than the store")
+	}
+	if want := "at dir:" + folder + " and local store"; second.Note != want {
+		t.Errorf("published %q, want %q", second.Note, want)
+	}
+	must(t, "publish", name) // its template is Lima's
+	stage(t, "started by limactl from the published template", func() { must(t, "prove", name, "--lima") })
 
 	stage(t, "again", func() {
 		if _, said, code := ingot(t, "vm", "image", vm, "--publish"); code != 0 || strings.Contains(said, "copying the disk") {
@@ -132,8 +147,86 @@ func digestOf(t *testing.T, file string) string {
 	return sum
 }
 
+// measured: a dry run counts what is to be taken out of the running VM.
+func measured(t *testing.T) {
+	t.Helper()
+	var found struct {
+		Removed, Stays []struct {
+			Rule        string
+			Files, Size int64
+		}
+	}
+	if err := json.Unmarshal([]byte(must(t, "vm", "sanitise", vm, "--dry-run", "--json")), &found); err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]int64{}
+	for _, i := range slices.Concat(found.Removed, found.Stays) {
+		files[i.Rule] = i.Files
+	}
+	for _, rule := range []string{"host-keys", "machine-id", "keys", "cloud-init", "lima", "logs", "homes"} {
+		if files[rule] == 0 {
+			t.Errorf("the dry run finds nothing by the rule %s: %v", rule, files)
+		}
+	}
+}
+
+// wantSanitised: the image's evidence reports what was taken out of it.
+func wantSanitised(t *testing.T, target string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(os.Getenv("INGOT_HOME"), "data", "builds", target, "*", "evidence", "image-*.json"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no evidence of an image: %v", err)
+	}
+	var image struct {
+		Predicate struct {
+			Sanitised struct {
+				Rules   string
+				Removed []struct {
+					Rule  string
+					Files int64
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(must(t, "evidence", "show", strings.TrimSuffix(filepath.Base(files[0]), ".json"))), &image); err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range image.Predicate.Sanitised.Removed {
+		if i.Rule == "host-keys" && i.Files > 0 && len(image.Predicate.Sanitised.Rules) == 64 {
+			return
+		}
+	}
+	t.Errorf("its evidence does not say that host keys were removed: %+v", image.Predicate)
+}
+
+// wantTar: the image's files as an archive, with the recipe's file and no secret.
+func wantTar(t *testing.T, target string, secrets map[string]string) {
+	t.Helper()
+	dir := t.TempDir()
+	archive, root := filepath.Join(dir, "root.tar.zst"), filepath.Join(dir, "root.tar")
+	must(t, "export", target, "--format", "tar.zst", "-o", archive)
+	tool(t, "zstd", "-q", "-d", archive, "-o", root)
+	if text := tool(t, "tar", "-xOf", root, "./etc/motd"); text != "made by a recipe\n" {
+		t.Errorf("etc/motd of the archive: %q", text)
+	}
+	if list := tool(t, "tar", "-tvf", root); !strings.Contains(list, " ./usr/bin/sudo\n") || !strings.Contains(list, "-rwsr-xr-x root/root") {
+		t.Errorf("the archive has %d files, and no sudo that is root's", strings.Count(list, "\n"))
+	}
+	for what, text := range secrets {
+		if exec.Command("grep", "-aqF", "--", text, root).Run() == nil {
+			t.Errorf("%s is in the archive", what)
+		}
+	}
+}
+
 // publishedDisk is the disk of a receipt in the local store's folder.
 func publishedDisk(t *testing.T, receipt string) string {
+	t.Helper()
+	return publishedDiskIn(t, filepath.Join(os.Getenv("INGOT_HOME"), "data", "store"), receipt)
+}
+
+// publishedDiskIn is the disk of a receipt below a folder.
+func publishedDiskIn(t *testing.T, folder, receipt string) string {
 	t.Helper()
 	var r struct {
 		Subject   []struct{ Digest struct{ SHA256 string } }
@@ -144,7 +237,7 @@ func publishedDisk(t *testing.T, receipt string) string {
 	}
 	name := r.Predicate.Disk[strings.LastIndexByte(r.Predicate.Disk, '/')+1:]
 	var disk string
-	_ = filepath.WalkDir(filepath.Join(os.Getenv("INGOT_HOME"), "data", "store"), func(path string, d os.DirEntry, err error) error {
+	_ = filepath.WalkDir(folder, func(path string, d os.DirEntry, err error) error {
 		if err == nil && d.Name() == name {
 			disk = path
 		}
