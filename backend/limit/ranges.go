@@ -11,8 +11,8 @@ import (
 
 // Sizes of GetRanges. What was read ahead is in memory: rangesAtOnce times rangeSize.
 const (
-	rangeSize    = 8 << 20 // bytes
-	rangesAtOnce = 8
+	rangeSize    = 4 << 20 // bytes
+	rangesAtOnce = 16
 )
 
 // GetRanges returns the same body as Get, without its first from bytes, but requests the

@@ -103,18 +103,18 @@ func TestGetRangesRefuses(t *testing.T) {
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(whole))
 	}
 	var failures atomic.Int64
-	const good = "bytes 0-8388607/25165824"
+	const good = "bytes 0-4194303/12582912"
 	for _, c := range []struct {
 		name, told, want string
 		later            http.HandlerFunc
 	}{
-		{"another range", "bytes 1-8388608/25165824", "not the one that was asked for", good206},
+		{"another range", "bytes 1-4194304/12582912", "not the one that was asked for", good206},
 		{"no range", "", "not the one that was asked for", good206},
-		{"a file that ends before it begins", "bytes 0-8388607/-5", "not the one that was asked for", good206},
-		{"too large", "bytes 0-8388607/25165825", "larger than its bound", good206},
-		{"a short range", "bytes 0-8388607/25165824", "ended after 8388600 of 8388608 bytes", good206},
-		{"then a short range", good, "ended after 5 of 8388608 bytes", func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Range", strings.Replace(r.Header.Get("Range"), "=", " ", 1)+"/25165824")
+		{"a file that ends before it begins", "bytes 0-4194303/-5", "not the one that was asked for", good206},
+		{"too large", "bytes 0-4194303/12582913", "larger than its bound", good206},
+		{"a short range", "bytes 0-4194303/12582912", "ended after 4194296 of 4194304 bytes", good206},
+		{"then a short range", good, "ended after 5 of 4194304 bytes", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Range", strings.Replace(r.Header.Get("Range"), "=", " ", 1)+"/12582912")
 			w.WriteHeader(http.StatusPartialContent)
 			_, _ = w.Write(whole[:5])
 			_ = http.NewResponseController(w).Flush() // no length is told
@@ -129,12 +129,12 @@ func TestGetRangesRefuses(t *testing.T) {
 		}},
 		{"then the whole", good, "200 OK for a part", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(whole[:5]) }},
 		{"then nothing", good, "404 Not Found for a part", http.NotFound},
-		{"then another file", good, "has 25165823 while it is read", func(w http.ResponseWriter, r *http.Request) {
+		{"then another file", good, "has 12582911 while it is read", func(w http.ResponseWriter, r *http.Request) {
 			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(whole[:3*rangeSize-1]))
 		}},
 		{"then silence", good, "sent nothing for 500ms", func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Range", strings.Replace(r.Header.Get("Range"), "=", " ", 1)+"/25165824")
-			w.Header().Set("Content-Length", "8388608")
+			w.Header().Set("Content-Range", strings.Replace(r.Header.Get("Range"), "=", " ", 1)+"/12582912")
+			w.Header().Set("Content-Length", "4194304")
 			w.WriteHeader(http.StatusPartialContent)
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+	"golang.org/x/sync/errgroup"
 )
 
 const apiVersion = "ingot/v1"
@@ -67,17 +68,22 @@ func (p *publishing) catalogue(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("index.json: %w", err)
 	}
-	err = p.update(ctx, "index.html", "text/html; charset=utf-8", func([]byte) ([]byte, error) {
-		now, err := p.index(ctx)
+	pages, ctx := errgroup.WithContext(ctx) // all are derived from index.json, and none from another
+	pages.Go(func() error {
+		err := p.update(ctx, "index.html", "text/html; charset=utf-8", func([]byte) ([]byte, error) {
+			now, err := p.index(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return indexPage(now)
+		})
 		if err != nil {
-			return nil, err
+			return fmt.Errorf("index.html: %w", err)
 		}
-		return indexPage(now)
+		return nil
 	})
-	if err != nil {
-		return fmt.Errorf("index.html: %w", err)
-	}
-	return p.latest(ctx, e)
+	p.latest(ctx, e, pages)
+	return pages.Wait()
 }
 
 // index returns the current catalogue. Texts that are derived from it must be computed
@@ -152,9 +158,10 @@ func (p *publishing) update(ctx context.Context, name, mediaType string, change 
 	return &Error{Cause: "publish.conflict", Msg: name + " is being changed continuously by other publishers", Fix: "try again later"}
 }
 
-// latest updates the pointers to the newest proven release of its kind. Only the
-// default variant of a release has latest.*; every variant has latest-<variant>.*.
-func (p *publishing) latest(ctx context.Context, e Entry) error {
+// latest updates the pointers to the newest proven release of its kind, at the same time.
+// Only the default variant of a release has latest.*; every variant has
+// latest-<variant>.*.
+func (p *publishing) latest(ctx context.Context, e Entry, pages *errgroup.Group) {
 	dir := path.Join(e.OS, e.Release, e.Arch)
 	names := []string{"latest-" + e.Variant, "latest"}
 	for _, name := range names {
@@ -162,13 +169,15 @@ func (p *publishing) latest(ctx context.Context, e Entry) error {
 			continue
 		}
 		for ext, media := range map[string]string{"json": "application/json", "yaml": "application/yaml"} {
-			err := p.update(ctx, path.Join(dir, name+"."+ext), media, func(old []byte) ([]byte, error) { return p.pointer(ctx, e, ext, old) })
-			if err != nil {
-				return fmt.Errorf("%s.%s: %w", name, ext, err)
-			}
+			pages.Go(func() error {
+				err := p.update(ctx, path.Join(dir, name+"."+ext), media, func(old []byte) ([]byte, error) { return p.pointer(ctx, e, ext, old) })
+				if err != nil {
+					return fmt.Errorf("%s.%s: %w", name, ext, err)
+				}
+				return nil
+			})
 		}
 	}
-	return nil
 }
 
 // defaultVariant is the variant of latest.* without a variant in the name.

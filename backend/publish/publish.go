@@ -28,6 +28,8 @@ import (
 	"sort"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // File is one file of a release, either at Path or with its bytes in Data. SHA256,
@@ -276,30 +278,36 @@ func (p *publishing) manifestAndSums(ctx context.Context, manifest File) error {
 	if err := p.file(ctx, manifest); err != nil {
 		return err
 	}
-	covered := append([]Published(nil), p.done...)
-	var lists []File
-	for _, list := range []struct {
+	kinds := []struct {
 		name string
 		sum  func(Published) string
-	}{{"SHA256SUMS", func(f Published) string { return f.SHA256 }}, {"SHA512SUMS", func(f Published) string { return f.SHA512 }}} {
-		text := sums(covered, list.sum)
-		sig, err := p.signature(ctx, list.name, text)
-		if err != nil {
+	}{{"SHA256SUMS", func(f Published) string { return f.SHA256 }}, {"SHA512SUMS", func(f Published) string { return f.SHA512 }}}
+	lists := make([]File, 2*len(kinds))
+	signing, sctx := errgroup.WithContext(ctx)
+	for i, k := range kinds {
+		text := sums(p.done, k.sum)
+		signing.Go(func() error {
+			sig, err := p.signature(sctx, k.name, text)
+			lists[2*i], lists[2*i+1] = File{Name: k.name, Data: text, MediaType: "text/plain"}, File{Name: k.name + ".minisig", Data: sig, MediaType: "text/plain"}
 			return err
-		}
-		lists = append(lists, File{Name: list.name, Data: text, MediaType: "text/plain"}, File{Name: list.name + ".minisig", Data: sig, MediaType: "text/plain"})
+		})
 	}
-	if err := p.files(ctx, lists); err != nil {
+	if err := signing.Wait(); err != nil {
 		return err
 	}
-	if _, draft := p.Store.(Draft); draft { // every release has its own
-		name, ours := path.Join(p.dir, publicKeyName), []byte(p.opt.Signer.MinisignPublic())
-		if err := p.keep(ctx, name, ours); err != nil {
+	writing, wctx := errgroup.WithContext(ctx) // the key is no file of the release
+	writing.Go(func() error { return p.files(wctx, lists) })
+	writing.Go(func() error {
+		if _, draft := p.Store.(Draft); !draft {
+			return p.publicKey(wctx)
+		}
+		name, ours := path.Join(p.dir, publicKeyName), []byte(p.opt.Signer.MinisignPublic()) // every release has its own
+		if err := p.keep(wctx, name, ours); err != nil {
 			return err
 		}
-		return p.holds(ctx, name, ours)
-	}
-	return p.publicKey(ctx)
+		return p.holds(wctx, name, ours)
+	})
+	return writing.Wait()
 }
 
 // sums returns a list in the GNU format, sorted by name.

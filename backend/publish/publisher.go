@@ -40,8 +40,8 @@ type Reader interface {
 
 // Store is the storage of a publisher: objects by name below one prefix. ToStore writes
 // the layout of releases, manifest, sums, signature and catalogue in the same way to
-// all stores. Create and ReadBack are called from several goroutines at once, for
-// different names.
+// all stores. Its methods are called from several goroutines at once, for different
+// names.
 type Store interface {
 	ID() string
 	Local() bool

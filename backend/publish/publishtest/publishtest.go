@@ -37,7 +37,7 @@ func (c Counted) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// DiskSize is the size of a release's disk in bytes: two parts of an upload.
+// DiskSize is the size of a release's disk in bytes: three parts of an upload.
 const DiskSize = 20 << 20
 
 // Release returns a proven release of the version with a disk of random bytes.

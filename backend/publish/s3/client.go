@@ -187,7 +187,7 @@ func (c *client) Create(ctx context.Context, name string, f publish.File, want p
 	}
 	defer r.Close()
 	f.SHA256 = want.SHA256
-	opt := minio.PutObjectOptions{ContentType: f.MediaType, PartSize: partSize}
+	opt := minio.PutObjectOptions{ContentType: f.MediaType, PartSize: uint64(partSizeOf(want.Size))}
 	opt.SetMatchETagExcept("*")
 	if at, seekable := r.(io.ReaderAt); seekable && want.Size > partSize {
 		err = c.createParts(ctx, key, f, at, want, opt, sent)

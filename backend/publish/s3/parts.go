@@ -18,15 +18,28 @@ import (
 	"ingot/backend/publish"
 )
 
-// partSize is the fixed size of multipart parts in bytes: some services refuse parts of
-// different sizes.
-const partSize = 16 << 20
+// partSize is the size of a file's parts in bytes, up to partSize*maxParts; it is the same
+// for all parts of a file: some services refuse parts of different sizes.
+const partSize = 8 << 20
+
+// maxParts is S3's limit of the parts of one object.
+const maxParts = 10_000
+
+// partSizeOf returns the size of the parts of a file: partSize, or the smallest power of
+// two times it with which the file has at most maxParts.
+func partSizeOf(size int64) int64 {
+	part := int64(partSize)
+	for size > part*maxParts {
+		part *= 2
+	}
+	return part
+}
 
 // partsAtOnce is how many parts are sent at the same time. Each is in memory meanwhile:
 // on a line with a delay one connection uses a fraction of it.
 var partsAtOnce = defaultParts // tests change it
 
-const defaultParts = 8
+const defaultParts = 16
 
 // createParts uploads in parts, several at a time, and sends the condition with the last
 // request. minio-go's own multipart upload omits it there (seen with v7.4.1), and so
@@ -82,10 +95,11 @@ type sending struct {
 // all sends the parts that the service does not have, and returns all of them in order,
 // with the SHA-256 of their bytes in lower-case hex.
 func (s *sending) all(ctx context.Context, r io.ReaderAt, there map[int]part) ([]minio.CompletePart, string, error) {
-	parts := make([]minio.CompletePart, (s.size+partSize-1)/partSize)
+	size := partSizeOf(s.size)
+	parts := make([]minio.CompletePart, (s.size+size-1)/size)
 	free := make(chan []byte, min(partsAtOnce, len(parts)))
 	for range cap(free) {
-		free <- make([]byte, min(partSize, s.size))
+		free <- make([]byte, min(size, s.size))
 	}
 	sum := sha256.New()
 	var running sync.WaitGroup
@@ -94,8 +108,8 @@ func (s *sending) all(ctx context.Context, r io.ReaderAt, there map[int]part) ([
 		if s.failed() != nil || ctx.Err() != nil {
 			break
 		}
-		data := buf[:min(partSize, s.size-int64(i)*partSize)]
-		if _, err := r.ReadAt(data, int64(i)*partSize); err != nil {
+		data := buf[:min(size, s.size-int64(i)*size)]
+		if _, err := r.ReadAt(data, int64(i)*size); err != nil {
 			s.done(0, err)
 			break
 		}
