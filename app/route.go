@@ -6,7 +6,8 @@ package app
 // know the rest, it shows the page.
 const (
 	RouteLast      = "" // the page shown last
-	RouteReality   = "reality"
+	RouteHome      = "home"
+	RouteReality   = "reality" // the table of all cells, with what stands behind each
 	RouteBuilds    = "builds"
 	RouteTargets   = "targets"
 	RouteArtifacts = "artifacts"

@@ -236,7 +236,7 @@ func TestOwnerGone(t *testing.T) {
 }
 
 func TestRoutes(t *testing.T) {
-	for in, want := range map[string]string{"": "reality", "builds/a/b": "builds/a/b", "/evidence/proof-1/": "evidence/proof-1"} {
+	for in, want := range map[string]string{"": "home", "reality/a": "reality/a", "builds/a/b": "builds/a/b", "/evidence/proof-1/": "evidence/proof-1"} {
 		if r, err := ParseRoute(in); err != nil || r.String() != want {
 			t.Errorf("%q: %v, %v", in, r, err)
 		}

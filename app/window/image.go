@@ -30,8 +30,8 @@ func (v *vms) makeImage(machine vm.Instance) {
 	})
 }
 
-// about says what is done to the copy in any case.
-const about = "Ingot copies the disk, and takes out of the copy what is this VM's alone: its host keys and id, the accounts that Lima made, what was deleted. It boots the image and signs what it saw."
+// imageIntro says what is done to the copy in any case.
+const imageIntro = "Ingot copies the disk, and takes out of the copy what is this VM's alone: its host keys and id, the accounts that Lima made, what was deleted. It boots the image and signs what it saw."
 
 // takeOut is the choice of what else is taken out, a box for each rule.
 type takeOut struct {
@@ -110,7 +110,7 @@ func (v *vms) imageSheet(machine vm.Instance, plan vm.ImagePlan) {
 		out = &takeOut{}
 	}
 	publish := widget.NewCheck("Publish it once it has booted", nil)
-	intro := widget.NewLabel(about + " " + clean(machine.Name) + " itself is only read.")
+	intro := widget.NewLabel(imageIntro + " " + clean(machine.Name) + " itself is only read.")
 	intro.Wrapping = fyne.TextWrapWord
 	room := widget.NewLabel(roomText(plan))
 	room.Wrapping = fyne.TextWrapWord

@@ -17,10 +17,10 @@ type Route struct {
 func ParseRoute(s string) (Route, error) {
 	parts := strings.Split(strings.Trim(s, "/"), "/")
 	if parts[0] == "" {
-		return Route{Page: pageReality}, nil
+		return Route{Page: pageHome}, nil
 	}
 	r := Route{Page: parts[0], Args: parts[1:]}
-	names := []string{pageEvidence}
+	names := []string{pageEvidence, pageReality}
 	for _, p := range pages {
 		names = append(names, p.name)
 	}

@@ -17,6 +17,7 @@ import (
 	"fyne.io/fyne/v2/container"
 	"fyne.io/fyne/v2/theme"
 
+	"ingot/app/look"
 	"ingot/backend"
 	"ingot/backend/api"
 	"ingot/backend/client"
@@ -91,6 +92,7 @@ func (c picture) open(t *testing.T) *stage {
 // one at work, long and hostile texts.
 func TestScreens(t *testing.T) {
 	for name, c := range map[string]picture{
+		"home":      {"home", nil, "Boots under QEMU"},
 		"reality":   {"reality/debian-12-arm64-lean", nil, "debian-12-arm64-lean · published: passed, local only"},
 		"builds":    {"builds/debian-12-arm64-lean", nil, "Passed in"},
 		"targets":   {"targets/debian-12-arm64", nil, "apiVersion: ingot/v1"},
@@ -102,11 +104,12 @@ func TestScreens(t *testing.T) {
 		"vms":       {"vms", vmsHere, "forge"},
 		"image":     {"vms/old", vmsHere, "old"},
 		"no-vms":    {"vms", empty, "No Lima instance yet"},
-		"empty":     {"reality", empty, "This computer lacks 1 thing"},
+		"home-work": {"home", atWork, "about 5 min left"},
+		"empty":     {"home", empty, "This computer lacks 1 thing"},
 		"password":  {"settings", needsPassword, "Install what is missing"},
 		"lacking":   {"settings", lacksMuch, "installs in the guest"},
 		"no-build":  {"builds", empty, "No build is shown"},
-		"busy":      {"builds", busy, "kernel 30 %, about 5m0s left"},
+		"busy":      {"builds", busy, "kernel 30 %, about 5 min left"},
 		"failed":    {"reality/debian-12-amd64", failed, "kernel.hang"},
 		"long":      {"reality/" + strings.Repeat("long-", 40), long, "long-"},
 	} {
@@ -140,6 +143,7 @@ func TestScreens(t *testing.T) {
 // window draws: a recorded home that has built an image, and three usual VMs.
 func TestPages(t *testing.T) {
 	for name, page := range map[string]picture{
+		"home":      {"home", nil, "Boots under QEMU"},
 		"reality":   {"reality/debian-12-arm64-lean", nil, "debian-12-arm64-lean · published: passed, local only"},
 		"builds":    {"builds/debian-12-arm64-lean", nil, "Passed in"},
 		"targets":   {"targets/debian-12-arm64", nil, "apiVersion: ingot/v1"},
@@ -152,7 +156,7 @@ func TestPages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := page.open(t)
 			for variant, v := range map[string]fyne.ThemeVariant{"dark": theme.VariantDark, "light": theme.VariantLight} {
-				s.on(func() { fyne.CurrentApp().Settings().SetTheme(oneVariant{theme.DefaultTheme(), v}) })
+				s.on(func() { fyne.CurrentApp().Settings().SetTheme(oneVariant{look.Theme{}, v}) })
 				sameAs(t, filepath.Join("..", "..", "docs", "screens", name+"-"+variant+".png"), s.settled())
 			}
 		})
@@ -224,6 +228,21 @@ func busy(p *played, s *api.Snapshot) {
 	p.journal = []api.Event{{Kind: api.EventBuildStarted}, {Kind: api.EventStepSkipped, Step: "rootfs", Msg: "unchanged since build 20260101-000000-aaaa"},
 		{Kind: api.EventStepStarted, Step: "kernel", Msg: "the configuration has changed"}}
 	p.progress = &api.Event{Kind: api.EventProgress, Build: buildID, Target: "debian-12-arm64", Step: "kernel", Done: 30, Total: 100, ETA: 300}
+}
+
+// atWork is a home with a target in each group, of which one is built now.
+func atWork(p *played, s *api.Snapshot) {
+	busy(p, s)
+	at := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	done := api.Cell{State: api.Passed, At: at}
+	bad, old := cell(api.Failed, "boot.no-root"), cell(api.Stale, "config.changed")
+	bad.Message, old.Message = "the root file system was not found", "recipe, lock or kernel have changed since"
+	p.rows = append(p.rows,
+		api.Row{Target: "alpine-3.23-arm64", Title: "Alpine 3.23, arm64", Configured: done, Guest: done, Kernel: done, Exported: done, Boots: bad},
+		api.Row{Target: "debian-13-arm64", Title: "Debian 13 (trixie), arm64", Configured: done, Guest: done, Kernel: done, Exported: done, Boots: done, Published: api.Cell{State: api.Passed, At: at, Note: "local only"}},
+		api.Row{Target: "freebsd-15-arm64", Title: "FreeBSD 15, arm64", Configured: done, Guest: done, Kernel: done, Exported: old, Boots: old, Published: old},
+		api.Row{Target: "ubuntu-24.04-arm64", Title: "Ubuntu 24.04, arm64", Configured: done})
+	s.Rows = p.rows
 }
 
 func failed(p *played, s *api.Snapshot) {

@@ -87,6 +87,34 @@ func icon(s api.State) fyne.Resource {
 	return theme.NewDisabledResource(theme.QuestionIcon())
 }
 
+// about tells how long something still takes, as well as anybody can know it.
+func about(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return "less than a minute left"
+	case d < 90*time.Minute:
+		n := int(d.Round(time.Minute) / time.Minute)
+		if n > 20 {
+			n = (n + 2) / 5 * 5
+		}
+		return fmt.Sprintf("about %d min left", n)
+	}
+	return fmt.Sprintf("about %.1f h left", d.Hours())
+}
+
+// buildLine tells which step of a build runs, and how far it is.
+func buildLine(b feed.Build) string {
+	switch p, ok := b.Percent(); {
+	case b.Started.IsZero():
+		return "waits for another build"
+	case b.Step == "":
+		return "begins"
+	case ok:
+		return fmt.Sprintf("%s, %d %%", b.Step, p)
+	}
+	return b.Step
+}
+
 // progressLine describes the progress of a build.
 func progressLine(b feed.Build) string {
 	if b.Started.IsZero() {
@@ -97,7 +125,7 @@ func progressLine(b feed.Build) string {
 		line += fmt.Sprintf(" %d %%", p)
 	}
 	if b.ETA > 0 {
-		line += ", about " + b.ETA.Round(time.Second).String() + " left"
+		line += ", " + about(b.ETA)
 	}
 	if line == "" {
 		line = "begins"

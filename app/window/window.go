@@ -25,6 +25,7 @@ import (
 
 	"ingot/app"
 	"ingot/app/feed"
+	"ingot/app/look"
 	"ingot/backend/api"
 	"ingot/backend/doctor"
 	"ingot/backend/status"
@@ -167,14 +168,19 @@ func newWindow(app fyne.App, b Backend, d Desktop, f *feed.Feed, main func(f fun
 	w.mending.w = w
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.status.Truncation = fyne.TextTruncateEllipsis
-	side := container.NewVBox()
+	top, foot := container.NewVBox(), container.NewVBox()
 	for _, p := range pages {
 		b := widget.NewButtonWithIcon(p.title, p.icon(), func() { w.Go(Route{Page: p.name}) })
 		b.Alignment = widget.ButtonAlignLeading
 		w.sidebar[p.name] = b
-		side.Add(b)
+		if p.name == pageSettings {
+			foot.Add(b)
+		} else {
+			top.Add(b)
+		}
 	}
-	w.SetContent(container.NewBorder(nil, container.NewVBox(widget.NewSeparator(), w.status), container.NewHBox(container.NewPadded(side), widget.NewSeparator()), nil, w.body))
+	side := container.NewStack(newBlock(look.Surface, "", 0), container.NewPadded(container.NewPadded(container.NewBorder(nil, foot, nil, nil, top))))
+	w.SetContent(container.NewBorder(nil, container.NewVBox(widget.NewSeparator(), w.status), container.NewHBox(side, widget.NewSeparator()), nil, w.body))
 	w.Resize(fyne.NewSize(1100, 700))
 	w.SetOnClosed(w.End)
 	CloseByQuitting(app, w, w.End)
@@ -184,7 +190,7 @@ func newWindow(app fyne.App, b Backend, d Desktop, f *feed.Feed, main func(f fun
 		defer stop()
 		w.follow(changed)
 	})
-	w.Go(Route{Page: pageReality})
+	w.Go(Route{Page: pageHome})
 	return w
 }
 
@@ -287,7 +293,7 @@ func (w *Window) Go(r Route) {
 	w.route = r
 	for name, b := range w.sidebar {
 		b.Importance = widget.LowImportance
-		if name == r.Page {
+		if name == r.Page || name == pageHome && r.Page == pageReality {
 			b.Importance = widget.HighImportance
 		}
 		b.Refresh()
@@ -309,7 +315,8 @@ type page struct {
 
 // Names of pages in routes.
 const (
-	pageReality   = "reality"
+	pageHome      = app.RouteHome
+	pageReality   = app.RouteReality
 	pageBuilds    = "builds"
 	pageTargets   = "targets"
 	pageArtifacts = "artifacts"
@@ -323,12 +330,12 @@ var pages []page
 
 func init() {
 	pages = []page{
-		{pageReality, "Reality", theme.GridIcon, newReality},
-		{pageBuilds, "Builds", theme.HistoryIcon, newBuilds},
-		{pageTargets, "Targets", theme.DocumentIcon, newTargets},
-		{pageArtifacts, "Artifacts", theme.StorageIcon, newArtifacts},
+		{pageHome, "Home", theme.HomeIcon, newHome},
+		{pageArtifacts, "Images", theme.StorageIcon, newArtifacts},
 		{pageVMs, "VMs", theme.ComputerIcon, newVMs},
-		{pageCheck, "Check", theme.SearchIcon, newCheckPage},
+		{pageCheck, "Check an image", theme.ConfirmIcon, newCheckPage},
+		{pageBuilds, "Activity", theme.ListIcon, newBuilds},
+		{pageTargets, "Recipes", theme.DocumentIcon, newTargets},
 		{pageSettings, "Settings", theme.SettingsIcon, newSettings},
 	}
 }
@@ -339,8 +346,11 @@ func pageOf(name string) page {
 			return p
 		}
 	}
-	if name == pageEvidence {
+	switch name {
+	case pageEvidence:
 		return page{open: newEvidence}
+	case pageReality:
+		return page{open: newReality}
 	}
 	return pages[0]
 }

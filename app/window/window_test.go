@@ -17,11 +17,11 @@ import (
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/canvas"
 	"fyne.io/fyne/v2/test"
-	"fyne.io/fyne/v2/theme"
 	"fyne.io/fyne/v2/widget"
 
 	"ingot/app"
 	"ingot/app/feed"
+	"ingot/app/look"
 	"ingot/backend/api"
 	"ingot/backend/client"
 	"ingot/backend/doctor"
@@ -191,7 +191,7 @@ func shown(t *testing.T, p *played, route string, news api.Snapshot, more ...api
 		p.play(func(w client.Watcher) { w.Event(e) })
 	}
 	s.on(func() {
-		app.Settings().SetTheme(theme.DefaultTheme())
+		app.Settings().SetTheme(look.Theme{})
 		s.Window = newWindow(app, p, p, s.feed, func(f func()) { s.todo <- f })
 		s.Resize(fyne.NewSize(1100, 700))
 	})

@@ -6,7 +6,6 @@
 # Prints "ingot-found RULE FILES BYTES", separated by tabs, for each rule; all other output
 # goes to standard error. Goes on as far as it gets, and fails at the end if a step failed.
 set -u
-umask 022
 MODE=$1
 FREE=$2
 failed=0

@@ -21,6 +21,7 @@ import (
 	"ingot/app"
 	"ingot/app/desktop"
 	"ingot/app/feed"
+	"ingot/app/look"
 	"ingot/app/window"
 	"ingot/backend"
 	"ingot/backend/api"
@@ -77,6 +78,7 @@ func showWindow(route string) error {
 // it shows the page that was open last.
 func (s *shown) run(ctx context.Context, route string, r window.Route) {
 	a := fyneapp.NewWithID(appID)
+	a.Settings().SetTheme(look.Theme{})
 	if icon, err := resources.FS.ReadFile("icons/ingot.png"); err == nil { // the window has no icon otherwise
 		a.SetIcon(fyne.NewStaticResource("ingot.png", icon))
 	}

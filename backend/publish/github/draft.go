@@ -62,7 +62,7 @@ func (d *draft) Public(name string) string {
 	}
 	base += "/releases/download/" + url.PathEscape(d.tag)
 	local, nested := d.local(name)
-	if _, split := d.partsOf(local); split {
+	if _, split := partsOf(d, local); split {
 		local += indexSuffix
 	}
 	switch {
@@ -210,7 +210,7 @@ func (d *draft) Create(ctx context.Context, name string, f publish.File, want pu
 		return d.keepNested(ctx, local, f, want)
 	}
 	if f.Path != "" && want.Size >= d.repo.limit {
-		return d.createParts(ctx, local, f, want, sent)
+		return createParts(ctx, d, local, f, want, sent)
 	}
 	return d.createAsset(ctx, local, source{file: f}, want, sent)
 }
@@ -292,8 +292,8 @@ func (d *draft) ReadBack(ctx context.Context, name string) (publish.Published, e
 	if nested {
 		return d.readNested(ctx, local)
 	}
-	if s, split := d.partsOf(local); split {
-		return d.readParts(ctx, s, local)
+	if s, split := partsOf(d, local); split {
+		return readParts(ctx, d, s, local)
 	}
 	return d.readAsset(ctx, local)
 }
@@ -370,7 +370,7 @@ func (d *draft) Replace(context.Context, string, []byte, string, string) error {
 func (d *draft) ReadPublic(ctx context.Context, name string, most int64) (publish.Published, error) {
 	base, local := d.Public(d.dir)+"/", path.Base(name)
 	get := publish.HTTPReader{Base: base}.Get
-	if _, split := d.partsOf(local); split {
+	if _, split := partsOf(d, local); split {
 		get = func(ctx context.Context, _ string, from, most int64) (io.ReadCloser, error) {
 			return joined(ctx, base, local, from, most)
 		}
@@ -395,7 +395,7 @@ func (d *draft) Finish(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", bundle, err)
 		}
 	}
-	if err := d.dropOthers(ctx); err != nil {
+	if err := dropOthers(ctx, d); err != nil {
 		return err
 	}
 	return d.repo.again(ctx, func() error {
@@ -438,7 +438,7 @@ func (d *draft) want(name string) {
 
 // dropOthers removes assets that an interrupted publish left and this one does not have,
 // such as a file of another format.
-func (d *draft) dropOthers(ctx context.Context) error {
+func dropOthers(ctx context.Context, d *draft) error {
 	d.mu.Lock()
 	var others []*api.ReleaseAsset
 	for name, a := range d.assets {

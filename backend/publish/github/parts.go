@@ -71,9 +71,9 @@ func parseIndex(name string, text []byte) (parts []part, size int64, err error) 
 
 func partName(name string, n int) string { return fmt.Sprintf("%s.part%03d", name, n+1) }
 
-// split reads a file once and returns its parts. Other bytes than those of its evidence
+// split reads a file once and returns its parts of at most size bytes. Other bytes than those of its evidence
 // are an error, before anything of them is sent.
-func (d *draft) split(ctx context.Context, name string, f publish.File, want publish.Published) (s inParts, err error) {
+func split(ctx context.Context, name string, f publish.File, want publish.Published, size int64) (s inParts, err error) {
 	if want.Size > maxFile {
 		return s, &publish.Error{Cause: "publish.too-large", Msg: fmt.Sprintf("%s has %d GiB, and a release of GitHub can have %d", name, want.Size>>30, int64(maxFile)>>30)}
 	}
@@ -83,9 +83,9 @@ func (d *draft) split(ctx context.Context, name string, f publish.File, want pub
 	}
 	defer r.Close()
 	whole := newHashing(ctx, r, nil)
-	for off := int64(0); off < want.Size; off += d.repo.part {
+	for off := int64(0); off < want.Size; off += size {
 		sum := sha256.New()
-		n, err := io.Copy(sum, io.LimitReader(whole, d.repo.part))
+		n, err := io.Copy(sum, io.LimitReader(whole, size))
 		if err != nil {
 			return s, err
 		}
@@ -99,8 +99,8 @@ func (d *draft) split(ctx context.Context, name string, f publish.File, want pub
 }
 
 // createParts uploads a file as several assets, one after the other, and then their list.
-func (d *draft) createParts(ctx context.Context, name string, f publish.File, want publish.Published, sent func(int64)) (made bool, err error) {
-	s, err := d.split(ctx, name, f, want)
+func createParts(ctx context.Context, d *draft, name string, f publish.File, want publish.Published, sent func(int64)) (made bool, err error) {
+	s, err := split(ctx, name, f, want, d.repo.part)
 	if err != nil {
 		return false, err
 	}
@@ -152,7 +152,7 @@ func (s source) open() (io.ReadCloser, error) {
 
 // readParts compares the parts with what GitHub says of them, and returns the digest of
 // the whole file, which they make.
-func (d *draft) readParts(ctx context.Context, s inParts, name string) (publish.Published, error) {
+func readParts(ctx context.Context, d *draft, s inParts, name string) (publish.Published, error) {
 	for _, p := range s.parts {
 		got, err := d.readAsset(ctx, p.name)
 		if err != nil {
@@ -177,7 +177,7 @@ func (d *draft) readParts(ctx context.Context, s inParts, name string) (publish.
 }
 
 // partsOf returns the parts of a file of this publish.
-func (d *draft) partsOf(name string) (inParts, bool) {
+func partsOf(d *draft, name string) (inParts, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s, ok := d.parts[name]
@@ -187,7 +187,7 @@ func (d *draft) partsOf(name string) (inParts, bool) {
 // InParts reports whether a file of the release has no address of its own.
 func (d *draft) InParts(name string) bool {
 	local, _ := d.local(name)
-	_, ok := d.partsOf(local)
+	_, ok := partsOf(d, local)
 	return ok
 }
 

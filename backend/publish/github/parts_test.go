@@ -114,13 +114,13 @@ func TestPartsOfOtherBytes(t *testing.T) {
 	if err := os.WriteFile(f.Path, bytes.Repeat([]byte("y"), 1000), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.createParts(t.Context(), f.Name, f, want, nil); cause.IDOf(err) != "image.digest-changed" {
+	if _, err := createParts(t.Context(), d, f.Name, f, want, nil); cause.IDOf(err) != "image.digest-changed" {
 		t.Errorf("%v", err)
 	}
 	if len(h.Requests) > 0 {
 		t.Errorf("asked for %q", h.Requests)
 	}
-	if _, err := d.split(t.Context(), f.Name, f, publish.Published{Size: maxFile + 1}); cause.IDOf(err) != "publish.too-large" {
+	if _, err := split(t.Context(), f.Name, f, publish.Published{Size: maxFile + 1}, 300); cause.IDOf(err) != "publish.too-large" {
 		t.Errorf("too large: %v", err)
 	}
 }

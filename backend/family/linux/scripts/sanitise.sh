@@ -3,6 +3,9 @@
 # the rules follows this text: it defines MODE, FREE, found, try and have. Runs as root in
 # the guest; afterwards nobody can log in, and the guest is only good for being shut down.
 # shellcheck shell=sh disable=SC2154
+set -eu
+umask 022
+set +e # it goes on as far as it gets, and tells at the end
 
 rule_services() {
 	[ "$MODE" = remove ] && have systemctl || return 0
