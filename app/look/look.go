@@ -6,7 +6,6 @@ package look
 
 import (
 	"image/color"
-	"strings"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/theme"
@@ -125,23 +124,37 @@ func StateColours(s api.State) (mark, back fyne.ThemeColorName) {
 	return Second, Raised
 }
 
-// shapes are the marks of states in a square of 24; STROKE stands for how lines are drawn.
+// shapes are the marks of states as filled paths in a square of 24: Fyne gives fills a
+// colour of its theme, and leaves lines as they are.
 var shapes = map[api.State]string{
-	api.Passed:    `<path d="M5 13l5 5 9-11" STROKE/>`,
-	api.Failed:    `<path d="M6 6l12 12M18 6L6 18" STROKE/>`,
-	api.Running:   `<circle cx="12" cy="12" r="8" STROKE/><path d="M12 4a8 8 0 0 0 0 16z" fill="#000"/>`,
-	api.Stale:     `<path d="M19 12a7 7 0 1 1-2-5M19 3v5h-5" STROKE/>`,
-	api.Cancelled: `<circle cx="12" cy="12" r="8" STROKE/><path d="M7 17L17 7" STROKE/>`,
-	api.Unknown:   `<path d="M6 12h12" STROKE/>`,
+	api.Passed:    "M9.5 19.6L3.4 13.2l2.7-2.6 3.3 3.5L17.7 4.4l2.9 2.4z",
+	api.Failed:    "M6.1 3.6L12 9.5l5.9-5.9 2.5 2.5L14.5 12l5.9 5.9-2.5 2.5L12 14.5l-5.9 5.9-2.5-2.5L9.5 12 3.6 6.1z",
+	api.Running:   "M12 3a9 9 0 1 0 0 18a9 9 0 1 0 0-18zM12 5.6a6.4 6.4 0 1 1 0 12.8z",
+	api.Stale:     "M17.6 6.3A8 8 0 1 0 19.7 14h-2.6a5.5 5.5 0 1 1-1.3-5.9L13 11h7V4z",
+	api.Cancelled: "M12 3a9 9 0 1 0 0 18a9 9 0 1 0 0-18zM12 5.6a6.4 6.4 0 1 1 0 12.8a6.4 6.4 0 1 1 0-12.8zM6.6 15.6l9-9 1.8 1.8-9 9z",
+	api.Unknown:   "M5 10.5h14v3H5z",
 }
 
-// Shape returns the mark of a state in its colour.
+// Shape returns the mark of a state in its colour, for a ground of text.
 func Shape(s api.State) fyne.Resource {
-	shape, ok := shapes[s]
-	if !ok {
-		s, shape = api.Unknown, shapes[api.Unknown]
+	if s == api.Failed {
+		return shape(s, Bad)
 	}
 	mark, _ := StateColours(s)
-	svg := `<svg xmlns="http://www.w3.org/2000/svg" width="24" height="24" viewBox="0 0 24 24">` + strings.ReplaceAll(shape, "STROKE", `fill="none" stroke="#000" stroke-width="3" stroke-linecap="round" stroke-linejoin="round"`) + `</svg>`
-	return theme.NewColoredResource(fyne.NewStaticResource("state-"+s.String()+".svg", []byte(svg)), mark)
+	return shape(s, mark)
+}
+
+// ShapeOnBack returns the mark of a state in its colour, for the ground of StateColours.
+func ShapeOnBack(s api.State) fyne.Resource {
+	mark, _ := StateColours(s)
+	return shape(s, mark)
+}
+
+func shape(s api.State, colour fyne.ThemeColorName) fyne.Resource {
+	path, ok := shapes[s]
+	if !ok {
+		s, path = api.Unknown, shapes[api.Unknown]
+	}
+	svg := `<svg xmlns="http://www.w3.org/2000/svg" width="24" height="24" viewBox="0 0 24 24"><path d="` + path + `"/></svg>`
+	return theme.NewColoredResource(fyne.NewStaticResource("state-"+s.String()+".svg", []byte(svg)), colour)
 }

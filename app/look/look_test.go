@@ -69,6 +69,9 @@ func TestShapes(t *testing.T) {
 	seen := map[string]api.State{}
 	for _, s := range []api.State{api.Unknown, api.Running, api.Passed, api.Failed, api.Stale, api.Cancelled} {
 		shape := shapes[s]
+		if len(ShapeOnBack(s).Content()) == 0 {
+			t.Errorf("%s has no mark on its ground", s)
+		}
 		if other, taken := seen[shape]; taken || shape == "" {
 			t.Errorf("%s has the shape of %s: %q", s, other, shape)
 		}

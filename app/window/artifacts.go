@@ -58,7 +58,7 @@ func (v *artifacts) draw(have []status.ArtifactInfo) {
 		}
 	}
 	if len(v.cards.Objects) == 0 {
-		v.cards.Add(message("No artifact yet", "A build's export step makes one: press Build in Reality. The finished file is dragged out from here."))
+		v.cards.Add(message("No image yet", "A build makes one: press Build on the page Home. The finished file is dragged out from here."))
 	}
 	v.cards.Refresh()
 }

@@ -129,7 +129,7 @@ func (v *builds) draw(s feed.State) {
 			return
 		}
 	}
-	text := "A build makes a target's kernel and disk, boots the disk and publishes it. Start one from Reality, from Targets, from the menu bar, or with `ingot build`."
+	text := "A build makes a target's kernel and disk, boots the disk and publishes it. Start one from Home, from the menu bar, or with `ingot build`."
 	if len(v.items) > 0 {
 		text = "Select a build."
 	}

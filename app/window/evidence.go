@@ -81,7 +81,7 @@ func (v *evidence) document(d api.Document) fyne.CanvasObject {
 	if json.Indent(&text, d.Statement.Predicate, "", "  ") == nil {
 		tabs.Append(container.NewTabItem("Document", lines(text.String())))
 	}
-	back := widget.NewButtonWithIcon("Reality", theme.NavigateBackIcon(), func() { v.w.Go(Route{pageReality, []string{d.Head.Target}}) })
+	back := widget.NewButtonWithIcon("All cells", theme.NavigateBackIcon(), func() { v.w.Go(Route{pageReality, []string{d.Head.Target}}) })
 	return container.NewBorder(container.NewHBox(back, title(d)), nil, nil, nil, tabs)
 }
 

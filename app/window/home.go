@@ -25,6 +25,7 @@ type home struct {
 	news     string // what the cards show: they are made anew only if it changes
 	bars     map[string]*buildCard
 	stopping map[string]bool // builds whose cancellation was asked for, by id
+	above    *fyne.Container // of the list
 	filters  *fyne.Container
 	only     app.Group // the group that is shown
 	every    bool      // all groups
@@ -53,11 +54,11 @@ func newHome(w *Window, _ Route) view {
 	}
 	title := text("Home", theme.SizeNameHeadingText, true)
 	table := widget.NewButton("All cells", func() { w.Go(Route{Page: pageReality}) })
-	head := container.NewBorder(nil, nil, nil, container.NewHBox(container.NewGridWrap(fyne.NewSize(200, v.find.MinSize().Height), v.find), table), title)
+	head := container.NewBorder(nil, nil, nil, container.NewCenter(container.NewHBox(container.NewGridWrap(fyne.NewSize(200, v.find.MinSize().Height), v.find), table)), title)
 	names := text("recipe · builder · kernel · disk · boots · published", theme.SizeNameCaptionText, false)
 	names.Importance, names.Alignment = widget.LowImportance, fyne.TextAlignTrailing
-	above := container.NewVBox(head, v.cards, container.NewBorder(nil, nil, v.filters, nil, names))
-	v.object_ = container.NewBorder(above, nil, nil, nil, container.NewStack(newBlock(look.Surface, look.Stroke, 12), v.list))
+	v.above = container.NewVBox(head, v.cards, container.NewBorder(nil, nil, v.filters, nil, names))
+	v.object_ = container.NewBorder(v.above, nil, nil, nil, container.NewStack(newBlock(look.Surface, look.Stroke, 12), v.list))
 	return v
 }
 
@@ -202,7 +203,8 @@ func (v *home) showCards(s feed.State) {
 		for _, r := range failed[:min(mostCards, len(failed))] {
 			v.cards.Add(v.failCard(r))
 		}
-		v.cards.Refresh()
+		v.above.Refresh() // its parts have other sizes
+		v.object_.Refresh()
 	}
 	for _, b := range s.Builds {
 		v.bars[b.ID].show(b, v.stopping[b.ID])
@@ -238,6 +240,7 @@ func titleOf(r api.Row) string {
 // buildCard is the card of a build.
 type buildCard struct {
 	object       fyne.CanvasObject
+	head         *fyne.Container
 	step, left   *widget.Label
 	progress     *bar
 	cancel       *widget.Button
@@ -265,8 +268,8 @@ func (v *home) newBuildCard(b feed.Build) *buildCard {
 		})
 	})
 	c.cancel.Importance = widget.LowImportance
-	head := container.NewBorder(nil, nil, container.NewCenter(pill(api.Running, "Building")), container.NewHBox(c.left, watch, c.cancel), container.New(linesLayout{}, text(clean(title), theme.SizeNameText, true), c.step))
-	c.object = panel(look.Stroke, container.NewVBox(head, c.progress))
+	c.head = container.NewBorder(nil, nil, container.NewCenter(pill(api.Running, "Building")), container.NewCenter(container.NewHBox(c.left, watch, c.cancel)), container.New(linesLayout{}, text(clean(title), theme.SizeNameText, true), c.step))
+	c.object = panel(look.Stroke, container.NewVBox(c.head, c.progress))
 	return c
 }
 
@@ -286,6 +289,7 @@ func (c *buildCard) show(b feed.Build, stopping bool) {
 	if c.where != left {
 		c.where = left
 		c.left.SetText(left)
+		c.head.Refresh() // its parts have other sizes
 	}
 	if p, ok := b.Percent(); ok {
 		c.progress.set(float32(p) / 100)

@@ -71,7 +71,7 @@ func pill(s api.State, word string) fyne.CanvasObject {
 	mark, back := look.StateColours(s)
 	label := canvas.NewText(word, theme.Color(mark))
 	label.TextSize, label.TextStyle.Bold = theme.CaptionTextSize(), true
-	icon := widget.NewIcon(look.Shape(s))
+	icon := widget.NewIcon(look.ShapeOnBack(s))
 	return container.NewStack(newBlock(back, "", 12), container.New(pillLayout{}, icon, label))
 }
 
@@ -129,7 +129,7 @@ func (m *six) show(r api.Row, tapped func(cell int)) {
 		}
 		_, back := look.StateColours(c.Cell.State)
 		m.blocks[i].set(back, "")
-		m.icons[i].SetResource(look.Shape(c.Cell.State))
+		m.icons[i].SetResource(look.ShapeOnBack(c.Cell.State))
 		m.icons[i].Show()
 	}
 }

@@ -6,10 +6,10 @@ import (
 	"time"
 
 	"fyne.io/fyne/v2"
-	"fyne.io/fyne/v2/theme"
 
 	"ingot/app"
 	"ingot/app/feed"
+	"ingot/app/look"
 	"ingot/app/screen"
 	"ingot/backend/api"
 )
@@ -71,21 +71,7 @@ func summary(s feed.State) string {
 }
 
 // icon shows a state by shape and colour; its name is always beside it.
-func icon(s api.State) fyne.Resource {
-	switch s {
-	case api.Passed:
-		return theme.NewSuccessThemedResource(theme.ConfirmIcon())
-	case api.Failed:
-		return theme.NewErrorThemedResource(theme.ErrorIcon())
-	case api.Running:
-		return theme.NewPrimaryThemedResource(theme.MediaPlayIcon())
-	case api.Stale:
-		return theme.NewWarningThemedResource(theme.HistoryIcon())
-	case api.Cancelled:
-		return theme.NewDisabledResource(theme.CancelIcon())
-	}
-	return theme.NewDisabledResource(theme.QuestionIcon())
-}
+func icon(s api.State) fyne.Resource { return look.Shape(s) }
 
 // about tells how long something still takes, as well as anybody can know it.
 func about(d time.Duration) string {

@@ -62,7 +62,7 @@ func (v *vms) update(s feed.State) {
 		}
 	}
 	if len(v.cards.Objects) == 0 {
-		v.cards.Add(message("No Lima instance yet", "A published target becomes one by `ingot vm create NAME TARGET`, or by `limactl start` with the address of its lima.yaml, which Artifacts copies for you."))
+		v.cards.Add(message("No Lima instance yet", "A published target becomes one by `ingot vm create NAME TARGET`, or by `limactl start` with the address of its lima.yaml, which the page Images copies for you."))
 	}
 	v.cards.Refresh()
 }
