@@ -27,6 +27,9 @@ type buildView struct {
 	log        *logList
 	logs       *fyne.Container
 	cancel     *widget.Button
+	stopping   bool // its cancellation was asked for
+	failure    *fyne.Container
+	shown      trouble // by failure
 	read       *reading[written]
 	top        *fyne.Container
 	all        *fyne.Container
@@ -40,18 +43,27 @@ type written struct {
 }
 
 func newBuildView(w *Window, target, id string) *buildView {
-	v := &buildView{w: w, target: target, id: id, steps: container.NewVBox(), result: widget.NewLabel(""), logs: container.NewStack()}
+	v := &buildView{w: w, target: target, id: id, steps: container.NewVBox(), failure: container.NewVBox(), result: widget.NewLabel(""), logs: container.NewStack()}
 	v.result.Wrapping = fyne.TextWrapWord
 	v.result.Selectable = true
 	v.cancel = widget.NewButtonWithIcon("Cancel", theme.CancelIcon(), func() {
-		w.do(func(ctx context.Context) error { return w.backend.Cancel(ctx, id) }, func(err error) { w.showStatus(err, "build "+id+" is being cancelled") })
+		v.cancel.Disable()
+		v.cancel.SetText("Cancelling…")
+		v.stopping = true
+		w.do(func(ctx context.Context) error { return w.backend.Cancel(ctx, id) }, func(err error) {
+			if err != nil {
+				v.stopping = false
+				v.cancel.SetText("Cancel")
+			}
+			w.showStatus(err, "build "+id+" is being cancelled")
+		})
 	})
 	again := widget.NewButtonWithIcon("Build again", theme.ViewRefreshIcon(), func() { w.submit(api.Submission{Target: target}) })
 	head := widget.NewLabel(clean(target) + " · " + id)
 	head.TextStyle.Bold = true
 	v.files = widget.NewSelect(nil, func(string) { v.open(v.files.SelectedIndex()) })
 	v.files.PlaceHolder = "no log yet"
-	v.top = container.NewVBox(container.NewBorder(nil, nil, nil, container.NewHBox(v.cancel, again), head), v.steps, v.result, v.files)
+	v.top = container.NewVBox(container.NewBorder(nil, nil, nil, container.NewHBox(v.cancel, again), head), v.steps, v.failure, v.result, v.files)
 	v.all = container.NewBorder(v.top, nil, nil, nil, v.logs)
 	v.read = &reading[written]{w: w, read: func(context.Context) (got written, err error) {
 		if got.events, err = w.backend.Journal(target, id); err != nil {
@@ -100,23 +112,61 @@ func (v *buildView) update(feed.State) { v.read.start() }
 
 func (v *buildView) draw(got written, err error) {
 	now, live := v.active(v.w.feed.State())
-	if live {
+	if live && !v.stopping {
 		v.cancel.Enable()
 	} else {
 		v.cancel.Disable()
+	}
+	if !live && v.stopping {
+		v.stopping = false
+		v.cancel.SetText("Cancel")
 	}
 	if err != nil && !live { // a waiting build has written nothing
 		v.result.SetText(clean(err.Error()))
 		return
 	}
-	v.steps.Objects = nil
-	for _, st := range timeline(got.events) {
-		v.steps.Add(stepRow(st, now))
+	list := timeline(got.events)
+	v.steps.Objects = []fyne.CanvasObject{pipeline(list, now)}
+	for _, st := range list {
+		if st.text != "" && (st.state == api.Running || st.state == api.Passed && st.took == 0) {
+			why := text(st.name+": "+clean(st.text), theme.SizeNameCaptionText, false)
+			why.Importance = widget.LowImportance
+			v.steps.Add(why)
+		}
 	}
-	v.result.SetText(ending(got.events, live))
+	end := ending(got.events, live)
+	switch t, failed := v.trouble(got.events); {
+	case !failed:
+		v.failure.Objects, v.shown = nil, trouble{}
+	case t != v.shown: // do not replace a button below the pointer
+		v.failure.Objects, v.shown = []fyne.CanvasObject{v.w.failureCard(t)}, t
+		fallthrough
+	default:
+		end = ""
+	}
+	v.result.SetText(end)
+	v.result.Hidden = end == ""
 	v.pickLog(got, live)
 	v.top.Refresh()
 	v.all.Refresh() // the heights of its parts have changed
+}
+
+// trouble returns why the build failed; false if it has not.
+func (v *buildView) trouble(events []api.Event) (trouble, bool) {
+	if len(events) == 0 {
+		return trouble{}, false
+	}
+	last := events[len(events)-1]
+	if last.Kind != api.EventBuildFinished || last.Outcome != api.OutcomeFailed {
+		return trouble{}, false
+	}
+	what := "The build failed"
+	for _, e := range events {
+		if e.Kind == api.EventStepFinished && e.Outcome == api.OutcomeFailed {
+			what = "The step " + e.Step + " failed"
+		}
+	}
+	return v.w.troubleOf(trouble{target: v.target, what: what, message: last.Msg, cause: last.Cause, fix: last.Fix}), true
 }
 
 // pickLog fills the selection of logs. It shows the log written last, the first

@@ -27,7 +27,7 @@ type reality struct {
 	top   *fyne.Container // lacks and hint
 }
 
-var realityColumns = []string{"target", "configured", "guest", "kernel", "exported", "boots", "published"}
+var realityColumns = []string{"target", "recipe", "builder", "kernel", "disk image", "boots", "published"}
 
 func newReality(w *Window, r Route) view {
 	v := &reality{w: w, foot: container.NewVBox(), at: widget.TableCellID{Row: -1}, hint: widget.NewLabel(""), lacks: container.NewVBox()}
@@ -98,10 +98,17 @@ func (v *reality) fill(id widget.TableCellID, o fyne.CanvasObject) {
 
 // cellText returns a cell's state in a word or two.
 func cellText(c api.Cell) string {
-	if c.Note != "" {
-		return c.State.String() + ", " + c.Note
+	word := c.State.String()
+	switch c.State {
+	case api.Unknown:
+		word = "not yet"
+	case api.Stale:
+		word = "out of date"
 	}
-	return c.State.String()
+	if c.Note != "" {
+		return word + ", " + c.Note
+	}
+	return word
 }
 
 func (v *reality) object() fyne.CanvasObject { return v.all }
@@ -166,7 +173,11 @@ func (v *reality) choose(id widget.TableCellID) {
 		col = worst(row)
 	}
 	c := row.Cells()[col]
-	v.foot.Add(v.explain(row, c.Name, c.Cell))
+	if c.Cell.State == api.Failed {
+		v.foot.Add(v.w.failureCard(v.w.troubleOf(trouble{target: row.Target, what: clean(row.Target) + ": " + c.Name, message: c.Cell.Message, cause: c.Cell.Cause})))
+	} else {
+		v.foot.Add(v.explain(row, c.Name, c.Cell))
+	}
 	v.foot.Add(v.actions(row, c.Cell))
 }
 

@@ -4,11 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"fyne.io/fyne/v2"
-	"fyne.io/fyne/v2/container"
-	"fyne.io/fyne/v2/widget"
-
-	"ingot/app/feed"
 	"ingot/backend/api"
 )
 
@@ -67,28 +62,7 @@ func (s step) time() string {
 	return formatDuration(s.took) + ", CPU " + formatDuration(s.cpu)
 }
 
-func stepRow(s step, now feed.Build) fyne.CanvasObject {
-	name := widget.NewLabel(s.name)
-	name.TextStyle.Bold = true
-	text := widget.NewLabel(clean(s.text))
-	text.Truncation = fyne.TextTruncateEllipsis
-	right := widget.NewLabel("")
-	if s.took > 0 {
-		right.SetText(s.time())
-	}
-	var middle fyne.CanvasObject = text
-	if s.state == api.Running && now.Step == s.name {
-		right.SetText(progressLine(now))
-		if p, ok := now.Percent(); ok {
-			bar := widget.NewProgressBar()
-			bar.SetValue(float64(p) / 100)
-			middle = bar
-		}
-	}
-	return container.NewBorder(nil, nil, container.NewHBox(widget.NewIcon(icon(s.state)), name), right, middle)
-}
-
-// ending describes how a build ended, with cause and fix if it failed.
+// ending describes how a build ended; failureCard describes a failure.
 func ending(events []api.Event, live bool) string {
 	if len(events) == 0 {
 		return "The build is waiting in the queue."
@@ -102,12 +76,5 @@ func ending(events []api.Event, live bool) string {
 	case last.Outcome == api.OutcomePassed:
 		return "Passed in " + formatDuration(last.At.Sub(events[0].At)) + "."
 	}
-	text := fmt.Sprintf("%s: %s", last.Outcome, clean(last.Msg))
-	if last.Cause != "" {
-		text += "\nCause: " + last.Cause
-	}
-	if last.Fix != "" {
-		text += "\nNext: " + last.Fix
-	}
-	return text
+	return fmt.Sprintf("%s: %s", last.Outcome, clean(last.Msg))
 }
