@@ -102,10 +102,7 @@ func (w *Window) actions(t trouble) (list []action) {
 	case begins("guest.tool-missing", "host.", "qemu.missing", "lima.missing", "lima.too-old"):
 		add("Install what is missing…", func() { w.Go(Route{Page: pageSettings}) })
 	case begins("lock."):
-		add("Renew the lock and build", func() {
-			w.submit(api.Submission{Target: t.target, Renew: true})
-			w.Go(Route{pageBuilds, []string{t.target}})
-		})
+		add("Renew the lock and build", func() { w.build(api.Submission{Target: t.target, Renew: true}) })
 	case begins("config."):
 		add("Open the recipe", func() { w.Go(Route{pageTargets, []string{t.target}}) })
 	case begins("publish.", "store."):
@@ -113,7 +110,7 @@ func (w *Window) actions(t trouble) (list []action) {
 	case begins("vm.must-stop", "lima."):
 		add("Show VMs", func() { w.Go(Route{Page: app.RouteVMs}) })
 	}
-	add("Try again", func() { w.build(t.target) })
+	add("Try again", func() { w.build(api.Submission{Target: t.target}) })
 	if t.build != "" {
 		add("Show the log", func() { w.Go(Route{pageBuilds, []string{t.target, t.build}}) })
 	}

@@ -368,15 +368,15 @@ func (v *home) next(r api.Row, g app.Group) (label string, do func()) {
 	case app.GroupReady:
 		return "Get image", func() { w.Go(Route{pageArtifacts, []string{r.Target}}) }
 	case app.GroupOld:
-		return "Build again", func() { w.build(r.Target) }
+		return "Build again", func() { w.build(api.Submission{Target: r.Target}) }
 	}
-	return "Build", func() { w.build(r.Target) }
+	return "Build", func() { w.build(api.Submission{Target: r.Target}) }
 }
 
-// build asks for a build and shows it: its page says what happens.
-func (w *Window) build(target string) {
-	w.submit(api.Submission{Target: target})
-	w.Go(Route{pageBuilds, []string{target}})
+// build asks for a build and shows it.
+func (w *Window) build(s api.Submission) {
+	w.showStatus(nil, "asking for a build of "+s.Target+"…")
+	w.submitThen(s, func(id string) { w.Go(Route{pageBuilds, []string{s.Target, id}}) })
 }
 
 // open shows the evidence of a cell, or the row if there is none.

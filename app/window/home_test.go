@@ -41,9 +41,17 @@ func TestHome(t *testing.T) {
 	s.asked(p, "cancel "+buildID)
 	s.tap("Build")
 	s.asked(p, "submit ubuntu-24.04-arm64 until= force=[]")
-	if s.Route().Page != pageBuilds || s.Route().arg(0) != "ubuntu-24.04-arm64" {
-		t.Errorf("after Build the window shows %s", s.Route())
+	for end := time.Now().Add(30 * time.Second); s.route() != "builds/ubuntu-24.04-arm64/"+buildID; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("after Build the window shows %s", s.route())
+		}
 	}
+}
+
+// route is what the window shows.
+func (s *stage) route() (r string) {
+	s.on(func() { r = s.Route().String() })
+	return r
 }
 
 // Each row has the button of what it needs, and a mark opens what stands behind it.

@@ -18,6 +18,7 @@ import (
 func (v *vms) makeImage(machine vm.Instance) {
 	w := v.w
 	var plan vm.ImagePlan
+	w.showStatus(nil, "looking at "+machine.Name+"…")
 	w.do(func(ctx context.Context) (err error) {
 		plan, err = w.backend.VMImagePlan(ctx, machine.Name)
 		return err
@@ -26,6 +27,7 @@ func (v *vms) makeImage(machine vm.Instance) {
 			w.showStatus(err, "")
 			return
 		}
+		w.status.SetText(summary(w.feed.State()))
 		v.imageSheet(machine, plan)
 	})
 }

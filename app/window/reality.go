@@ -244,10 +244,18 @@ func (v *reality) actions(row api.Row, c api.Cell) fyne.CanvasObject {
 }
 
 // submit submits a build to the owner and shows the result in the status line.
-func (w *Window) submit(s api.Submission) {
+func (w *Window) submit(s api.Submission) { w.submitThen(s, func(string) {}) }
+
+// submitThen is submit; queued gets the build's id.
+func (w *Window) submitThen(s api.Submission, queued func(id string)) {
 	var id string
 	w.do(func(ctx context.Context) (err error) {
 		id, err = w.backend.Submit(ctx, s)
 		return err
-	}, func(err error) { w.showStatus(err, "build "+id+" of "+s.Target+" is queued") })
+	}, func(err error) {
+		if err == nil {
+			queued(id)
+		}
+		w.showStatus(err, "build "+id+" of "+s.Target+" is queued")
+	})
 }

@@ -105,7 +105,7 @@ func TestImage(t *testing.T) {
 	if want := "at dir:" + folder + " and local store"; second.Note != want {
 		t.Errorf("published %q, want %q", second.Note, want)
 	}
-	must(t, "publish", name) // its template is Lima's
+	must(t, "publish", name)               // its template is Lima's
 	if os.Getenv("INGOT_E2E_SOAK") != "" { // another start of two minutes or more
 		stage(t, "started by limactl from the published template", func() { must(t, "prove", name, "--lima") })
 	}
