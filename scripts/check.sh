@@ -13,7 +13,7 @@ go vet -tags face ./backend/jobs ./cmd/ingot-app
 go tool staticcheck ./...
 go tool staticcheck -tags e2e,e2e_lima,chaos ./test/...
 # Fyne and systray need Apple's SDK for darwin: what imports them is left out
-pkgs=$(go list ./... | grep -v -e /app/window -e /app/tray/native -e /cmd/ingot-app)
+pkgs=$(go list ./... | grep -v -e /app/window -e /app/look -e /app/tray/native -e /cmd/ingot-app)
 GOOS=darwin GOARCH=arm64 go vet $pkgs
 GOOS=darwin GOARCH=arm64 go vet -tags macos ./app/desktop
 GOOS=darwin GOARCH=arm64 go build -o /dev/null ./cmd/ingot
