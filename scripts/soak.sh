@@ -50,7 +50,7 @@ arm64 | aarch64) victim=debian-12-arm64-lean ;;
 *) victim=debian-12-amd64-small ;;
 esac
 section "Kills in the steps of $victim ($kills), seed $seed" env INGOT_E2E_KILL_TARGET=$victim go test -count=1 -timeout 170m -tags e2e -v -run '^TestK_Killed$' ./test/e2e
-section "A machine of Ingot's own as a guest" go test -count=1 -timeout 60m -tags e2e -v -run 'TestA_|TestP_MachineAsGuest' ./test/e2e
+section "A machine of Ingot's own as a guest, and a build over ssh" go test -count=1 -timeout 60m -tags e2e -v -run 'TestA_|TestI_OverSSH|TestP_MachineAsGuest' ./test/e2e
 section "A full disk in each step" go test -count=1 -timeout 60m -tags e2e -v -run 'TestA_|TestL_' ./test/e2e
 answers() { # of a person, to the questions of mac-proof
 	local dir
