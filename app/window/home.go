@@ -70,9 +70,12 @@ func (v *home) update(s feed.State) {
 	v.builds = s.Builds
 	v.all = slices.Clone(s.Rows)
 	slices.SortStableFunc(v.all, func(a, b api.Row) int { return int(v.group(a)) - int(v.group(b)) })
-	v.showCards(s)
-	v.showFilters()
+	cards, filters, search := v.showCards(s), v.showFilters(), v.find.Hidden != (len(v.all) < searchFrom)
 	v.find.Hidden = len(v.all) < searchFrom
+	if cards || filters || search { // the parts above the list have other sizes
+		v.above.Refresh()
+		v.object_.Refresh()
+	}
 	v.choose()
 }
 
@@ -112,7 +115,8 @@ var groups = []struct {
 }{{app.GroupBuilding, "Building"}, {app.GroupFailed, "Failed"}, {app.GroupOld, "Out of date"}, {app.GroupReady, "Ready"}, {app.GroupNew, "Not yet"}}
 
 // showFilters shows how many targets are in each group; a press shows only those.
-func (v *home) showFilters() {
+// It reports whether the filters have changed.
+func (v *home) showFilters() (changed bool) {
 	count := map[app.Group]int{}
 	for _, r := range v.all {
 		count[v.group(r)]++
@@ -147,6 +151,7 @@ func (v *home) showFilters() {
 			b.Refresh()
 		}
 	}
+	return !same
 }
 
 func wordOf(g app.Group) string {
@@ -173,8 +178,8 @@ func (v *home) filter(label string) {
 const mostCards = 2
 
 // showCards shows a card for each build, for what failed, and for what this computer
-// lacks.
-func (v *home) showCards(s feed.State) {
+// lacks. It reports whether the cards have changed.
+func (v *home) showCards(s feed.State) (changed bool) {
 	var news []string
 	for _, b := range s.Builds {
 		news = append(news, "build "+b.ID)
@@ -203,12 +208,12 @@ func (v *home) showCards(s feed.State) {
 		for _, r := range failed[:min(mostCards, len(failed))] {
 			v.cards.Add(v.failCard(r))
 		}
-		v.above.Refresh() // its parts have other sizes
-		v.object_.Refresh()
+		changed = true
 	}
 	for _, b := range s.Builds {
 		v.bars[b.ID].show(b, v.stopping[b.ID])
 	}
+	return changed
 }
 
 func (v *home) lackCard() fyne.CanvasObject {
