@@ -88,6 +88,29 @@ func root(src disk.Source) (*ext4.FS, error) {
 	return nil, &NoRootError{len(parts)}
 }
 
+// CountRoot returns the number of files and folders of a disk's root file system, without
+// lost+found and the root itself. Names of one file count one by one.
+func CountRoot(src disk.Source) (n int, err error) {
+	f, err := root(src)
+	if err != nil {
+		return 0, err
+	}
+	for file, err := range f.Walk() {
+		if err != nil {
+			return n, fmt.Errorf("%s: %w", file.Path, err)
+		}
+		if !file.Gone && !lost(file.Path) {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// lost reports whether a path is that of lost+found, or below it.
+func lost(path string) bool {
+	return path == "/lost+found" || strings.HasPrefix(path, "/lost+found/")
+}
+
 func writeTar(ctx context.Context, f *ext4.FS, out io.Writer) error {
 	list := []named{{"./", ext4.Root}}
 	for file, err := range f.Walk() {
@@ -97,7 +120,7 @@ func writeTar(ctx context.Context, f *ext4.FS, out io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", file.Path, err)
 		}
-		if file.Gone || file.Path == "/lost+found" || strings.HasPrefix(file.Path, "/lost+found/") || file.Inode.IsSocket() {
+		if file.Gone || lost(file.Path) || file.Inode.IsSocket() {
 			continue
 		}
 		name := "." + file.Path

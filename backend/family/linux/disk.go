@@ -51,7 +51,10 @@ func BuildDisk(ctx context.Context, w *family.Work, extra Extra, key string, in 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return in.Whole(filepath.Join(out, "disk.raw")) })
 	g.Go(func() error { return contents(ctx, d, w.Recipe.Disk.Loader, in.RootTar, out) })
-	return disk, g.Wait()
+	if err := g.Wait(); err != nil {
+		return disk, err
+	}
+	return disk, checkTree(filepath.Join(out, "disk.raw"), filepath.Join(out, family.TreeFile))
 }
 
 // contents writes the list of the files of disk.sh's tree, and packs the tree if
