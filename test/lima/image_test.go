@@ -165,7 +165,7 @@ func measured(t *testing.T) {
 	for _, i := range slices.Concat(found.Removed, found.Stays) {
 		files[i.Rule] = i.Files
 	}
-	for _, rule := range []string{"host-keys", "machine-id", "keys", "cloud-init", "lima", "logs", "homes"} {
+	for _, rule := range []string{"host-keys", "machine-id", "keys", "cloud-init", "accounts", "logs", "homes"} {
 		if files[rule] == 0 {
 			t.Errorf("the dry run finds nothing by the rule %s: %v", rule, files)
 		}
