@@ -150,7 +150,8 @@ func (b Build) readAll(ctx context.Context, keys Keys, h *head, wanted func(Kind
 // Newest reads, for each kind, the documents of the newest build that has any,
 // oldest first. From older builds it adds artifacts until one is bootable and
 // trustworthy, images until that artifact's image is found, and proofs until
-// one is about that artifact. A status needs no more than that.
+// one is about that artifact; receipts of builds since that artifact's, each of which may
+// be of another destination. A status needs no more than that.
 func (l Ledger) Newest(ctx context.Context, target string, keys Keys) ([]Document, error) {
 	h, err := l.History(ctx, target, keys)
 	if err != nil {
@@ -257,6 +258,8 @@ func (n *newest) wants(k Kind) bool {
 		return !n.have[k] || n.artifact == "" || !n.seen[subjectOf{k, n.madeOf}]
 	case KindProof:
 		return !n.have[k] || n.artifact == "" || !n.seen[subjectOf{k, n.artifact}]
+	case KindReceipt: // those of the artifact are not older than it is
+		return !n.have[k] || n.artifact == ""
 	}
 	return !n.have[k]
 }

@@ -3,6 +3,7 @@ package evidence
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,8 @@ func TestNewest(t *testing.T) {
 		"a later artifact, not proven":   {[][]kept{old, {{KindArtifact, Passed, a2, "x"}}}, "Image 0, Proof 0, Artifact 1"},
 		"a later image alone":            {[][]kept{old, {{KindImage, Failed, inputs, "i"}}}, "Image 0, Artifact 0, Proof 0, Image 1"},
 		"a later export failed":          {[][]kept{old, old, {{KindArtifact, Failed, inputs, "x"}}}, "Image 1, Artifact 1, Proof 1, Artifact 2"},
+		"published to two destinations":  {[][]kept{append(slices.Clone(old), kept{KindReceipt, Passed, a1, "u"}), {{KindReceipt, Passed, a1, "v"}}}, "Image 0, Artifact 0, Proof 0, Receipt 0, Receipt 1"},
+		"a receipt of an earlier one":    {[][]kept{{{KindReceipt, Passed, a2, "u"}}, old, {{KindReceipt, Passed, a1, "v"}}}, "Image 1, Artifact 1, Proof 1, Receipt 2"},
 		"an archive is no bootable disk": {[][]kept{old, {{KindArtifact, Passed, a2, "x/tar.zst"}}}, "Image 0, Artifact 0, Proof 0, Artifact 1"},
 	} {
 		s, l := signer(t), Ledger{t.TempDir()}
