@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // The menu lists the user's Lima instances and follows the store; what limactl
@@ -52,5 +53,7 @@ func TestVMs(t *testing.T) {
 	run(t, "/sbin/mke2fs", "-q", "-t", "ext4", disk, "8M")
 	panel.click(t, icon, panel.await(t, icon, "VMs", "started2", "Make Image…"))
 	until(t, "the sheet's route", func() bool { return strings.Contains(app.says.String(), "route=vms/started2/image") })
+	w.drawn(t, "vm-page")
+	time.Sleep(2 * time.Second) // the disk is looked at; there is no text to wait for
 	w.drawn(t, "vm-image")
 }
