@@ -148,3 +148,14 @@ func TestCoalesced(t *testing.T) {
 		t.Errorf("500 events: %d wake-ups wait, %d questions", woken, len(p.asked))
 	}
 }
+
+// A step that has hardly begun has no time left that anybody can know.
+func TestTellsNoEarlyETA(t *testing.T) {
+	for done, want := range map[int64]time.Duration{0: 0, 4: 0, 5: time.Hour, 60: time.Hour} {
+		var s State
+		s.fold(api.Event{Kind: api.EventProgress, Build: "b", Step: "kernel", Done: done, Total: 100, ETA: 3600})
+		if got := s.Builds[0].ETA; got != want {
+			t.Errorf("at %d %%: %s, want %s", done, got, want)
+		}
+	}
+}
