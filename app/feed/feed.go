@@ -26,9 +26,9 @@ type Build struct {
 	ETA         time.Duration // of the step; 0 is unknown
 }
 
-// tellFrom is the percentage of a step from which on its ETA means something: before it,
+// etaFrom is the percentage of a step from which on its ETA means something: before it,
 // hours and minutes follow each other.
-const tellFrom = 5
+const etaFrom = 5
 
 // Percent returns the progress of the step, and false if it is unknown.
 func (b Build) Percent() (int, bool) {
@@ -245,7 +245,7 @@ func (s *State) fold(e api.Event) {
 		b.Step = e.Step
 	case api.EventProgress:
 		b.Step, b.Done, b.Total, b.ETA = e.Step, e.Done, e.Total, time.Duration(e.ETA)*time.Second
-		if p, ok := b.Percent(); ok && p < tellFrom {
+		if p, ok := b.Percent(); ok && p < etaFrom {
 			b.ETA = 0
 		}
 		if e.Msg != "" {

@@ -149,8 +149,8 @@ func TestCoalesced(t *testing.T) {
 	}
 }
 
-// A step that has hardly begun has no time left that anybody can know.
-func TestTellsNoEarlyETA(t *testing.T) {
+// A step that has hardly begun has no ETA.
+func TestNoEarlyETA(t *testing.T) {
 	for done, want := range map[int64]time.Duration{0: 0, 4: 0, 5: time.Hour, 60: time.Hour} {
 		var s State
 		s.fold(api.Event{Kind: api.EventProgress, Build: "b", Step: "kernel", Done: done, Total: 100, ETA: 3600})

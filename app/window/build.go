@@ -135,13 +135,14 @@ func (v *buildView) draw(got written, err error) {
 		}
 	}
 	end := ending(got.events, live)
-	switch t, failed := v.trouble(got.events); {
-	case !failed:
-		v.failure.Objects, v.shown = nil, trouble{}
-	case t != v.shown: // do not replace a button below the pointer
-		v.failure.Objects, v.shown = []fyne.CanvasObject{v.w.failureCard(t)}, t
-		fallthrough
-	default:
+	t, failed := v.trouble(got.events)
+	if t != v.shown { // do not replace a button below the pointer
+		v.failure.Objects, v.shown = nil, t
+		if failed {
+			v.failure.Add(v.w.failureCard(t))
+		}
+	}
+	if failed {
 		end = ""
 	}
 	v.result.SetText(end)

@@ -15,12 +15,12 @@ import (
 
 // trouble is what failed: the same card shows it on every page.
 type trouble struct {
-	target, build string // build is "" where the page shows it already
-	what          string // the first line: "boots did not pass"
-	message       string
-	cause, fix    string // the fix is that of the message; "" is the cause's
-	found         api.Finding
-	known         bool // found describes the cause
+	target     string
+	what       string // the first line, such as "The step prove failed"
+	message    string
+	cause, fix string // the fix is that of the message; "" is the cause's
+	found      api.Finding
+	known      bool // found describes the cause
 }
 
 // troubleOf adds what is known of the cause.
@@ -111,9 +111,6 @@ func (w *Window) actions(t trouble) (list []action) {
 		add("Show VMs", func() { w.Go(Route{Page: app.RouteVMs}) })
 	}
 	add("Try again", func() { w.build(api.Submission{Target: t.target}) })
-	if t.build != "" {
-		add("Show the log", func() { w.Go(Route{pageBuilds, []string{t.target, t.build}}) })
-	}
 	return list
 }
 

@@ -1,7 +1,6 @@
 package window
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,7 +33,7 @@ type home struct {
 	all      []api.Row // in the order of the list
 	rows     []api.Row // those that are shown
 	builds   []feed.Build
-	object_  fyne.CanvasObject
+	whole    fyne.CanvasObject
 }
 
 // searchFrom is the number of targets from which on there is a search.
@@ -58,11 +57,11 @@ func newHome(w *Window, _ Route) view {
 	names := text("recipe · builder · kernel · disk · boots · published", theme.SizeNameCaptionText, false)
 	names.Importance, names.Alignment = widget.LowImportance, fyne.TextAlignTrailing
 	v.above = container.NewVBox(head, v.cards, container.NewBorder(nil, nil, v.filters, nil, names))
-	v.object_ = container.NewBorder(v.above, nil, nil, nil, container.NewStack(newBlock(look.Surface, look.Stroke, 12), v.list))
+	v.whole = container.NewBorder(v.above, nil, nil, nil, container.NewStack(newBlock(look.Surface, look.Stroke, 12), v.list))
 	return v
 }
 
-func (v *home) object() fyne.CanvasObject { return v.object_ }
+func (v *home) object() fyne.CanvasObject { return v.whole }
 func (v *home) leave()                    {}
 
 func (v *home) update(s feed.State) {
@@ -74,7 +73,7 @@ func (v *home) update(s feed.State) {
 	v.find.Hidden = len(v.all) < searchFrom
 	if cards || filters || search { // the parts above the list have other sizes
 		v.above.Refresh()
-		v.object_.Refresh()
+		v.whole.Refresh()
 	}
 	v.choose()
 }
@@ -84,10 +83,7 @@ func (v *home) group(r api.Row) app.Group {
 	if slices.ContainsFunc(v.builds, func(b feed.Build) bool { return b.Target == r.Target }) {
 		return app.GroupBuilding
 	}
-	if g := app.GroupOf(r); g != app.GroupBuilding {
-		return g
-	}
-	return app.GroupBuilding
+	return app.GroupOf(r)
 }
 
 // choose shows the rows that fit the search and the filter.
@@ -108,11 +104,8 @@ func (v *home) choose() {
 	v.list.Refresh()
 }
 
-// groups are the filters, with the state whose mark they have.
-var groups = []struct {
-	group app.Group
-	word  string
-}{{app.GroupBuilding, "Building"}, {app.GroupFailed, "Failed"}, {app.GroupOld, "Out of date"}, {app.GroupReady, "Ready"}, {app.GroupNew, "Not yet"}}
+// groups are the words of the filters, in the order of app.Group.
+var groups = []string{app.GroupBuilding: "Building", app.GroupFailed: "Failed", app.GroupOld: "Out of date", app.GroupReady: "Ready", app.GroupNew: "Not yet"}
 
 // showFilters shows how many targets are in each group; a press shows only those.
 // It reports whether the filters have changed.
@@ -125,9 +118,9 @@ func (v *home) showFilters() (changed bool) {
 		v.every = true
 	}
 	want := []string{fmt.Sprintf("All %d", len(v.all))}
-	for _, g := range groups {
-		if count[g.group] > 0 {
-			want = append(want, fmt.Sprintf("%s %d", g.word, count[g.group]))
+	for g, word := range groups {
+		if n := count[app.Group(g)]; n > 0 {
+			want = append(want, fmt.Sprintf("%s %d", word, n))
 		}
 	}
 	same := len(want) == len(v.filters.Objects)
@@ -143,7 +136,7 @@ func (v *home) showFilters() (changed bool) {
 	for _, o := range v.filters.Objects {
 		b := o.(*widget.Button)
 		imp := widget.LowImportance
-		if v.every && strings.HasPrefix(b.Text, "All ") || !v.every && strings.HasPrefix(b.Text, wordOf(v.only)+" ") {
+		if v.every && strings.HasPrefix(b.Text, "All ") || !v.every && strings.HasPrefix(b.Text, groups[v.only]+" ") {
 			imp = widget.MediumImportance
 		}
 		if b.Importance != imp {
@@ -154,161 +147,15 @@ func (v *home) showFilters() (changed bool) {
 	return !same
 }
 
-func wordOf(g app.Group) string {
-	return groups[slices.IndexFunc(groups, func(o struct {
-		group app.Group
-		word  string
-	}) bool {
-		return o.group == g
-	})].word
-}
-
 func (v *home) filter(label string) {
 	v.every = true
-	for _, g := range groups {
-		if strings.HasPrefix(label, g.word+" ") {
-			v.every, v.only = false, g.group
+	for g, word := range groups {
+		if strings.HasPrefix(label, word+" ") {
+			v.every, v.only = false, app.Group(g)
 		}
 	}
 	v.showFilters()
 	v.choose()
-}
-
-// mostCards bounds the cards of failures: the rows have all of them.
-const mostCards = 2
-
-// showCards shows a card for each build, for what failed, and for what this computer
-// lacks. It reports whether the cards have changed.
-func (v *home) showCards(s feed.State) (changed bool) {
-	var news []string
-	for _, b := range s.Builds {
-		news = append(news, "build "+b.ID)
-	}
-	var failed []api.Row
-	for _, r := range v.all {
-		if v.group(r) == app.GroupFailed {
-			failed = append(failed, r)
-			news = append(news, "failed "+r.Target+" "+app.Sentence(r))
-		}
-	}
-	lacks := v.w.missing > 0 && v.w.first && !built(s)
-	news = append(news, fmt.Sprint(lacks, v.w.missing, s.Live && len(s.Rows) == 0))
-	if now := strings.Join(news, "\n"); now != v.news || len(v.cards.Objects) == 0 {
-		v.news = now
-		v.cards.Objects = nil
-		v.bars = map[string]*buildCard{}
-		if lacks {
-			v.cards.Add(v.lackCard())
-		}
-		for _, b := range s.Builds {
-			c := v.newBuildCard(b)
-			v.bars[b.ID] = c
-			v.cards.Add(c.object)
-		}
-		for _, r := range failed[:min(mostCards, len(failed))] {
-			v.cards.Add(v.failCard(r))
-		}
-		changed = true
-	}
-	for _, b := range s.Builds {
-		v.bars[b.ID].show(b, v.stopping[b.ID])
-	}
-	return changed
-}
-
-func (v *home) lackCard() fyne.CanvasObject {
-	things := fmt.Sprintf("%d things", v.w.missing)
-	if v.w.missing == 1 {
-		things = "1 thing"
-	}
-	show := widget.NewButton("See what is missing", func() { v.w.Go(Route{Page: pageSettings}) })
-	show.Importance = widget.HighImportance
-	return panel(look.Old, container.NewBorder(nil, nil, container.NewCenter(pill(api.Stale, "First")), show, text("This computer lacks "+things+" that building and booting needs.", theme.SizeNameText, true)))
-}
-
-func (v *home) failCard(r api.Row) fyne.CanvasObject {
-	see := widget.NewButton("See why", func() { v.w.Go(Route{pageReality, []string{r.Target}}) })
-	see.Importance = widget.HighImportance
-	why := text(clean(app.Sentence(r)), theme.SizeNameCaptionText, false)
-	why.Importance = widget.LowImportance
-	return panel(look.Bad, container.NewBorder(nil, nil, container.NewCenter(pill(api.Failed, "Needs you")), container.NewCenter(see), container.New(linesLayout{}, text(clean(titleOf(r)), theme.SizeNameText, true), why)))
-}
-
-// titleOf is the name of a target for a person.
-func titleOf(r api.Row) string {
-	if r.Title != "" {
-		return r.Title
-	}
-	return r.Target
-}
-
-// buildCard is the card of a build.
-type buildCard struct {
-	object       fyne.CanvasObject
-	head         *fyne.Container
-	step, left   *widget.Label
-	progress     *bar
-	cancel       *widget.Button
-	stopping     bool
-	shown, where string
-}
-
-func (v *home) newBuildCard(b feed.Build) *buildCard {
-	title := b.Target
-	if i := slices.IndexFunc(v.all, func(r api.Row) bool { return r.Target == b.Target }); i >= 0 {
-		title = titleOf(v.all[i])
-	}
-	c := &buildCard{step: text("", theme.SizeNameCaptionText, false), left: widget.NewLabel(""), progress: newBar()}
-	c.step.Importance, c.left.TextStyle.Bold = widget.LowImportance, true
-	watch := widget.NewButton("Watch", func() { v.w.Go(Route{pageBuilds, []string{b.Target, b.ID}}) })
-	c.cancel = widget.NewButton("Cancel", func() {
-		v.stopping[b.ID] = true
-		c.show(b, true)
-		v.w.do(func(ctx context.Context) error { return v.w.backend.Cancel(ctx, b.ID) }, func(err error) {
-			if err != nil {
-				delete(v.stopping, b.ID)
-				c.show(b, false)
-				v.w.showStatus(err, "")
-			}
-		})
-	})
-	c.cancel.Importance = widget.LowImportance
-	c.head = container.NewBorder(nil, nil, container.NewCenter(pill(api.Running, "Building")), container.NewCenter(container.NewHBox(c.left, watch, c.cancel)), container.New(linesLayout{}, text(clean(title), theme.SizeNameText, true), c.step))
-	c.object = panel(look.Stroke, container.NewVBox(c.head, c.progress))
-	return c
-}
-
-// show shows how far the build is.
-func (c *buildCard) show(b feed.Build, stopping bool) {
-	line, left := buildLine(b), ""
-	if b.ETA > 0 {
-		left = about(b.ETA)
-	}
-	if stopping {
-		line, left = "Cancelling…", ""
-	}
-	if c.shown != line {
-		c.shown = line
-		c.step.SetText(line)
-	}
-	if c.where != left {
-		c.where = left
-		c.left.SetText(left)
-		c.head.Refresh() // its parts have other sizes
-	}
-	if p, ok := b.Percent(); ok {
-		c.progress.set(float32(p) / 100)
-	} else {
-		c.progress.set(0)
-	}
-	if stopping != c.stopping {
-		c.stopping = stopping
-		if stopping {
-			c.cancel.Disable()
-		} else {
-			c.cancel.Enable()
-		}
-	}
 }
 
 func (v *home) newRow() fyne.CanvasObject {
@@ -417,22 +264,4 @@ func (rowLayout) Layout(o []fyne.CanvasObject, s fyne.Size) {
 	h := o[3].MinSize().Height
 	o[3].Resize(fyne.NewSize(max(0, s.Width-button.Width-2*rowPad-from), h))
 	o[3].Move(fyne.NewPos(from, (s.Height-h)/2))
-}
-
-// linesLayout puts two lines of text close to each other: labels have a padding.
-type linesLayout struct{}
-
-const lineStep = 20
-
-func (linesLayout) MinSize(o []fyne.CanvasObject) fyne.Size {
-	return fyne.NewSize(80, o[0].MinSize().Height+lineStep)
-}
-
-func (linesLayout) Layout(o []fyne.CanvasObject, s fyne.Size) {
-	first, second := o[0].MinSize().Height, o[1].MinSize().Height
-	y := (s.Height - lineStep - second) / 2
-	o[0].Resize(fyne.NewSize(s.Width, first))
-	o[0].Move(fyne.NewPos(0, y-1))
-	o[1].Resize(fyne.NewSize(s.Width, second))
-	o[1].Move(fyne.NewPos(0, y+lineStep))
 }

@@ -59,7 +59,7 @@ func takeOutOf(plan vm.ImagePlan) *takeOut {
 	return t
 }
 
-// foundBy returns how many bytes a rule found; 0 if nobody knows.
+// foundBy returns how many bytes a rule found; 0 if that is not known.
 func foundBy(s *vm.Sanitised, rule string) int64 {
 	if s == nil {
 		return 0

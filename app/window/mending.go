@@ -2,6 +2,7 @@ package window
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"ingot/app/feed"
@@ -125,6 +126,15 @@ func (w *Window) firstRun(s feed.State) {
 			w.update()
 		}
 	})
+}
+
+// lacks tells how much this computer lacks.
+func (w *Window) lacks() string {
+	things := fmt.Sprintf("%d things", w.missing)
+	if w.missing == 1 {
+		things = "1 thing"
+	}
+	return "This computer lacks " + things + " that building and booting needs."
 }
 
 // built reports whether a build was begun in this home, as far as the rows tell.

@@ -207,3 +207,21 @@ func (l barLayout) Layout(o []fyne.CanvasObject, s fyne.Size) {
 	o[0].Resize(fyne.NewSize(s.Width, barHeight))
 	o[1].Resize(fyne.NewSize(s.Width*l.b.done, barHeight))
 }
+
+// linesLayout puts two lines of text close to each other: labels have a padding.
+type linesLayout struct{}
+
+const lineStep = 20
+
+func (linesLayout) MinSize(o []fyne.CanvasObject) fyne.Size {
+	return fyne.NewSize(80, o[0].MinSize().Height+lineStep)
+}
+
+func (linesLayout) Layout(o []fyne.CanvasObject, s fyne.Size) {
+	first, second := o[0].MinSize().Height, o[1].MinSize().Height
+	y := (s.Height - lineStep - second) / 2
+	o[0].Resize(fyne.NewSize(s.Width, first))
+	o[0].Move(fyne.NewPos(0, y-1))
+	o[1].Resize(fyne.NewSize(s.Width, second))
+	o[1].Move(fyne.NewPos(0, y+lineStep))
+}

@@ -1,6 +1,8 @@
 package window
 
 import (
+	"slices"
+
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
 	"fyne.io/fyne/v2/theme"
@@ -33,8 +35,7 @@ func pipeline(steps []step, now feed.Build) fyne.CanvasObject {
 		name.Alignment, time.Alignment = fyne.TextAlignCenter, fyne.TextAlignCenter
 		names, times = append(names, name), append(times, time)
 	}
-	all := append(append(append(lines, marks...), names...), times...)
-	return container.New(pipeLayout(len(steps)), all...)
+	return container.New(pipeLayout(len(steps)), slices.Concat(lines, marks, names, times)...)
 }
 
 // detail tells under a step's name how long it took or how far it is.

@@ -2,7 +2,6 @@ package window
 
 import (
 	"context"
-	"fmt"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
@@ -139,19 +138,14 @@ func (v *reality) update(s feed.State) {
 
 // lacking shows how much this computer lacks, until the first build is begun.
 func (v *reality) lacking(s feed.State) {
-	n := v.w.missing
-	if n == 0 || !v.w.first || built(s) {
+	if v.w.missing == 0 || !v.w.first || built(s) {
 		v.lacks.Objects = nil
 		return
 	}
 	if len(v.lacks.Objects) > 0 {
 		return // do not replace a button below the pointer
 	}
-	things := fmt.Sprintf("%d things", n)
-	if n == 1 {
-		things = "1 thing"
-	}
-	text := widget.NewLabel("This computer lacks " + things + " that building and booting needs.")
+	text := widget.NewLabel(v.w.lacks())
 	text.TextStyle.Bold = true
 	text.Truncation = fyne.TextTruncateEllipsis
 	show := widget.NewButton("See what is missing", func() { v.w.Go(Route{Page: pageSettings}) })

@@ -73,7 +73,7 @@ func summary(s feed.State) string {
 // icon shows a state by shape and colour; its name is always beside it.
 func icon(s api.State) fyne.Resource { return look.Shape(s) }
 
-// about tells how long something still takes, as well as anybody can know it.
+// about tells in minutes or hours how long something still takes.
 func about(d time.Duration) string {
 	switch {
 	case d < time.Minute:

@@ -99,7 +99,7 @@ func labelled(src disk.Source, p files.Partition) (starts []int64) {
 	const (
 		labelMagic = 0x82564557
 		count      = 138 // d_npartitions
-		table      = 148 // d_partitions, 16 bytes each: sectors, first files.Sector, …
+		table      = 148 // d_partitions, 16 bytes each: sectors, first sector, …
 	)
 	label := make([]byte, files.Sector)
 	if _, err := src.ReadAt(label, p.Start+files.Sector); err != nil {

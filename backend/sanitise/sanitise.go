@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/goccy/go-yaml"
 
@@ -37,15 +38,15 @@ type Rules struct {
 
 // Rule takes one kind of thing out; resources/sanitise/linux.yaml describes the fields.
 type Rule struct {
-	ID       string   `yaml:"id" json:"id"`
-	What     string   `yaml:"what" json:"what"`
-	Optional bool     `yaml:"optional" json:"optional,omitempty"`
-	Always   bool     `yaml:"always" json:"always,omitempty"`
-	Remove   []string `yaml:"remove" json:"-"`
-	Empty    []string `yaml:"empty" json:"-"`
-	Below    []string `yaml:"below" json:"-"`
-	Cut      []Cut    `yaml:"cut" json:"-"`
-	Call     string   `yaml:"call" json:"-"`
+	ID       string   `yaml:"id"`
+	What     string   `yaml:"what"`
+	Optional bool     `yaml:"optional"`
+	Always   bool     `yaml:"always"`
+	Remove   []string `yaml:"remove"`
+	Empty    []string `yaml:"empty"`
+	Below    []string `yaml:"below"`
+	Cut      []Cut    `yaml:"cut"`
+	Call     string   `yaml:"call"`
 }
 
 // Cut deletes the lines of a file that one of sed's addresses selects.
@@ -71,8 +72,18 @@ type Choice struct {
 	Also []string `yaml:"also,omitempty" json:"also,omitempty"` // optional, and taken out
 }
 
-// For returns the rules for a system, like "linux".
+// linux are the rules for Linux, which every row of a VM's target needs.
+var linux = sync.OnceValues(func() (*Rules, error) { return load("linux") })
+
+// For returns the rules for a system, like "linux". They must not be changed.
 func For(system string) (*Rules, error) {
+	if system == "linux" {
+		return linux()
+	}
+	return load(system)
+}
+
+func load(system string) (*Rules, error) {
 	name := "sanitise/" + system + ".yaml"
 	data, err := resources.FS.ReadFile(name)
 	if err != nil {
@@ -134,14 +145,14 @@ type System struct {
 
 // Measure counts what Apply would take out, and changes nothing.
 func (r *Rules) Measure(ctx context.Context, s System, c Choice) (evidence.Sanitised, error) {
-	return r.run(ctx, s, "list", r.table(c, "list"), c)
+	return r.run(ctx, s, "list", c)
 }
 
 // Apply takes out what the rules name, as far as the choice says so. It needs root, or
 // `sudo -n`. Afterwards no account can log in. An error names what could not be taken out,
 // in the log.
 func (r *Rules) Apply(ctx context.Context, s System, c Choice) (evidence.Sanitised, error) {
-	return r.run(ctx, s, "remove", r.table(c, "remove"), c)
+	return r.run(ctx, s, "remove", c)
 }
 
 // table returns the rules as lines for the interpreter. What is not applied is only
@@ -190,9 +201,9 @@ func (r *Rules) table(c Choice, mode string) string {
 	return b.String()
 }
 
-func (r *Rules) run(ctx context.Context, s System, mode, table string, c Choice) (evidence.Sanitised, error) {
+func (r *Rules) run(ctx context.Context, s System, mode string, c Choice) (evidence.Sanitised, error) {
 	var out bytes.Buffer
-	err := s.Guest.Run(ctx, guest.Cmd{Argv: guest.AsRoot("sh", "-c", s.Functions+"\n"+interpreter, "sanitise", mode, s.Free), Stdin: strings.NewReader(table), Stdout: &out, Stderr: s.Log})
+	err := s.Guest.Run(ctx, guest.Cmd{Argv: guest.AsRoot("sh", "-c", s.Functions+"\n"+interpreter, "sanitise", mode, s.Free), Stdin: strings.NewReader(r.table(c, mode)), Stdout: &out, Stderr: s.Log})
 	if err != nil {
 		return evidence.Sanitised{}, err
 	}

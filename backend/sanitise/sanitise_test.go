@@ -25,7 +25,7 @@ func (b *below) Run(ctx context.Context, c guest.Cmd) error {
 // in returns the rules with all paths below a folder, and without calls.
 func in(t *testing.T, root string) *Rules {
 	t.Helper()
-	r, err := For("linux")
+	r, err := load("linux") // of its own: they are changed
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,8 +231,8 @@ func TestApplyFails(t *testing.T) {
 	}
 }
 
-// A report without a rule's line, or with a changed one, is an error: nobody knows whether
-// the rule was applied.
+// A report without a rule's line, or with a changed one, is an error: it is not known
+// whether the rule was applied.
 func TestReport(t *testing.T) {
 	r := &Rules{Rules: []Rule{{ID: "a"}, {ID: "b"}}, Stays: []Stay{{ID: "c"}}}
 	if s, err := r.report("noise\ningot-found\ta\t1\t10\ningot-found\tb\t0\t0\ningot-found\tc\t2\t5\n", Choice{}); err != nil || len(s.Removed) != 2 || s.Removed[0].Size != 10 || s.Stays[0].Files != 2 {

@@ -135,15 +135,7 @@ func (t *taking) run(ctx context.Context) (Exported, error) {
 func (t *taking) take(ctx context.Context) (file string, size int64, err error) {
 	file = filepath.Join(t.work, "disk")
 	c := lima.Copier{Instance: t.vm, Work: t.work, Notify: t.o.Notify, Write: func(ctx context.Context, src disk.Source) error { return t.write(ctx, src, file) }}
-	var copied lima.Copied
-	switch t.taken.Method {
-	case lima.CopyFrozen:
-		copied, err = c.Running(ctx)
-	case lima.CopyStopped:
-		copied, err = t.stopped(ctx, c)
-	default:
-		copied, err = c.Direct(ctx)
-	}
+	copied, err := pause.Copy(ctx, c, t.taken.Method, goDownLimit)
 	if err != nil {
 		return "", 0, err
 	}
@@ -173,17 +165,6 @@ func (t *taking) write(ctx context.Context, src disk.Source, out string) error {
 		return err
 	}
 	return release.WriteTree(ctx, f, src, out)
-}
-
-// stopped copies the disk while the VM is shut down. It starts the VM again even after
-// an error.
-func (t *taking) stopped(ctx context.Context, c lima.Copier) (copied lima.Copied, err error) {
-	err = pause.Pause{Name: t.vm.Name, Notify: t.o.Notify, OnLine: func(l Line) { t.o.Notify(l.String()) }, Limit: goDownLimit}.During(ctx, func() (err error) {
-		copied, err = c.Direct(ctx)
-		return err
-	})
-	copied.Method = lima.CopyStopped
-	return copied, err
 }
 
 // goDownLimit is pause.DownLimit, which tests shorten.

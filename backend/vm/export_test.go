@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"ingot/backend"
 	"ingot/backend/guest/guesttest"
 	"ingot/backend/guest/lima"
+	"ingot/backend/guest/pause"
 )
 
 // down is the second half of a stop. It runs in a session of its own, as Lima's host
@@ -46,7 +46,7 @@ func TestStopTakenBack(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			var notices []string
-			x := &taking{b: &backend.Backend{}, vm: before, o: ExportOptions{Notify: func(msg string) {
+			notify := func(msg string) {
 				notices = append(notices, msg)
 				if c.cancel && strings.HasPrefix(msg, "stopping") {
 					go func() { // once limactl has sent the order to stop
@@ -57,8 +57,8 @@ func TestStopTakenBack(t *testing.T) {
 						}
 					}()
 				}
-			}}}
-			if _, err := x.stopped(ctx, lima.Copier{Instance: before}); err == nil || c.cancel && !errors.Is(err, context.Canceled) {
+			}
+			if _, err := pause.Copy(ctx, lima.Copier{Instance: before, Notify: notify}, lima.CopyStopped, goDownLimit); err == nil || c.cancel && !errors.Is(err, context.Canceled) {
 				t.Errorf("%v", err)
 			}
 			if _, err := os.Stat(filepath.Join(dir, "started")); (err == nil) != c.started {

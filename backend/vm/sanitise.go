@@ -27,11 +27,11 @@ type (
 // which must not be nil, gets what could not be removed; that is an error, and the
 // instance keeps running.
 func Sanitise(ctx context.Context, name string, choice SanitiseChoice, log io.Writer, onLine func(Line)) (Sanitised, error) {
-	out, err := sanitised(ctx, name, family.SanitiseOptions{Choice: choice, Free: family.OverwriteFree, Log: log})
+	_, l, err := limactlFor(ctx, name) // before anything is removed
 	if err != nil {
-		return out, err
+		return Sanitised{}, err
 	}
-	_, l, err := limactlFor(ctx, name)
+	out, err := sanitised(ctx, name, family.SanitiseOptions{Choice: choice, Free: family.OverwriteFree, Log: log})
 	if err != nil {
 		return out, err
 	}
@@ -45,7 +45,7 @@ func MeasureSanitise(ctx context.Context, name string, choice SanitiseChoice, lo
 }
 
 func sanitised(ctx context.Context, name string, o family.SanitiseOptions) (out Sanitised, err error) {
-	vm, _, err := limactlFor(ctx, name)
+	vm, err := Find(name)
 	if err != nil {
 		return out, err
 	}

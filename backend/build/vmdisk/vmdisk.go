@@ -210,20 +210,7 @@ func (t *taking) copy(ctx context.Context, method string, d *Disk) error {
 		return disk.Raw{Path: t.path("copy.raw")}.Take(ctx, src, t.Progress)
 	}}
 	t.Note("copying the disk of %s", t.vm.Name)
-	var copied lima.Copied
-	var err error
-	switch method {
-	case lima.CopyFrozen:
-		copied, err = c.Running(ctx)
-	case lima.CopyStopped:
-		err = pause.Pause{Name: t.vm.Name, Notify: c.Notify, OnLine: func(l lima.Line) { c.Notify(l.String()) }}.During(ctx, func() (err error) {
-			copied, err = c.Direct(ctx)
-			return err
-		})
-		copied.Method = method
-	default:
-		copied, err = c.Direct(ctx)
-	}
+	copied, err := pause.Copy(ctx, c, method, 0)
 	if err != nil {
 		return err
 	}

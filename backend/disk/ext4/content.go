@@ -1,11 +1,12 @@
 package ext4
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
+	"iter"
 	"time"
 )
 
@@ -46,7 +47,11 @@ func (fs *FS) WriteTo(w io.Writer, i Inode) error {
 	}
 	if i.flags&flagInline != 0 {
 		b := fs.inline(i)
-		return writeAll(w, b[:min(i.Size, int64(len(b)))], i.Size-min(i.Size, int64(len(b))))
+		b = b[:min(i.Size, int64(len(b)))]
+		if _, err := w.Write(b); err != nil {
+			return err
+		}
+		return fs.zeros(w, i, i.Size-int64(len(b)))
 	}
 	done := int64(0)
 	for r, err := range fs.runs(i) {
@@ -79,14 +84,6 @@ func (fs *FS) zeros(w io.Writer, i Inode, n int64) error {
 	if err := fs.spend((n + fs.block - 1) / fs.block); err != nil {
 		return fmt.Errorf("inode %d has a hole of %d bytes: %w", i.Number, n, err)
 	}
-	return writeAll(w, nil, n)
-}
-
-// writeAll writes b and n zeros.
-func writeAll(w io.Writer, b []byte, n int64) error {
-	if _, err := w.Write(b); err != nil {
-		return err
-	}
 	for zero := make([]byte, min(n, 1<<20)); n > 0; {
 		part := zero[:min(n, int64(len(zero)))]
 		if _, err := w.Write(part); err != nil {
@@ -109,7 +106,7 @@ const attrMagic = 0xea020000
 func (fs *FS) Attributes(i Inode) (map[string][]byte, error) {
 	le := binary.LittleEndian
 	out := map[string][]byte{}
-	if len(i.extra) >= 8 && le.Uint32(i.extra) == attrMagic {
+	if i.hasAttributes() {
 		if err := attributes(out, i.extra[4:], i.extra[4:], i.Number); err != nil {
 			return nil, err
 		}
@@ -133,27 +130,60 @@ func (fs *FS) Attributes(i Inode) (map[string][]byte, error) {
 	return out, nil
 }
 
+// hasAttributes reports whether the inode has a list of attributes.
+func (i Inode) hasAttributes() bool {
+	return len(i.extra) >= 8 && binary.LittleEndian.Uint32(i.extra) == attrMagic
+}
+
+// attribute is an entry of a list of attributes. Its name is "" if its prefix is not known,
+// or if the list ends within it.
+type attribute struct {
+	name      string
+	off, size int64 // of the value
+	inode     uint32
+	cut       bool // the list ends within the entry
+}
+
+// within reports whether the value lies in the bytes that its offset counts from.
+func (a attribute) within(values []byte) bool {
+	return a.off <= int64(len(values)) && a.size <= int64(len(values))-a.off
+}
+
+// entriesOf yields the entries of a list of attributes.
+func entriesOf(list []byte) iter.Seq[attribute] {
+	return func(yield func(attribute) bool) {
+		le := binary.LittleEndian
+		for e := list; len(e) >= 16 && le.Uint32(e) != 0; {
+			nameLen := int(e[0])
+			if 16+nameLen > len(e) {
+				yield(attribute{cut: true})
+				return
+			}
+			a := attribute{off: int64(le.Uint16(e[2:])), size: int64(le.Uint32(e[8:])), inode: le.Uint32(e[4:])}
+			if prefix := attrPrefixes[e[1]]; prefix != "" {
+				a.name = prefix + string(e[16:16+nameLen])
+			}
+			next := (16 + nameLen + 3) / 4 * 4
+			if !yield(a) || next > len(e) {
+				return
+			}
+			e = e[next:]
+		}
+	}
+}
+
 // attributes adds the entries of a list to out; the offsets of their values count from the
 // start of values.
 func attributes(out map[string][]byte, list, values []byte, inode int64) error {
-	le := binary.LittleEndian
-	for e := list; len(e) >= 16 && le.Uint32(e) != 0; {
-		nameLen, off, size := int(e[0]), int(le.Uint16(e[2:])), int64(le.Uint32(e[8:]))
-		if 16+nameLen > len(e) || size > int64(len(values)) || off > len(values) || size > int64(len(values)-off) {
+	for a := range entriesOf(list) {
+		switch {
+		case a.cut || !a.within(values):
 			return fmt.Errorf("%w: an attribute of inode %d", ErrCorrupt, inode)
+		case a.inode != 0:
+			return fmt.Errorf("%w: the attribute %s of inode %d has an inode", ErrUnsupported, a.name, inode)
+		case a.name != "":
+			out[a.name] = bytes.Clone(values[a.off : a.off+a.size])
 		}
-		name := strings.TrimSuffix(attrPrefixes[e[1]]+string(e[16:16+nameLen]), "\x00")
-		if le.Uint32(e[4:]) != 0 {
-			return fmt.Errorf("%w: the attribute %s of inode %d has an inode", ErrUnsupported, name, inode)
-		}
-		if attrPrefixes[e[1]] != "" {
-			out[name] = append([]byte{}, values[off:off+int(size)]...)
-		}
-		next := (16 + nameLen + 3) / 4 * 4
-		if next > len(e) {
-			break
-		}
-		e = e[next:]
 	}
 	return nil
 }

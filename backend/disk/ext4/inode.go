@@ -135,25 +135,14 @@ func grow(b []byte, n int64) []byte {
 // numbers, and in an attribute named system.data.
 func (fs *FS) inline(i Inode) []byte {
 	out := append([]byte{}, i.block[:]...)
-	const systemIndex = 7
-	le := binary.LittleEndian
-	if len(i.extra) < 8 || le.Uint32(i.extra) != attrMagic {
+	if !i.hasAttributes() {
 		return out
 	}
 	list := i.extra[4:] // value offsets count from here
-	for e := list; len(e) >= 16 && le.Uint32(e) != 0; {
-		nameLen, off, size := int(e[0]), int(le.Uint16(e[2:])), int(le.Uint32(e[8:]))
-		if 16+nameLen > len(e) {
-			break
+	for a := range entriesOf(list) {
+		if a.name == "system.data" && a.within(list) {
+			return append(out, list[a.off:a.off+a.size]...)
 		}
-		if e[1] == systemIndex && string(e[16:16+nameLen]) == "data" && off <= len(list) && size >= 0 && size <= len(list)-off {
-			return append(out, list[off:off+size]...)
-		}
-		next := (16 + nameLen + 3) / 4 * 4
-		if next > len(e) {
-			break
-		}
-		e = e[next:]
 	}
 	return out
 }

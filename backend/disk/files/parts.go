@@ -19,7 +19,7 @@ type Partition struct {
 	Boot          bool // GRUB's code in a BIOS boot partition of GPT: no file system
 }
 
-// Sector is the size of a Sector in partition tables, in bytes.
+// Sector is the size of a sector in partition tables, in bytes.
 const Sector = 512
 
 // biosBoot is the partition type 21686148-6449-6E6F-744E-656564454649 in GPT's

@@ -174,6 +174,15 @@ func TestRootTarRefuses(t *testing.T) {
 		t.Errorf("a vast hole: %v", err)
 	}
 	left()
+	inline := image(t, "-t ext4 -I 256 -O inline_data", func(tree string) {
+		if err := os.WriteFile(filepath.Join(tree, "vast"), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}, "sif /vast size 0x80000000000")
+	if err := RootTar(t.Context(), inline, dst); !errors.Is(err, ext4.ErrExcess) || !strings.Contains(err.Error(), "/vast") {
+		t.Errorf("a vast file in its inode: %v", err)
+	}
+	left()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	ok := image(t, "-t ext4", func(string) {})

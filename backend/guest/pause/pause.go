@@ -73,3 +73,21 @@ func (p Pause) wentDown(ctx context.Context) bool {
 	}
 	return down
 }
+
+// Copy copies an instance's disk by a method of lima.Instance.CopyMethod; for
+// lima.CopyStopped it pauses the instance, see Pause.Limit.
+func Copy(ctx context.Context, c lima.Copier, method string, limit time.Duration) (copied lima.Copied, err error) {
+	switch method {
+	case lima.CopyFrozen:
+		return c.Running(ctx)
+	case lima.CopyStopped:
+		p := Pause{Name: c.Instance.Name, Notify: c.Notify, OnLine: func(l lima.Line) { c.Notify(l.String()) }, Limit: limit}
+		err = p.During(ctx, func() (err error) {
+			copied, err = c.Direct(ctx)
+			return err
+		})
+		copied.Method = method
+		return copied, err
+	}
+	return c.Direct(ctx)
+}

@@ -3,12 +3,15 @@ package github
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
 
+	"ingot/backend/limit"
 	"ingot/backend/publish"
 )
 
@@ -39,8 +42,9 @@ func (r *Reader) Names(dir string) bool { return Tag(dir) == r.tag }
 func (r *Reader) Get(ctx context.Context, name string, from, most int64) (io.ReadCloser, error) {
 	if !strings.Contains(name, "/") {
 		body, err := publish.HTTPReader{Base: r.base}.Get(ctx, url.PathEscape(name), from, most)
-		if err == nil {
-			return body, nil
+		var odd *limit.AnswerError
+		if !errors.As(err, &odd) || odd.Status != http.StatusNotFound {
+			return body, err
 		}
 		if whole, jerr := joined(ctx, r.base, name, from, most); jerr == nil {
 			return whole, nil

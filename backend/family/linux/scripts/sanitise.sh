@@ -1,7 +1,7 @@
 #!/bin/sh
 # The rules of resources/sanitise/linux.yaml that are more than files. The interpreter of
 # the rules follows this text: it defines MODE, FREE, found, try and have. Runs as root in
-# the guest; afterwards nobody can log in, and the guest is only good for being shut down.
+# the guest; afterwards no account can log in, and the caller shuts the guest down.
 # shellcheck shell=sh disable=SC2154
 set -eu
 umask 022
