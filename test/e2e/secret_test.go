@@ -55,7 +55,7 @@ func TestJ_SecretsStaySecret(t *testing.T) {
 	if looked, found := seen(); looked == 0 || found != "" {
 		t.Errorf("%d argument lists looked at; the secret is in %q", looked, found)
 	}
-	if c := status(t, lean)["published"]; c.State != "passed" || c.Note != "" {
+	if c := status(t, lean)["published"]; c.State != "passed" || !strings.Contains(c.Note, url+"/ingot/elsewhere") || !strings.Contains(c.Note, "local store") {
 		t.Errorf("published: %+v", c)
 	}
 	if strings.Contains(stderr, string(secret)) {
