@@ -9,8 +9,10 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -80,6 +82,7 @@ func Get(ctx context.Context, c *http.Client, url string, max int64, stall time.
 // caller's to close if there is no error; the response is there for its head.
 func ask(ctx context.Context, c *http.Client, url, bytes string, max int64, stall time.Duration) (*Body, *http.Response, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, connected := watched(ctx)
 	late := time.AfterFunc(Answer, func() { cancel(errStall) }) // connection, redirects and head together
 	defer late.Stop()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -94,7 +97,7 @@ func ask(ctx context.Context, c *http.Client, url, bytes string, max int64, stal
 	resp, err := c.Do(req) //nolint:bodyclose // Body closes it
 	if err != nil {
 		if errors.Is(context.Cause(ctx), errStall) {
-			err = silent(url, Answer)
+			err = silent(url, Answer, connected())
 		}
 		cancel(nil)
 		return nil, nil, err
@@ -115,7 +118,24 @@ func tooMany(url string, max int64) error {
 	return &AnswerError{URL: url, Msg: fmt.Sprintf("the answer is larger than its bound of %d bytes", max), TooLong: true}
 }
 
-func silent(url string, d time.Duration) *AnswerError {
+// watched returns a context for a request, and whether a server has accepted its
+// connection by now.
+func watched(ctx context.Context) (context.Context, func() bool) {
+	var connected atomic.Bool
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }, // one of before, too
+		ConnectDone: func(_, _ string, err error) {
+			if err == nil {
+				connected.Store(true)
+			}
+		},
+	}), connected.Load
+}
+
+func silent(url string, d time.Duration, connected bool) *AnswerError {
+	if !connected {
+		return &AnswerError{URL: url, Silent: true, Msg: fmt.Sprintf("the server did not accept a connection within %s: check the address, and the network or firewall between", d)}
+	}
 	return &AnswerError{URL: url, Silent: true, Msg: fmt.Sprintf("the server accepted the connection and sent nothing for %s: try again later, or ask who runs it", d)}
 }
 
@@ -146,6 +166,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	answer, stall := cmp.Or(t.Answer, Answer), cmp.Or(t.Stall, Stall)
 	ctx, cancel := context.WithCancelCause(req.Context())
+	ctx, connected := watched(ctx)
 	late := time.AfterFunc(answer, func() { cancel(errStall) })
 	if req.ContentLength > Upload || req.ContentLength < 0 || req.Method == http.MethodPost {
 		late.Stop()
@@ -154,7 +175,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	late.Stop()
 	if err != nil {
 		if context.Cause(ctx) == errStall { //nolint:errorlint // it is that value
-			err = t.note(silent(address(req.URL), answer))
+			err = t.note(silent(address(req.URL), answer, connected()))
 		}
 		cancel(nil)
 		return nil, err
@@ -226,7 +247,7 @@ func (b *Body) Read(p []byte) (int, error) {
 	n, err := b.from.Read(p)
 	late.Stop()
 	if err != nil && !errors.Is(err, io.EOF) && context.Cause(b.ctx) == errStall {
-		err = silent(b.url, b.stall)
+		err = silent(b.url, b.stall, true)
 	}
 	if b.left -= int64(n); b.left < 0 {
 		return n - 1, tooMany(b.url, b.max)

@@ -3,8 +3,10 @@ package limit
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -140,6 +142,17 @@ func TestTransport(t *testing.T) {
 				break
 			}
 		}
+	}
+}
+
+// A server to which no connection comes about is not blamed for an answer.
+func TestTransportNoConnection(t *testing.T) {
+	client := &http.Client{Transport: &Transport{Base: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}, Answer: 100 * time.Millisecond}}
+	if _, err := request(t, client, "http://127.0.0.1:1/", nil); err == nil || !strings.Contains(err.Error(), "did not accept a connection within 100ms") {
+		t.Error(err)
 	}
 }
 
