@@ -8,6 +8,7 @@ const (
 	RouteLast      = "" // the page shown last
 	RouteHome      = "home"
 	RouteReality   = "reality" // the table of all cells, with what stands behind each
+	RouteTarget    = "target"  // a target's own page
 	RouteBuilds    = "builds"
 	RouteTargets   = "targets"
 	RouteArtifacts = "artifacts"
@@ -15,6 +16,9 @@ const (
 	RouteCheck     = "notary" // where images and logs of any origin are checked
 	RouteSettings  = "settings"
 )
+
+// RouteOf shows a target's own page: where it is, why it failed, the film of its boot.
+func RouteOf(target string) string { return RouteTarget + "/" + target }
 
 // RouteRow shows a target's row with the evidence or cause of each cell.
 func RouteRow(target string) string { return RouteReality + "/" + target }

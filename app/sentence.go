@@ -72,6 +72,9 @@ func Sentence(r api.Row) string {
 // failed tells what failed, by the cell's name.
 var failed = map[string]string{"configured": "The recipe cannot be used", "guest": "There is nowhere to build", "kernel": "The kernel was not built", "exported": "The disk was not made", "boots": "It did not boot", "published": "It was not published"}
 
+// Failed tells what failed, by the name of the cell that shows it.
+func Failed(cell string) string { return failed[cell] }
+
 func failure(r api.Row, name string) string {
 	text := failed[name]
 	for _, c := range r.Cells() {

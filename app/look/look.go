@@ -27,6 +27,8 @@ const (
 	BadBack    fyne.ThemeColorName = "ingot.bad.back"
 	Old        fyne.ThemeColorName = "ingot.old"
 	OldBack    fyne.ThemeColorName = "ingot.old.back"
+	Log        fyne.ThemeColorName = "ingot.log" // the ground of what a console printed
+	LogText    fyne.ThemeColorName = "ingot.log.text"
 )
 
 // pair is a colour in the light and the dark variant.
@@ -64,6 +66,7 @@ var colours = map[fyne.ThemeColorName]pair{
 	Surface: face, Raised: raised, Stroke: stroke, Second: second,
 	Passed: passed, PassedBack: both(0xE4F5F1, 0x12312B), Active: active, ActiveBack: both(0xE6EBFA, 0x1D2443),
 	Bad: bad, BadBack: both(0xFBE7E9, 0x3C1E19), Old: old, OldBack: both(0xFCF5DC, 0x382E13),
+	Log: both(0x0F1317, 0x0B0D10), LogText: both(0xD6DEE8, 0xC9D3DF),
 
 	theme.ColorNameBackground: ground, theme.ColorNameOverlayBackground: face, theme.ColorNameMenuBackground: face, theme.ColorNameHeaderBackground: raised,
 	theme.ColorNameButton: raised, theme.ColorNameDisabledButton: raised, theme.ColorNameInputBackground: raised, theme.ColorNameInputBorder: stroke, theme.ColorNameSeparator: stroke,

@@ -48,6 +48,7 @@ func TestContrast(t *testing.T) {
 			pairs = append(pairs, [2]fyne.ThemeColorName{c, g})
 		}
 	}
+	pairs = append(pairs, [2]fyne.ThemeColorName{LogText, Log})
 	pairs = append(pairs, [2]fyne.ThemeColorName{theme.ColorNameForegroundOnPrimary, theme.ColorNamePrimary}, [2]fyne.ThemeColorName{theme.ColorNameForegroundOnError, theme.ColorNameError},
 		[2]fyne.ThemeColorName{theme.ColorNameForegroundOnSuccess, theme.ColorNameSuccess}, [2]fyne.ThemeColorName{theme.ColorNameForegroundOnWarning, theme.ColorNameWarning}, [2]fyne.ThemeColorName{theme.ColorNameDisabled, theme.ColorNameDisabledButton})
 	for _, s := range []api.State{api.Unknown, api.Running, api.Passed, api.Failed, api.Stale, api.Cancelled} {

@@ -126,7 +126,7 @@ func (v *buildView) draw(got written, err error) {
 		return
 	}
 	list := timeline(got.events)
-	v.steps.Objects = []fyne.CanvasObject{pipeline(list, now)}
+	v.steps.Objects = []fyne.CanvasObject{pipeline(stationsOf(list, now))}
 	for _, st := range list {
 		if st.text != "" && (st.state == api.Running || st.state == api.Passed && st.took == 0) {
 			why := text(st.name+": "+clean(st.text), theme.SizeNameCaptionText, false)
@@ -135,7 +135,7 @@ func (v *buildView) draw(got written, err error) {
 		}
 	}
 	end := ending(got.events, live)
-	t, failed := v.trouble(got.events)
+	t, failed := v.w.troubleIn(v.target, got.events)
 	if t != v.shown { // do not replace a button below the pointer
 		v.failure.Objects, v.shown = nil, t
 		if failed {
@@ -150,24 +150,6 @@ func (v *buildView) draw(got written, err error) {
 	v.pickLog(got, live)
 	v.top.Refresh()
 	v.all.Refresh() // the heights of its parts have changed
-}
-
-// trouble returns why the build failed; false if it has not.
-func (v *buildView) trouble(events []api.Event) (trouble, bool) {
-	if len(events) == 0 {
-		return trouble{}, false
-	}
-	last := events[len(events)-1]
-	if last.Kind != api.EventBuildFinished || last.Outcome != api.OutcomeFailed {
-		return trouble{}, false
-	}
-	what := "The build failed"
-	for _, e := range events {
-		if e.Kind == api.EventStepFinished && e.Outcome == api.OutcomeFailed {
-			what = "The step " + e.Step + " failed"
-		}
-	}
-	return v.w.troubleOf(trouble{target: v.target, what: what, message: last.Msg, cause: last.Cause, fix: last.Fix}), true
 }
 
 // pickLog fills the selection of logs. It shows the log written last, the first

@@ -48,7 +48,7 @@ func newHome(w *Window, _ Route) view {
 	v.list.OnSelected = func(i widget.ListItemID) {
 		v.list.UnselectAll()
 		if i < len(v.rows) {
-			w.Go(Route{pageReality, []string{v.rows[i].Target}})
+			w.Go(Route{pageTarget, []string{v.rows[i].Target}})
 		}
 	}
 	title := text("Home", theme.SizeNameHeadingText, true)
@@ -214,9 +214,9 @@ func (v *home) next(r api.Row, g app.Group) (label string, do func()) {
 	w := v.w
 	switch g {
 	case app.GroupBuilding:
-		return "Watch", func() { w.Go(Route{pageBuilds, []string{r.Target}}) }
+		return "Watch", func() { w.Go(Route{pageTarget, []string{r.Target}}) }
 	case app.GroupFailed:
-		return "Why?", func() { w.Go(Route{pageReality, []string{r.Target}}) }
+		return "Why?", func() { w.Go(Route{pageTarget, []string{r.Target}}) }
 	case app.GroupReady:
 		return "Get image", func() { w.Go(Route{pageArtifacts, []string{r.Target}}) }
 	case app.GroupOld:
@@ -225,10 +225,10 @@ func (v *home) next(r api.Row, g app.Group) (label string, do func()) {
 	return "Build", func() { w.build(api.Submission{Target: r.Target}) }
 }
 
-// build asks for a build and shows it.
+// build asks for a build and shows the target's page.
 func (w *Window) build(s api.Submission) {
 	w.showStatus(nil, "asking for a build of "+s.Target+"…")
-	w.submitThen(s, func(id string) { w.Go(Route{pageBuilds, []string{s.Target, id}}) })
+	w.submitThen(s, func(string) { w.Go(Route{pageTarget, []string{s.Target}}) })
 }
 
 // open shows the evidence of a cell, or the row if there is none.
@@ -237,7 +237,7 @@ func (v *home) open(r api.Row, cell int) {
 		v.w.Go(Route{pageEvidence, []string{id}})
 		return
 	}
-	v.w.Go(Route{pageReality, []string{r.Target}})
+	v.w.Go(Route{pageTarget, []string{r.Target}})
 }
 
 // rowLayout places name, second line, marks, sentence and button of a row.

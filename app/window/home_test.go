@@ -41,7 +41,7 @@ func TestHome(t *testing.T) {
 	s.asked(p, "cancel "+buildID)
 	s.tap("Build")
 	s.asked(p, "submit ubuntu-24.04-arm64 until= force=[]")
-	for end := time.Now().Add(30 * time.Second); s.route() != "builds/ubuntu-24.04-arm64/"+buildID; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); s.route() != "target/ubuntu-24.04-arm64"; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("after Build the window shows %s", s.route())
 		}
@@ -58,7 +58,7 @@ func (s *stage) route() (r string) {
 func TestHomeButtons(t *testing.T) {
 	p, news := acted()
 	atWork(p, &news)
-	for label, want := range map[string]string{"Why?": "reality/alpine-3.23-arm64", "See why": "reality/alpine-3.23-arm64", "Get image": "artifacts/debian-13-arm64", "Watch": "builds/debian-12-arm64", "All cells": "reality"} {
+	for label, want := range map[string]string{"Why?": "target/alpine-3.23-arm64", "See why": "target/alpine-3.23-arm64", "Get image": "artifacts/debian-13-arm64", "Watch": "target/debian-12-arm64", "All cells": "reality"} {
 		t.Run(label, func(t *testing.T) {
 			s := shown(t, p, "home", news, *p.progress)
 			s.until("about 5 min left")

@@ -66,7 +66,7 @@ func (v *home) lackCard() fyne.CanvasObject {
 }
 
 func (v *home) failCard(r api.Row) fyne.CanvasObject {
-	see := widget.NewButton("See why", func() { v.w.Go(Route{pageReality, []string{r.Target}}) })
+	see := widget.NewButton("See why", func() { v.w.Go(Route{pageTarget, []string{r.Target}}) })
 	see.Importance = widget.HighImportance
 	why := text(clean(app.Sentence(r)), theme.SizeNameCaptionText, false)
 	why.Importance = widget.LowImportance
@@ -99,7 +99,7 @@ func (v *home) newBuildCard(b feed.Build) *buildCard {
 	}
 	c := &buildCard{step: text("", theme.SizeNameCaptionText, false), left: widget.NewLabel(""), progress: newBar()}
 	c.step.Importance, c.left.TextStyle.Bold = widget.LowImportance, true
-	watch := widget.NewButton("Watch", func() { v.w.Go(Route{pageBuilds, []string{b.Target, b.ID}}) })
+	watch := widget.NewButton("Watch", func() { v.w.Go(Route{pageTarget, []string{b.Target}}) })
 	c.cancel = widget.NewButton("Cancel", func() {
 		v.stopping[b.ID] = true
 		c.show(b, true)

@@ -85,6 +85,8 @@ func (l *ledger) Describe(c string) (api.Finding, bool) {
 	return l.real.Describe(c)
 }
 
+func (l *ledger) Phases(console []string) ([]api.Phase, error) { return status.Phases(console) }
+
 // Doctor is no matter of the ledger, and differs from machine to machine.
 func (l *ledger) Doctor(context.Context, ...string) (doctor.Report, error) {
 	if l.report != nil {

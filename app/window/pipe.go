@@ -5,6 +5,7 @@ import (
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
+	"fyne.io/fyne/v2/driver/desktop"
 	"fyne.io/fyne/v2/theme"
 	"fyne.io/fyne/v2/widget"
 
@@ -13,9 +14,24 @@ import (
 	"ingot/backend/api"
 )
 
-// pipeline shows the steps of a build side by side: a mark, the name, and how long it took
-// or how far it is.
-func pipeline(steps []step, now feed.Build) fyne.CanvasObject {
+// station is a place in a pipeline: a step of a build, or a cell of a target.
+type station struct {
+	name, detail string
+	state        api.State
+}
+
+// stationsOf are the steps of a build.
+func stationsOf(steps []step, now feed.Build) []station {
+	var out []station
+	for _, s := range steps {
+		out = append(out, station{s.name, detail(s, now), s.state})
+	}
+	return out
+}
+
+// pipeline shows stations side by side: a mark, the name, and how long it took or how far
+// it is.
+func pipeline(steps []station) fyne.CanvasObject {
 	if len(steps) == 0 {
 		return container.NewVBox()
 	}
@@ -30,7 +46,7 @@ func pipeline(steps []step, now feed.Build) fyne.CanvasObject {
 		}
 		_, back := look.StateColours(s.state)
 		marks = append(marks, container.NewStack(newBlock(back, "", pipeMark/2), container.NewCenter(container.NewGridWrap(fyne.NewSquareSize(16), widget.NewIcon(look.ShapeOnBack(s.state))))))
-		name, time := text(s.name, theme.SizeNameText, true), text(detail(s, now), theme.SizeNameCaptionText, false)
+		name, time := text(s.name, theme.SizeNameText, true), text(s.detail, theme.SizeNameCaptionText, false)
 		time.Importance = widget.LowImportance
 		name.Alignment, time.Alignment = fyne.TextAlignCenter, fyne.TextAlignCenter
 		names, times = append(names, name), append(times, time)
@@ -80,4 +96,32 @@ func (n pipeLayout) Layout(o []fyne.CanvasObject, s fyne.Size) {
 			l.Move(fyne.NewPos(left, pipeMark-2+float32(line)*lineStep))
 		}
 	}
+}
+
+// taps is an invisible layer over a pipeline: a tap in a station's column opens it.
+type taps struct {
+	widget.BaseWidget
+	columns int
+	tapped  func(i int)
+}
+
+func newTaps(columns int, tapped func(i int)) *taps {
+	t := &taps{columns: columns, tapped: tapped}
+	t.ExtendBaseWidget(t)
+	return t
+}
+
+// Tapped is called by Fyne.
+func (t *taps) Tapped(e *fyne.PointEvent) {
+	if i := int(e.Position.X / t.Size().Width * float32(t.columns)); i >= 0 && i < t.columns {
+		t.tapped(i)
+	}
+}
+
+// Cursor is called by Fyne.
+func (t *taps) Cursor() desktop.Cursor { return desktop.PointerCursor }
+
+// CreateRenderer is called by Fyne.
+func (t *taps) CreateRenderer() fyne.WidgetRenderer {
+	return widget.NewSimpleRenderer(container.NewStack())
 }

@@ -20,7 +20,7 @@ func ParseRoute(s string) (Route, error) {
 		return Route{Page: pageHome}, nil
 	}
 	r := Route{Page: parts[0], Args: parts[1:]}
-	names := []string{pageEvidence, pageReality}
+	names := []string{pageEvidence, pageReality, pageTarget}
 	for _, p := range pages {
 		names = append(names, p.name)
 	}

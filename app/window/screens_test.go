@@ -94,6 +94,10 @@ func TestScreens(t *testing.T) {
 	for name, c := range map[string]picture{
 		"home":      {"home", nil, "Boots under QEMU"},
 		"reality":   {"reality/debian-12-arm64-lean", nil, "debian-12-arm64-lean · published: passed, local only"},
+		"target":    {"target/debian-12-arm64-lean", nil, "Firmware"},
+		"tried":     {"target/debian-12-arm64", busy, "30 %"},
+		"why":       {"target/debian-12-amd64", failed, "kernel.hang"},
+		"history":   {"target/debian-12-arm64-lean/history", nil, "History (1)"},
 		"builds":    {"builds/debian-12-arm64-lean", nil, "Passed in"},
 		"targets":   {"targets/debian-12-arm64", nil, "apiVersion: ingot/v1"},
 		"artifacts": {"artifacts", nil, "debian-12-lean"},
@@ -145,6 +149,7 @@ func TestPages(t *testing.T) {
 	for name, page := range map[string]picture{
 		"home":      {"home", nil, "Boots under QEMU"},
 		"reality":   {"reality/debian-12-arm64-lean", nil, "debian-12-arm64-lean · published: passed, local only"},
+		"target":    {"target/debian-12-arm64-lean", nil, "Firmware"},
 		"builds":    {"builds/debian-12-arm64-lean", nil, "Passed in"},
 		"targets":   {"targets/debian-12-arm64", nil, "apiVersion: ingot/v1"},
 		"artifacts": {"artifacts", nil, "debian-12-lean"},

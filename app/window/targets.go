@@ -68,25 +68,28 @@ func (v *targets) update(s feed.State) {
 
 func (v *targets) show(name string) {
 	v.shown = name
-	file, text, err := v.w.backend.RecipeText(name)
+	v.set(v.w.recipe(name))
+}
+
+// recipe shows a target's recipe: read, check, copy, build.
+func (w *Window) recipe(name string) fyne.CanvasObject {
+	file, recipe, err := w.backend.RecipeText(name)
 	if err != nil {
-		v.set(message(name+" cannot be used", err.Error()))
-		return
+		return message(name+" cannot be used", err.Error())
 	}
-	w := v.w
-	build := widget.NewButtonWithIcon("Build", theme.MediaPlayIcon(), func() { w.submit(api.Submission{Target: name}) })
+	build := widget.NewButtonWithIcon("Build", theme.MediaPlayIcon(), func() { w.build(api.Submission{Target: name}) })
 	build.Importance = widget.HighImportance
 	check := widget.NewButton("Validate", func() {
 		w.do(func(context.Context) error { return w.backend.Validate(name) }, func(err error) { w.showStatus(err, name+": recipe, lock and kernel fragments are valid") })
 	})
 	as := widget.NewEntry()
 	as.SetPlaceHolder(name + "-mine")
-	fork := widget.NewButton("Fork and edit", func() { v.fork(name, as.Text) })
+	fork := widget.NewButton("Fork and edit", func() { w.fork(name, as.Text) })
 	as.OnSubmitted = func(string) { fork.OnTapped() }
 	bar := container.NewBorder(nil, nil, container.NewHBox(build, check), fork, as)
 	from := widget.NewLabel("from " + clean(file))
 	from.Truncation = fyne.TextTruncateEllipsis
-	v.set(container.NewBorder(container.NewVBox(bar, from), nil, nil, nil, lines(text)))
+	return container.NewBorder(container.NewVBox(bar, from), nil, nil, nil, lines(recipe))
 }
 
 func (v *targets) set(o fyne.CanvasObject) {
@@ -95,18 +98,18 @@ func (v *targets) set(o fyne.CanvasObject) {
 }
 
 // fork writes a recipe of the user's own and opens it in an editor.
-func (v *targets) fork(name, as string) {
+func (w *Window) fork(name, as string) {
 	if as == "" {
 		as = name + "-mine"
 	}
 	var file string
-	v.w.do(func(ctx context.Context) (err error) {
-		if file, err = v.w.backend.Fork(ctx, name, as); err != nil {
+	w.do(func(ctx context.Context) (err error) {
+		if file, err = w.backend.Fork(ctx, name, as); err != nil {
 			return err
 		}
-		return v.w.desktop.Open(file)
+		return w.desktop.Open(file)
 	}, func(err error) {
-		v.w.feed.Refresh()
-		v.w.showStatus(err, "made "+file)
+		w.feed.Refresh()
+		w.showStatus(err, "made "+file)
 	})
 }

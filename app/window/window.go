@@ -47,6 +47,7 @@ type Backend interface {
 	Validate(target string) error
 	Fork(ctx context.Context, target, as string) (string, error)
 	Describe(cause string) (api.Finding, bool) // cheap
+	Phases(console []string) ([]api.Phase, error)
 	Doctor(ctx context.Context, targets ...string) (doctor.Report, error)
 	// Mend installs what Doctor says is missing; note gets what is being done, line by
 	// line, from any goroutine. When ctx is done, it returns once what runs has ended.
@@ -293,7 +294,7 @@ func (w *Window) Go(r Route) {
 	w.route = r
 	for name, b := range w.sidebar {
 		b.Importance = widget.LowImportance
-		if name == r.Page || name == pageHome && r.Page == pageReality {
+		if name == r.Page || name == pageHome && (r.Page == pageReality || r.Page == pageTarget) {
 			b.Importance = widget.HighImportance
 		}
 		b.Refresh()
@@ -317,6 +318,7 @@ type page struct {
 const (
 	pageHome      = app.RouteHome
 	pageReality   = app.RouteReality
+	pageTarget    = app.RouteTarget
 	pageBuilds    = "builds"
 	pageTargets   = "targets"
 	pageArtifacts = "artifacts"
@@ -351,6 +353,8 @@ func pageOf(name string) page {
 		return page{open: newEvidence}
 	case pageReality:
 		return page{open: newReality}
+	case pageTarget:
+		return page{open: newTargetPage}
 	}
 	return pages[0]
 }

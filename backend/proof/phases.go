@@ -8,6 +8,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"ingot/backend/cause"
+	"ingot/backend/evidence"
 	"ingot/resources"
 )
 
@@ -47,6 +49,32 @@ var phases = sync.OnceValues(func() ([]phase, error) {
 	}
 	return file.Phases, nil
 })
+
+// Phases finds the phases of a boot in a console log by its lines, as a proof finds them
+// while it reads the console. They have no times. Patterns of a recipe are not known here.
+func Phases(lines []string) ([]evidence.Phase, error) {
+	all, err := phases()
+	if err != nil {
+		return nil, err
+	}
+	var out []evidence.Phase
+	next := 0
+	for _, line := range lines {
+		line = cause.CleanLine(line)
+		for i := len(all) - 1; i >= next; i-- {
+			match := all[i].match
+			if all[i].Name == "login" && i > next {
+				match = []*regexp.Regexp{waitingLogin}
+			}
+			if anyMatch(match, line) {
+				out = append(out, evidence.Phase{Name: all[i].Name, Line: clip(line)})
+				next = i + 1
+				break
+			}
+		}
+	}
+	return out, nil
+}
 
 func anyMatch(res []*regexp.Regexp, line string) bool {
 	for _, re := range res {

@@ -6,6 +6,8 @@ import (
 	"io"
 
 	"ingot/backend/cause"
+	"ingot/backend/evidence"
+	"ingot/backend/proof"
 )
 
 // Explanation is the result of Explain; see cause.Pack.Explain.
@@ -42,3 +44,6 @@ func ListCauses(w io.Writer, asJSON bool) error {
 	}
 	return nil
 }
+
+// Phases finds the phases of a boot in a console log, without times; see proof.Phases.
+func Phases(lines []string) ([]evidence.Phase, error) { return proof.Phases(lines) }

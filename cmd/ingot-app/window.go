@@ -290,6 +290,8 @@ func (h ofHome) VMShell(ctx context.Context, name string) (argv, environ []strin
 	return vm.Shell(ctx, name)
 }
 
+func (h ofHome) Phases(console []string) ([]api.Phase, error) { return status.Phases(console) }
+
 func (h ofHome) Explain(text string) (status.Explanation, error) { return status.Explain(text) }
 
 // Workers lists the team's workers.
