@@ -109,6 +109,25 @@ func TestImageSheet(t *testing.T) {
 	}
 }
 
+// What goes wrong with a VM stays on its card, with a way to its logs, until it is
+// dismissed; while something is done, its card has no other button.
+func TestVMTrouble(t *testing.T) {
+	p, news := acted()
+	vmsHere(p, &news)
+	p.vms[2].Dir = t.TempDir()
+	p.fail = errors.New("limactl start old: the disk is gone")
+	s := shown(t, p, "vms/old", news)
+	s.until("Stopped")
+	s.tap("Start")
+	s.until("the disk is gone")
+	s.tap("Show logs")
+	s.asked(p, "reveal ha.stderr.log")
+	s.tap("Dismiss")
+	if strings.Contains(strings.ReplaceAll(s.texts(), s.status.Text, ""), "the disk is gone") {
+		t.Error("what was dismissed is still there")
+	}
+}
+
 // The route of the menu's item shows the sheet, once.
 func TestImageRoute(t *testing.T) {
 	p, news := acted()
@@ -204,13 +223,13 @@ func TestDropIn(t *testing.T) {
 	p, news := acted()
 	s := shown(t, p, "reality", news)
 	s.on(func() {
-		s.dropped([]fyne.URI{storage.NewFileURI(image), storage.NewFileURI(log), storage.NewFileURI(dir + "/none"), storage.NewFileURI(dir)})
+		s.dropped([]fyne.URI{storage.NewFileURI(image), storage.NewFileURI(log), storage.NewFileURI(dir + "/none"), storage.NewFileURI(t.TempDir())})
 	})
 	s.asked(p, "prove some.qcow2")
-	s.until("some.qcow2: it boots")
-	s.until("serial.log: kernel.")
+	s.until("it boots")
+	s.until("Cause found")
 	s.until("no such file")
-	s.until("is a directory")
+	s.until("there is no log in it")
 	if s.Route().Page != pageCheck {
 		t.Errorf("the window is at %s", s.Route())
 	}
@@ -218,7 +237,32 @@ func TestDropIn(t *testing.T) {
 	p.fail = errors.New("no boot loader")
 	p.mu.Unlock()
 	s.on(func() { s.dropped([]fyne.URI{storage.NewFileURI(image)}) })
-	s.until("some.qcow2: no boot loader")
+	s.until("no boot loader")
+}
+
+// A check goes on when its page is left, can be stopped, and its row stays.
+func TestCheckIsAJob(t *testing.T) {
+	image := t.TempDir() + "/slow.qcow2"
+	write(t, image, "QFI\xfb\x00\x00\x00\x03"+strings.Repeat("\x00", 100))
+	p, news := acted()
+	s := shown(t, p, "notary", news)
+	s.on(func() { s.Check(image) })
+	s.until("seeded boot: kernel at 9 s")
+	s.on(func() { s.Go(Route{Page: pageHome}) })
+	s.until("Needs you")
+	s.on(func() { s.Go(Route{Page: pageCheck}) })
+	s.until("seeded boot: kernel at 9 s")
+	s.tap("Stop")
+	s.until("Stopped")
+	s.on(func() { s.checkAddress("https://example.org/x/") })
+	s.asked(p, "verify https://example.org/x/")
+	s.until("it boots")
+	s.on(func() { s.explainText("a pasted log", " \n") })
+	s.until("the clipboard has no text")
+	s.on(func() { s.explainText("a pasted log", "all is well\n") })
+	s.until("no known cause was found")
+	s.on(func() { s.Go(Route{Page: pageHome}); s.Go(Route{Page: pageCheck}) })
+	s.until("slow.qcow2")
 }
 
 // An owner that goes away and comes back is told; the rows stay.

@@ -206,8 +206,8 @@ func (w *Window) cardBar(a status.ArtifactInfo, row api.Row, open bool, opens fu
 // trust shows why an image can be trusted, and how others check it.
 func (w *Window) trust(a status.ArtifactInfo, row api.Row) fyne.CanvasObject {
 	why := container.NewVBox(text("Why you can trust it", theme.SizeNameText, true))
-	line := func(s api.State, says, evidence string) {
-		l := widget.NewLabel(clean(says))
+	line := func(s api.State, reason, evidence string) {
+		l := widget.NewLabel(clean(reason))
 		l.Wrapping, l.SizeName = fyne.TextWrapWord, theme.SizeNameCaptionText
 		mark := container.NewCenter(container.NewGridWrap(fyne.NewSquareSize(14), widget.NewIcon(look.Shape(s))))
 		var end fyne.CanvasObject

@@ -8,149 +8,313 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
+	"fyne.io/fyne/v2/dialog"
+	"fyne.io/fyne/v2/theme"
 	"fyne.io/fyne/v2/widget"
 
 	"ingot/app/feed"
+	"ingot/app/look"
+	"ingot/backend/api"
 	"ingot/backend/status"
 )
 
-// checkPage boots an image of any origin, or finds the cause in a log: files
-// that were dropped on the window.
+// checkPage takes images, logs and addresses of any origin: an image is booted, a release
+// is verified and booted, a log is explained. A check goes on when the page is left; its
+// row stays, and checks of earlier days are listed below.
 type checkPage struct {
-	w     *Window
-	lines *fyne.Container
-	all   fyne.CanvasObject
-	stop  context.CancelFunc
-	ctx   context.Context
+	w       *Window
+	cards   *fyne.Container
+	earlier []api.Document
+	read    *reading[[]api.Document]
+	all     fyne.CanvasObject
+}
+
+// check is one file, log or address that is looked at, or was since the window opened.
+type check struct {
+	name     string // of the file
+	state    api.State
+	word     string // the state for a person
+	line     string // how far it is, or the result
+	more     string // what a log means, and what to do
+	evidence string // id; "" is none
+	began    time.Time
+	stop     context.CancelFunc
 }
 
 func newCheckPage(w *Window, _ Route) view {
-	v := &checkPage{w: w, lines: container.NewVBox()}
-	v.ctx, v.stop = context.WithCancel(w.ctx)
-	hint := message("Check an image", "Drop a qcow2 or raw image here, made by anyone: Ingot boots it and records the result. Drop a serial log or QEMU's messages: Ingot names the cause and the fix.")
-	v.all = container.NewBorder(hint, nil, nil, nil, container.NewVScroll(v.lines))
+	v := &checkPage{w: w, cards: container.NewVBox()}
+	head := text("Check an image", theme.SizeNameHeadingText, true)
+	head.Truncation = fyne.TextTruncateOff
+	second := text("of anyone's: does it boot, and why not?", theme.SizeNameCaptionText, false)
+	second.Importance = widget.LowImportance
+	v.all = container.NewBorder(container.NewVBox(container.NewBorder(nil, nil, head, nil, second), v.dropZone()), nil, nil, nil, container.NewVScroll(container.NewPadded(v.cards)))
+	v.read = &reading[[]api.Document]{w: w, read: w.backend.Checks, show: func(list []api.Document, err error) {
+		if err != nil {
+			w.showStatus(err, "")
+		}
+		v.earlier = list
+		v.draw()
+	}}
+	v.draw()
+	v.read.start()
 	return v
 }
 
 func (v *checkPage) object() fyne.CanvasObject { return v.all }
 func (v *checkPage) update(feed.State)         {}
-func (v *checkPage) leave()                    { v.stop() }
+func (v *checkPage) leave()                    { v.read.leave() }
 
-func (v *checkPage) add(o fyne.CanvasObject) {
-	v.lines.Add(o)
-	v.lines.Refresh()
+// dropZone is where files are dropped, with other ways to give one.
+func (v *checkPage) dropZone() fyne.CanvasObject {
+	w := v.w
+	choose := widget.NewButton("Choose a file…", func() {
+		d := dialog.NewFileOpen(func(f fyne.URIReadCloser, err error) {
+			if err == nil && f != nil {
+				_ = f.Close()
+				w.Check(f.URI().Path())
+			}
+		}, w.Window)
+		d.Show()
+	})
+	choose.Importance = widget.HighImportance
+	address := widget.NewButton("From a web address…", func() { v.askAddress() })
+	paste := widget.NewButton("Paste a log", func() {
+		w.explainText("a pasted log", fyne.CurrentApp().Clipboard().Content())
+	})
+	line := text("Drop a qcow2 or raw image, a boot log, QEMU's messages or a Lima folder here", theme.SizeNameText, true)
+	hint := text("Your file is opened read-only and is never changed.", theme.SizeNameCaptionText, false)
+	line.Alignment, hint.Alignment, hint.Importance = fyne.TextAlignCenter, fyne.TextAlignCenter, widget.LowImportance
+	return container.NewPadded(panel(theme.ColorNamePrimary, container.NewVBox(container.New(linesLayout{}, line, hint), container.NewCenter(container.NewHBox(choose, address, paste)))))
 }
 
-func (v *checkPage) line(text string) {
-	l := widget.NewLabel(clean(text))
-	l.Wrapping = fyne.TextWrapWord
-	l.Selectable = true
-	v.add(l)
+// askAddress asks for the address of a published release.
+func (v *checkPage) askAddress() {
+	entry := widget.NewEntry()
+	entry.SetPlaceHolder("https://…/debian/12/arm64/20261124-1408/ or github:OWNER/REPO@TAG")
+	d := dialog.NewCustomConfirm("Check a published image", "Check", "Cancel", container.NewVBox(entry), func(yes bool) {
+		if address := strings.TrimSpace(entry.Text); yes && address != "" {
+			v.w.checkAddress(address)
+		}
+	}, v.w.Window)
+	d.Resize(fyne.NewSize(640, 160))
+	d.Show()
+	v.w.Canvas().Focus(entry)
 }
 
-// checking shows the page.
-func (w *Window) checking() *checkPage {
-	v, ok := w.view.(*checkPage)
-	if !ok {
-		w.Go(Route{Page: pageCheck})
-		v = w.view.(*checkPage)
+// draw shows the checks of this window, then the earlier ones.
+func (v *checkPage) draw() {
+	v.cards.Objects = nil
+	var have []string
+	for _, c := range v.w.checks {
+		v.cards.Add(v.card(c))
+		have = append(have, c.evidence)
 	}
-	return v
+	for _, d := range slices.Backward(v.earlier) {
+		if !slices.Contains(have, d.ID) {
+			v.cards.Add(v.card(earlierCheck(d)))
+		}
+	}
+	v.cards.Refresh()
 }
 
-// Check checks a file, as if it was dropped on the window.
-func (w *Window) Check(file string) { w.checking().take(file) }
+// earlierCheck is a check by its evidence.
+func earlierCheck(d api.Document) *check {
+	c := &check{name: d.Subject().Name, evidence: d.ID, line: formatTime(d.Head.At), state: api.Failed, word: "Does not boot"}
+	switch {
+	case d.Unbelievable():
+		c.word, c.line = "Not trusted", d.Problem
+	case api.Signed(d) && d.Head.Verdict == "passed":
+		c.state, c.word, c.line = api.Passed, "Boots", "signed · "+c.line
+	case d.Head.Verdict == "cancelled":
+		c.state, c.word = api.Cancelled, "Stopped"
+	default:
+		c.line += " · " + d.Head.Message
+	}
+	return c
+}
+
+func (v *checkPage) card(c *check) fyne.CanvasObject {
+	w := v.w
+	line := text(clean(c.line), theme.SizeNameCaptionText, false)
+	line.Importance = widget.LowImportance
+	bar := container.NewHBox()
+	if c.stop != nil && c.state == api.Running {
+		bar.Add(widget.NewButton("Stop", func() { c.stop() }))
+	}
+	if c.evidence != "" {
+		label := "Evidence"
+		if c.state == api.Failed {
+			label = "See why"
+		}
+		bar.Add(widget.NewButton(label, func() { w.Go(Route{pageEvidence, []string{c.evidence}}) }))
+	}
+	stroke := look.Stroke
+	if c.state == api.Failed {
+		stroke = look.Bad
+	}
+	head := container.NewBorder(nil, nil, container.NewCenter(pill(c.state, c.word)), container.NewCenter(bar), container.New(linesLayout{}, text(clean(c.name), theme.SizeNameText, true), line))
+	if c.more == "" {
+		return panel(stroke, head)
+	}
+	more := widget.NewLabel(cleanLines(c.more))
+	more.Wrapping, more.Selectable, more.SizeName = fyne.TextWrapWord, true, theme.SizeNameCaptionText
+	return panel(stroke, container.NewVBox(head, container.NewStack(newBlock(look.Raised, "", 8), more)))
+}
+
+// changed draws the page, if it is shown.
+func (w *Window) checksChanged() {
+	if v, ok := w.view.(*checkPage); ok {
+		v.draw()
+	}
+}
+
+// mostChecks bounds the rows of checks that have ended.
+const mostChecks = 100
+
+// begin adds a check and shows the page.
+func (w *Window) begin(c *check) *check {
+	c.began = time.Now()
+	w.checks = append([]*check{c}, w.checks...)
+	if len(w.checks) > mostChecks {
+		w.checks = w.checks[:mostChecks]
+	}
+	if _, ok := w.view.(*checkPage); !ok {
+		w.Go(Route{Page: pageCheck})
+	}
+	w.checksChanged()
+	return c
+}
+
+// end sets the result of a check.
+func (w *Window) end(c *check, s api.State, word, line string) {
+	c.state, c.word, c.line, c.stop = s, word, line, nil
+	w.checksChanged()
+}
+
+// Check checks a file or folder, as if it was dropped on the window.
+func (w *Window) Check(file string) {
+	name := filepath.Base(file)
+	info, err := os.Stat(file)
+	isText := err == nil && info.IsDir()
+	if err == nil && !isText {
+		isText, err = readsAsText(file)
+	}
+	switch {
+	case err != nil:
+		w.end(w.begin(&check{name: name}), api.Failed, "Not read", err.Error())
+	case isText:
+		w.explainFile(name, file)
+	default:
+		w.run(name, "Booting", func(ctx context.Context, note func(string)) (string, error) {
+			return w.backend.Prove(ctx, file, note)
+		})
+	}
+}
 
 // dropped receives files from the desktop.
 func (w *Window) dropped(uris []fyne.URI) {
-	v := w.checking()
 	for _, u := range uris {
 		if u.Scheme() != "file" {
-			v.line(u.String() + " is not a file on this computer")
+			w.end(w.begin(&check{name: u.String()}), api.Failed, "Not read", "it is not a file on this computer: use From a web address…")
 			continue
 		}
-		v.take(u.Path())
+		w.Check(u.Path())
 	}
 }
 
-// logLimit is the number of bytes of a log that are read; boots write far less.
-const logLimit = 64 << 20
+// checkAddress verifies a published release, and boots its disk.
+func (w *Window) checkAddress(address string) {
+	w.run(address, "Checking", func(ctx context.Context, note func(string)) (string, error) {
+		return w.backend.Verify(ctx, address, note)
+	})
+}
 
-// take explains a text file, and boots any other file.
-func (v *checkPage) take(file string) {
-	text, isText, err := readText(file)
+// run boots something in the background. The page shows its last note.
+func (w *Window) run(name, word string, work func(ctx context.Context, note func(string)) (string, error)) {
+	ctx, stop := context.WithCancel(w.ctx)
+	c := w.begin(&check{name: name, state: api.Running, word: word, line: "begins; without hardware virtualisation a boot takes minutes", stop: stop})
+	note := func(s string) {
+		w.main(func() {
+			if c.state == api.Running {
+				c.line = s
+				w.checksChanged()
+			}
+		})
+	}
+	var id string
+	w.do(func(context.Context) (err error) {
+		defer stop()
+		id, err = work(ctx, note)
+		return err
+	}, func(err error) {
+		c.evidence = id
+		took := formatDuration(time.Since(c.began).Round(time.Second))
+		switch {
+		case err == nil:
+			w.end(c, api.Passed, "Boots", "it boots · "+took)
+		case errors.Is(err, context.Canceled):
+			w.end(c, api.Cancelled, "Stopped", "stopped after "+took)
+		default:
+			line := err.Error()
+			if cause, fix := api.Advice(err); cause != "" {
+				c.more = line + "\nWhat to do: " + fix
+			}
+			w.end(c, api.Failed, "Failed", line)
+		}
+	})
+}
+
+// explainFile explains a log, a folder of logs or an archive of them.
+func (w *Window) explainFile(name, file string) {
+	c := w.begin(&check{name: name, state: api.Running, word: "Reading"})
+	var e status.Explanation
+	w.do(func(context.Context) (err error) { e, err = w.backend.ExplainFile(file); return err }, func(err error) { w.explained(c, e, err) })
+}
+
+// explainText explains a log that was pasted.
+func (w *Window) explainText(name, log string) {
+	c := w.begin(&check{name: name, state: api.Running, word: "Reading"})
+	if strings.TrimSpace(log) == "" {
+		w.end(c, api.Failed, "Not read", "the clipboard has no text")
+		return
+	}
+	e, err := w.backend.Explain(log)
+	w.explained(c, e, err)
+}
+
+func (w *Window) explained(c *check, e status.Explanation, err error) {
 	switch {
 	case err != nil:
-		v.line(err.Error())
-	case isText:
-		e, err := v.w.backend.Explain(text)
-		if err != nil {
-			v.line(err.Error())
-			return
-		}
-		v.line(explained(filepath.Base(file), e))
+		w.end(c, api.Failed, "Not read", err.Error())
+	case e.Fix == "":
+		w.end(c, api.Unknown, "Log read", e.ID+": no known cause was found in it")
 	default:
-		v.prove(file)
+		c.more = fmt.Sprintf("%s\n%s: %s\nWhat to do: %s", e.Line, e.ID, e.Means, e.Fix)
+		w.end(c, api.Stale, "Cause found", title(e.Means))
 	}
 }
 
-func readText(file string) (text string, isText bool, err error) {
+// readsAsText tells a log from an image by its first bytes.
+func readsAsText(file string) (bool, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return "", false, err
+		return false, err
 	}
 	defer f.Close()
 	head := make([]byte, 4096)
 	n, err := io.ReadFull(f, head)
 	switch {
 	case errors.Is(err, io.EOF):
-		return "", false, fmt.Errorf("%s is empty", file)
+		return false, fmt.Errorf("%s is empty", file)
 	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
-		return "", false, err
+		return false, err
 	}
-	if bytes.IndexByte(head[:n], 0) >= 0 || bytes.HasPrefix(head, []byte("QFI\xfb")) { // qcow2's magic
-		return "", false, nil
-	}
-	rest, err := io.ReadAll(io.LimitReader(f, logLimit))
-	return string(head[:n]) + string(rest), true, err
-}
-
-func explained(name string, e status.Explanation) string {
-	var s strings.Builder
-	fmt.Fprintf(&s, "%s: %s", name, e.ID)
-	if e.Fix != "" {
-		fmt.Fprintf(&s, "\nline:  %s\nmeans: %s\nnext:  %s", clean(e.Line), e.Means, e.Fix)
-	}
-	return s.String()
-}
-
-func (v *checkPage) prove(file string) {
-	name := filepath.Base(file)
-	v.line(name + ": booting; this takes minutes without hardware virtualisation")
-	busy := widget.NewProgressBarInfinite()
-	v.add(busy)
-	var id string
-	v.w.do(func(context.Context) (err error) {
-		id, err = v.w.backend.Prove(v.ctx, file, func(string) {})
-		return err
-	}, func(err error) {
-		if v.ctx.Err() != nil {
-			return
-		}
-		busy.Stop()
-		v.lines.Remove(busy)
-		switch {
-		case err != nil:
-			v.line(name + ": " + err.Error())
-		default:
-			v.line(name + ": it boots")
-		}
-		if id != "" {
-			v.add(container.NewHBox(widget.NewButton("Evidence", func() { v.w.Go(Route{pageEvidence, []string{id}}) })))
-		}
-	})
+	packed := bytes.HasPrefix(head, []byte{0x1f, 0x8b}) || bytes.HasPrefix(head, []byte("PK\x03\x04"))
+	return packed || bytes.IndexByte(head[:n], 0) < 0 && !bytes.HasPrefix(head, []byte("QFI\xfb")), nil // qcow2's magic
 }

@@ -82,10 +82,10 @@ func (v *evidence) document(d api.Document) fyne.CanvasObject {
 		tabs.Append(container.NewTabItem("Document", lines(text.String())))
 	}
 	back := widget.NewButtonWithIcon("All cells", theme.NavigateBackIcon(), func() { v.w.Go(Route{pageReality, []string{d.Head.Target}}) })
-	return container.NewBorder(container.NewHBox(back, title(d)), nil, nil, nil, tabs)
+	return container.NewBorder(container.NewHBox(back, evidenceTitle(d)), nil, nil, nil, tabs)
 }
 
-func title(d api.Document) fyne.CanvasObject {
+func evidenceTitle(d api.Document) fyne.CanvasObject {
 	state := api.Unknown
 	switch {
 	case d.Unbelievable():

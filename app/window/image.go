@@ -24,6 +24,8 @@ func (v *vms) makeImage(machine vm.Instance) {
 		return err
 	}, func(err error) {
 		if err != nil {
+			v.failed[machine.Name] = err
+			v.draw()
 			w.showStatus(err, "")
 			return
 		}
@@ -135,7 +137,10 @@ func (v *vms) imageSheet(machine vm.Instance, plan vm.ImagePlan) {
 		}
 		w.showStatus(nil, "asking for an image of "+machine.Name+"…")
 		w.do(func(ctx context.Context) error { _, err := w.backend.VMImage(ctx, o, publish.Checked); return err }, func(err error) {
-			w.showStatus(err, "the image of "+machine.Name+" is being made: see Builds")
+			if err == nil {
+				w.Go(Route{pageTarget, []string{o.Name}})
+			}
+			w.showStatus(err, "the image of "+machine.Name+" is being made")
 		})
 	}, w.Window)
 	sheet.Resize(fyne.NewSize(600, 560))

@@ -2,6 +2,7 @@ package window
 
 import (
 	"context"
+	"strings"
 
 	"ingot/app"
 	"ingot/backend"
@@ -120,3 +121,14 @@ func (l *ledger) Workers(context.Context) ([]Worker, error) { return l.workers, 
 func (l *ledger) Preferences() app.Preferences { return l.prefs }
 
 func (l *ledger) Explain(text string) (status.Explanation, error) { return status.Explain(text) }
+
+func (l *ledger) ExplainFile(path string) (status.Explanation, error) {
+	return status.ExplainAt(path, strings.NewReader(""))
+}
+
+func (l *ledger) Checks(ctx context.Context) ([]api.Document, error) {
+	if l.real == nil {
+		return nil, nil
+	}
+	return status.FileProofs(ctx, l.real)
+}

@@ -105,7 +105,7 @@ func TestScreens(t *testing.T) {
 		"targets":   {"targets/debian-12-arm64", nil, "apiVersion: ingot/v1"},
 		"artifacts": {"artifacts", asRecorded, "These very bytes booted"},
 		"lost":      {"artifacts", nil, "the file is missing"},
-		"notary":    {"notary", nil, "made by anyone"},
+		"notary":    {"notary", nil, "is opened read-only"},
 		"settings":  {"settings", chosen, "qemu-system-aarch64"},
 		"proof":     {"evidence/PROOF", nil, "signed by key"},
 		"serial":    {"evidence/PROOF", nil, "signed by key"},
@@ -157,13 +157,17 @@ func TestPages(t *testing.T) {
 		"builds":    {"builds/debian-12-arm64-lean", nil, "Passed in"},
 		"targets":   {"targets/debian-12-arm64", nil, "apiVersion: ingot/v1"},
 		"artifacts": {"artifacts", asRecorded, "These very bytes booted"},
-		"check":     {"notary", nil, "made by anyone"},
+		"check":     {"notary", nil, "is opened read-only"},
 		"settings":  {"settings", chosen, "qemu-system-aarch64"},
 		"evidence":  {"evidence/PROOF", nil, "signed by key"},
 		"vms":       {"vms", usualVMs, "forge"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := page.open(t)
+			if name == "check" {
+				s.on(func() { s.Check("../../backend/cause/testdata/panic-no-root.serial.log") })
+				s.until("Cause found")
+			}
 			for variant, v := range map[string]fyne.ThemeVariant{"dark": theme.VariantDark, "light": theme.VariantLight} {
 				s.on(func() { fyne.CurrentApp().Settings().SetTheme(oneVariant{look.Theme{}, v}) })
 				sameAs(t, filepath.Join("..", "..", "docs", "screens", name+"-"+variant+".png"), s.settled())

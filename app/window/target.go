@@ -95,7 +95,7 @@ func newTargetPage(w *Window, r Route) view {
 		v.tabs.SelectIndex(2)
 	}
 	v.all = container.NewBorder(head, nil, nil, nil, v.tabs)
-	v.read = &reading[story]{w: w, read: v.readStory, show: v.tell}
+	v.read = &reading[story]{w: w, read: v.readStory, show: v.draw}
 	return v
 }
 
@@ -164,8 +164,8 @@ func (v *targetPage) readStory(ctx context.Context) (got story, err error) {
 	return got, errors.Join(err, ferr)
 }
 
-// tell shows what was read.
-func (v *targetPage) tell(got story, err error) {
+// draw shows what was read.
+func (v *targetPage) draw(got story, err error) {
 	now, live := v.active()
 	if err != nil && !live {
 		v.w.showStatus(err, "")
@@ -446,8 +446,8 @@ func (v *targetPage) showFilm() {
 		return
 	}
 	v.shown = key
-	title := text("Boot film", theme.SizeNameSubHeadingText, true)
-	title.Truncation = fyne.TextTruncateOff
+	name := text("Boot film", theme.SizeNameSubHeadingText, true)
+	name.Truncation = fyne.TextTruncateOff
 	choice := container.NewHBox()
 	for i, other := range v.films {
 		b := widget.NewButton(bootTitle(other.name), func() { v.boot = other.name; v.showFilm() })
@@ -458,7 +458,7 @@ func (v *targetPage) showFilm() {
 		choice.Add(b)
 	}
 	word := map[api.State]string{api.Passed: "Boots", api.Failed: "Failed", api.Running: "Live"}[f.verdict]
-	head := container.NewBorder(nil, nil, title, container.NewCenter(pill(f.verdict, word)), choice)
+	head := container.NewBorder(nil, nil, name, container.NewCenter(pill(f.verdict, word)), choice)
 	v.film.Objects = []fyne.CanvasObject{panel(look.Stroke, container.NewVBox(head, f.object()))}
 	v.now.Refresh()
 }
@@ -475,5 +475,5 @@ func bootTitle(name string) string {
 	case "unseeded":
 		return "Without a seed"
 	}
-	return strings.ToUpper(name[:min(1, len(name))]) + name[min(1, len(name)):]
+	return title(clean(name))
 }

@@ -65,6 +65,11 @@ type Backend interface {
 	Cancel(ctx context.Context, id string) error
 	Prove(ctx context.Context, file string, notify func(string)) (evidence string, err error)
 	Explain(text string) (status.Explanation, error)
+	ExplainFile(path string) (status.Explanation, error) // a log, a folder or an archive of them
+	// Verify checks a published release and boots its disk; the evidence is that of the
+	// boot.
+	Verify(ctx context.Context, address string, notify func(string)) (evidence string, err error)
+	Checks(ctx context.Context) ([]api.Document, error) // proofs of files that were not built here, oldest first
 	VMStart(ctx context.Context, name string) error
 	VMStop(ctx context.Context, name string) error
 	VMExport(ctx context.Context, o vm.ExportOptions) (vm.Exported, error)
@@ -121,9 +126,10 @@ type Window struct {
 	sidebar      map[string]*widget.Button
 	status       *widget.Label
 	mending      mending
-	looked       bool // whether anything was built, and what this computer lacks
-	first        bool // nothing was built when the window opened
-	missing      int  // things that this computer lacks, as far as is known
+	checks       []*check // newest first
+	looked       bool     // whether anything was built, and what this computer lacks
+	first        bool     // nothing was built when the window opened
+	missing      int      // things that this computer lacks, as far as is known
 }
 
 // view is one page. Its methods run on the main goroutine.

@@ -106,8 +106,16 @@ func (p *played) KeepCredentials(_ context.Context, e, access, key string) (stri
 func (p *played) ProbeEndpoint(context.Context) (string, []api.Ability, error) {
 	return "", []api.Ability{{Name: "create only", Why: "nothing is overwritten", Seen: "it was overwritten"}}, p.note("probe")
 }
-func (p *played) Prove(_ context.Context, file string, _ func(string)) (string, error) {
+func (p *played) Prove(ctx context.Context, file string, notify func(string)) (string, error) {
+	if filepath.Base(file) == "slow.qcow2" {
+		notify("seeded boot: kernel at 9 s")
+		<-ctx.Done()
+		return "", ctx.Err()
+	}
 	return "proof-1", p.note("prove %s", filepath.Base(file))
+}
+func (p *played) Verify(_ context.Context, address string, _ func(string)) (string, error) {
+	return "proof-2", p.note("verify %s", address)
 }
 
 func (p *played) VMStart(_ context.Context, name string) error { return p.note("start %s", name) }

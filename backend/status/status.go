@@ -61,6 +61,11 @@ func Facts(ctx context.Context, b *backend.Backend, name string) (reality.Facts,
 	return facts(ctx, b, name, d, fileProofs(ctx, b))
 }
 
+// FileProofs are the proofs of files that no build of this home made, oldest first.
+func FileProofs(ctx context.Context, b *backend.Backend) ([]evidence.Document, error) {
+	return fileProofs(ctx, b)()
+}
+
 // fileProofs returns a function that reads the proofs of files that are not from a build
 // here, the first time that it is called.
 func fileProofs(ctx context.Context, b *backend.Backend) func() ([]evidence.Document, error) {

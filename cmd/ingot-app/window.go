@@ -294,6 +294,19 @@ func (h ofHome) Phases(console []string) ([]api.Phase, error) { return status.Ph
 
 func (h ofHome) Explain(text string) (status.Explanation, error) { return status.Explain(text) }
 
+func (h ofHome) ExplainFile(path string) (status.Explanation, error) {
+	return status.ExplainAt(path, strings.NewReader(""))
+}
+
+func (h ofHome) Verify(ctx context.Context, address string, notify func(string)) (string, error) {
+	v, err := verify.Check(ctx, h.now(), verify.Options{Subject: address, Boot: true, Notify: notify})
+	return v.Booted, err
+}
+
+func (h ofHome) Checks(ctx context.Context) ([]api.Document, error) {
+	return status.FileProofs(ctx, h.Backend)
+}
+
 // Workers lists the team's workers.
 func (h ofHome) Workers(ctx context.Context) ([]window.Worker, error) {
 	b := h.now()
