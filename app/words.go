@@ -58,33 +58,44 @@ func CellIn(r api.Row, want api.State) (string, bool) {
 	return "", false
 }
 
+// cellTitles are the cells' names for a person.
+var cellTitles = map[string]string{"configured": "recipe", "guest": "builder", "kernel": "kernel", "exported": "disk", "boots": "boots", "published": "published"}
+
+// CellTitle returns the name of a cell for a person, by its name in JSON.
+func CellTitle(name string) string {
+	if t, ok := cellTitles[name]; ok {
+		return t
+	}
+	return name
+}
+
 // Verdict summarises the state of a target in a few words.
 func Verdict(r api.Row) string {
 	if r.Configured.State == api.Failed {
 		return ShortPath(r.Configured.Message)
 	}
 	if name, ok := CellIn(r, api.Running); ok {
-		return "building: " + name
+		return "building: " + CellTitle(name)
 	}
 	if name, ok := CellIn(r, api.Failed); ok {
-		return "failed: " + name
+		return "failed: " + CellTitle(name)
 	}
 	if name, ok := CellIn(r, api.Stale); ok {
-		return "stale: " + name
+		return "out of date: " + CellTitle(name)
 	}
 	switch {
 	case r.Boots.State == api.Passed && r.Published.State == api.Passed:
 		if r.Published.Note != "" {
-			return "proven, published (" + r.Published.Note + ")"
+			return "boots, published (" + r.Published.Note + ")"
 		}
-		return "proven, published"
+		return "boots, published"
 	case r.Boots.State == api.Passed:
-		return "proven"
+		return "boots"
 	case r.Exported.State == api.Passed:
-		return "not proven"
+		return "not boot-tested"
 	}
 	if name, ok := CellIn(r, api.Cancelled); ok {
-		return "cancelled: " + name
+		return "cancelled: " + CellTitle(name)
 	}
 	return "not built"
 }

@@ -34,17 +34,17 @@ func TestLine(t *testing.T) {
 func TestVerdict(t *testing.T) {
 	ok := api.Cell{State: api.Passed}
 	for want, row := range map[string]api.Row{
-		"not built":                      {},
-		"proven":                         {Boots: ok, Exported: ok},
-		"not proven":                     {Exported: ok},
-		"proven, published":              {Boots: ok, Published: ok},
-		"proven, published (local only)": {Boots: ok, Published: api.Cell{State: api.Passed, Note: "local only"}},
-		"failed: boots":                  {Exported: ok, Boots: api.Cell{State: api.Failed}},
-		"building: kernel":               {Boots: api.Cell{State: api.Failed}, Kernel: api.Cell{State: api.Running}},
-		"stale: exported":                {Exported: api.Cell{State: api.Stale}, Boots: ok},
-		"cancelled: kernel":              {Kernel: api.Cell{State: api.Cancelled}},
-		"x.yaml:3: key: wrong":           {Configured: api.Cell{State: api.Failed, Message: "/home/a/x.yaml:3: key: wrong"}},
-		"no file: here":                  {Configured: api.Cell{State: api.Failed, Message: "no file: here"}},
+		"not built":                     {},
+		"boots":                         {Boots: ok, Exported: ok},
+		"not boot-tested":               {Exported: ok},
+		"boots, published":              {Boots: ok, Published: ok},
+		"boots, published (local only)": {Boots: ok, Published: api.Cell{State: api.Passed, Note: "local only"}},
+		"failed: boots":                 {Exported: ok, Boots: api.Cell{State: api.Failed}},
+		"building: kernel":              {Boots: api.Cell{State: api.Failed}, Kernel: api.Cell{State: api.Running}},
+		"out of date: disk":             {Exported: api.Cell{State: api.Stale}, Boots: ok},
+		"cancelled: kernel":             {Kernel: api.Cell{State: api.Cancelled}},
+		"x.yaml:3: key: wrong":          {Configured: api.Cell{State: api.Failed, Message: "/home/a/x.yaml:3: key: wrong"}},
+		"no file: here":                 {Configured: api.Cell{State: api.Failed, Message: "no file: here"}},
 	} {
 		if got := Verdict(row); got != want {
 			t.Errorf("%q, want %q", got, want)

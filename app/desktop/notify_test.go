@@ -32,8 +32,8 @@ func TestOfBuild(t *testing.T) {
 		title, body, keys string
 		silent            bool
 	}{
-		{"proven", api.Event{Outcome: api.OutcomePassed}, proven, "t is done", "proven", "default show publish", false},
-		{"published", api.Event{Outcome: api.OutcomePassed}, published, "t is done", "proven, published", "default show", false},
+		{"proven", api.Event{Outcome: api.OutcomePassed}, proven, "t is done", "boots", "default show publish", false},
+		{"published", api.Event{Outcome: api.OutcomePassed}, published, "t is done", "boots, published", "default show", false},
 		{"without evidence", api.Event{Outcome: api.OutcomePassed}, api.Row{Target: "t"}, "t is done", "not built", "default show", false},
 		{"failed", api.Event{Outcome: api.OutcomeFailed, Msg: "no\nway", Cause: "kernel.no-init", Fix: "mend it"}, api.Row{}, "t failed", "kernel.no-init: no way – mend it", "default log", false},
 		{"no cause", api.Event{Outcome: api.OutcomeFailed, Msg: "no way"}, api.Row{}, "t failed", "no way", "default log", false},

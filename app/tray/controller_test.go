@@ -131,7 +131,7 @@ func TestStormOfChanges(t *testing.T) {
 		}
 		s.rows(api.Row{Target: "last"})
 		time.Sleep(2 * rebuildPause)
-		if v.label("target/last") != "last · not built" {
+		if v.label("make/last") != "last · not built" {
 			t.Error("the last state is not shown")
 		}
 	})
@@ -172,20 +172,20 @@ func TestOpenMenuIsNotRebuilt(t *testing.T) {
 		if now, _ := v.counts(); now != before {
 			t.Error("the open menu was built anew")
 		}
-		if v.label("target/b") != "b · proven" || !shown(v.menu.Items)["target/a/build"].Disabled || v.label("target/c") != "" {
+		if v.label("make/b") != "b · boots" || !shown(v.menu.Items)["make/a"].Disabled || v.label("make/c") != "" {
 			t.Errorf("%+v", v.menu.Items)
 		}
 		v.closed <- struct{}{}
 		synctest.Wait()
 		time.Sleep(relabelPause)
-		if v.label("target/c") == "" || v.label("target/a") != "" {
+		if v.label("make/c") == "" || v.label("make/a") != "" {
 			t.Error("the closed menu was not built anew")
 		}
 		// where nobody tells that it was closed, it counts as closed after a while
 		v.opened <- struct{}{}
 		s.rows(api.Row{Target: "d"})
 		time.Sleep(openFor + rebuildPause)
-		if v.label("target/d") == "" {
+		if v.label("make/d") == "" {
 			t.Error("a menu stays open for ever")
 		}
 	})
@@ -197,7 +197,7 @@ func TestClicks(t *testing.T) {
 		s.rows(api.Row{Target: "a"})
 		time.Sleep(3 * rebuildPause)
 		a.fail = errors.New("the disk is full:\nfree some space")
-		v.clicks <- "target/a/build"
+		v.clicks <- "make/a"
 		time.Sleep(3 * rebuildPause)
 		if got := v.label("error"); got != "✗ a: the disk is full: free some space" {
 			t.Errorf("%q", got)
@@ -207,7 +207,7 @@ func TestClicks(t *testing.T) {
 		if got := v.label("error"); got != "" {
 			t.Errorf("%q stays", got)
 		}
-		v.clicks <- "target/a/publish" // is off
+		v.clicks <- "images" // is off
 		v.clicks <- "target/none/build"
 		v.clicks <- "summary"
 		synctest.Wait()

@@ -83,7 +83,8 @@ type Here struct {
 	NoLogin bool // this desktop cannot start programs at login
 }
 
-// Render returns the menu for a state.
+// Render returns the menu for a state: what runs, what failed, then a submenu each for
+// building, images and VMs. The first level has few lines, however many targets there are.
 func Render(s feed.State, h Here) Menu {
 	c := count(s)
 	m := Menu{Icon: c.icon(s), Tooltip: "Ingot: " + summary(s, c)}
@@ -103,15 +104,18 @@ func Render(s feed.State, h Here) Menu {
 	for _, b := range s.Builds {
 		m.add(buildItem(b, s.Live))
 	}
-	m.separate("targets")
-	for _, r := range s.Rows {
-		m.add(targetItem(r, s))
+	if failed := failedItems(s); len(failed) > 0 {
+		m.separate("failed")
+		m.Items = append(m.Items, failed...)
 	}
+	m.separate("targets")
+	m.add(makeItem(s))
+	m.add(imagesItem(s))
 	if len(s.VMs) > 0 {
-		m.separate("vms")
 		m.add(vmsItem(s))
 	}
 	m.separate("app")
+	m.add(Item{ID: "check", Label: "Check an Image…", Do: Action{Verb: Window, Arg: app.RouteCheck}})
 	m.add(Item{ID: "open", Label: "Open Ingot", Do: Action{Verb: Window, Arg: app.RouteLast}})
 	m.add(Item{ID: "settings", Label: "Settings…", Do: Action{Verb: Window, Arg: app.RouteSettings}})
 	if !h.NoLogin {
@@ -131,6 +135,7 @@ func buildItem(b feed.Build, live bool) Item {
 	id := "build/" + b.ID
 	return Item{ID: id, Label: app.Line(buildLine(b)), Items: []Item{
 		{ID: id + "/says", Label: cmp.Or(app.Line(b.Msg), "build "+b.ID), Disabled: true},
+		{ID: id + "/watch", Label: "Watch…", Do: Action{Verb: Window, Target: b.Target, Arg: app.RouteOf(b.Target)}},
 		{ID: id + "/log", Label: "View Log…", Do: Action{Verb: Window, Target: b.Target, Arg: app.RouteBuild(b.Target, b.ID)}},
 		{ID: id + "/cancel", Label: "Cancel Build", Disabled: !live, Do: Action{Verb: Cancel, Target: b.Target, Arg: b.ID}},
 	}}
@@ -138,13 +143,13 @@ func buildItem(b feed.Build, live bool) Item {
 
 func buildLine(b feed.Build) string {
 	if b.Started.IsZero() && b.Step == "" {
-		return join(b.Target, "waits")
+		return join(name(b.Target), "waits")
 	}
 	percent := ""
 	if p, ok := b.Percent(); ok {
 		percent = fmt.Sprintf("%d %%", p)
 	}
-	return join(b.Target, cmp.Or(b.Step, "begins"), percent, left(b.ETA))
+	return join(name(b.Target), cmp.Or(b.Step, "begins"), percent, left(b.ETA))
 }
 
 // quitItem asks for confirmation only if builds are running.
@@ -193,7 +198,7 @@ func (c counts) String() string {
 		}
 		return fmt.Sprintf("%d %s", n, what)
 	}
-	return cmp.Or(join(part(c.building, "building"), part(c.waiting, "waiting"), part(c.proven, "proven"), part(c.failed, "failed")), "nothing proven yet")
+	return cmp.Or(join(part(c.building, "building"), part(c.waiting, "waiting"), part(c.proven, "ready"), part(c.failed, "failed")), "no image yet")
 }
 
 func (c counts) icon(s feed.State) Icon {

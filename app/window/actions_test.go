@@ -269,14 +269,14 @@ func TestCheckIsAJob(t *testing.T) {
 func TestOwnerGone(t *testing.T) {
 	p, news := acted()
 	s := shown(t, p, "reality", news)
-	s.until("0 building · 1 proven · 1 failed · 2 targets")
+	s.until("0 building · 1 ready · 1 failed · 2 targets")
 	p.play(func(w client.Watcher) { w.Gone(errors.New("version 2, not 1\x1b[31m")) })
 	s.until("No connection: version 2, not 1")
 	if !strings.Contains(s.texts(), "good") {
 		t.Error("the rows are gone")
 	}
 	p.play(func(w client.Watcher) { w.Snapshot(news) })
-	s.until("0 building · 1 proven · 1 failed · 2 targets")
+	s.until("0 building · 1 ready · 1 failed · 2 targets")
 }
 
 func TestRoutes(t *testing.T) {

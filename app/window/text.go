@@ -49,7 +49,7 @@ func formatTime(t time.Time) string {
 // short returns the start of a digest.
 func short(digest string) string { return digest[:min(12, len(digest))] }
 
-// summary returns the numbers of running, proven and failed targets in one
+// summary returns the numbers of running, ready and failed targets in one
 // line.
 func summary(s feed.State) string {
 	if !s.Live {
@@ -67,7 +67,7 @@ func summary(s feed.State) string {
 			failed++
 		}
 	}
-	return fmt.Sprintf("%d building · %d proven · %d failed · %d targets", len(s.Builds), proven, failed, len(s.Rows))
+	return fmt.Sprintf("%d building · %d ready · %d failed · %d targets", len(s.Builds), proven, failed, len(s.Rows))
 }
 
 // icon shows a state by shape and colour; its name is always beside it.

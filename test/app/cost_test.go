@@ -56,7 +56,7 @@ func TestCost(t *testing.T) {
 		app := start(t, h.env(), filepath.Join(h.bin, "ingot-app"))
 		i := panel.icon(t)
 		launches = append(launches, float64(i.at.Sub(app.start).Microseconds())/1000)
-		panel.await(t, i, "nothing proven yet")
+		panel.await(t, i, "no image yet")
 		if err := app.cmd.Process.Signal(os.Interrupt); err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +69,7 @@ func TestCost(t *testing.T) {
 
 	app := start(t, h.env(), filepath.Join(h.bin, "ingot-app"))
 	mark := panel.icon(t)
-	panel.await(t, mark, "nothing proven yet")
+	panel.await(t, mark, "no image yet")
 	pid := app.cmd.Process.Pid
 	time.Sleep(3 * time.Second) // what comes at the start is not idle
 	before := cpu(t, pid)

@@ -68,7 +68,7 @@ func TestForge(t *testing.T) {
 	panel := startHost(t)
 	app := start(t, env, filepath.Join(h.bin, "ingot-app"))
 	icon := panel.icon(t)
-	panel.click(t, icon, panel.await(t, icon, lean, "Build"))
+	panel.click(t, icon, panel.await(t, icon, "Build", lean))
 	soon(t, "a live title", func() bool {
 		label, changed := panel.relabelled(lean, "kernel", "%")
 		if changed {
@@ -77,10 +77,10 @@ func TestForge(t *testing.T) {
 		return changed
 	})
 	soon(t, "the notification", func() bool { return len(d.notes) > 0 })
-	if n := d.next(t); n.title != lean+" is done" || !strings.Contains(n.body, "proven, published") {
+	if n := d.next(t); n.title != lean+" is done" || !strings.Contains(n.body, "boots, published") {
 		t.Fatalf("notification: %+v", n)
 	}
-	panel.await(t, icon, "1 proven")
+	panel.await(t, icon, "1 ready")
 	d.click(t)
 	w, ok := awaitWindow(t, h)
 	if !ok {

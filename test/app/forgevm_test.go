@@ -57,7 +57,7 @@ func TestForgeFromMenu(t *testing.T) {
 		began = time.Now()
 	}
 
-	panel.click(t, icon, panel.await(t, icon, tiny+" · not built", "Build"))
+	panel.click(t, icon, panel.await(t, icon, "Build", tiny+" · not built"))
 	b := h.began(t, tiny, nil)
 	b.await(t, "the forge VM made", "making the forge VM "+forgeVM)
 	b.await(t, "the forge VM started", "starting the forge VM "+forgeVM)
@@ -81,7 +81,7 @@ func TestForgeFromMenu(t *testing.T) {
 		t.Errorf("the owner was process %d, is %d: one that starts may have stopped it", before, after)
 	}
 	stage("cancelled and stopped")
-	panel.await(t, icon, tiny+" · ") // the menu goes on
+	panel.await(t, icon, "Build", tiny+" · ") // the menu goes on
 }
 
 // again clicks Build where nothing has changed and builds run in the forge VM: all steps
@@ -102,8 +102,8 @@ func again(t *testing.T, h home, env []string, panel *host) {
 	earlier := h.builds(t, lean)
 	start(t, env, filepath.Join(h.bin, "ingot-app"))
 	icon := panel.icon(t)
-	panel.await(t, icon, "1 proven")
-	panel.click(t, icon, panel.await(t, icon, lean, "Build"))
+	panel.await(t, icon, "1 ready")
+	panel.click(t, icon, panel.await(t, icon, "Build", lean))
 	b := h.began(t, lean, earlier)
 	if end := b.end(t); end.Outcome != api.OutcomePassed {
 		t.Errorf("it ended as %q: %s", end.Outcome, end.Msg)

@@ -104,19 +104,6 @@ func (h *host) take(s *dbus.Signal) {
 	}
 }
 
-// updated tells whether an item's label was changed in place to one that
-// contains text.
-func (h *host) updated(id int32, text string) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, u := range h.updates {
-		if u.id == id && strings.Contains(u.label, text) {
-			return true
-		}
-	}
-	return false
-}
-
 func (h *host) icon(t *testing.T) icon {
 	t.Helper()
 	select {

@@ -31,32 +31,30 @@ func TestMenu(t *testing.T) {
 	t.Logf("registered %d ms after the start", icon.at.Sub(app.start).Milliseconds())
 
 	panel.await(t, icon, "1 failed") // the broken one
-	target := panel.await(t, icon, "nowhere · not built")
-	build := panel.await(t, icon, "nowhere", "Build")
+	build := panel.await(t, icon, "Build", "nowhere · not built")
 	t.Logf("the menu:\n%s", show(t, panel.menu(t, icon), "  "))
-	if _, ok := find(t, panel.menu(t, icon), "nowhere", "Bild"); ok {
+	if _, ok := find(t, panel.menu(t, icon), "Bild", "nowhere"); ok {
 		t.Error("an item that is not there was found")
 	}
 	// a recipe that does not parse says where, and can't be built
-	panel.await(t, icon, "broken · broken.yaml:4: ")
-	if b := panel.await(t, icon, "broken", "Build"); b.enabled() {
+	panel.await(t, icon, "✗ broken: The recipe cannot be used: broken.yaml:4: ")
+	broken := panel.await(t, icon, "Build", "broken · broken.yaml:4: ")
+	if broken.enabled() {
 		t.Error("a broken recipe can be built")
 	}
 	// what is off does nothing, though a host may send the click
-	panel.click(t, icon, panel.await(t, icon, "nowhere", "Publish"))
+	panel.click(t, icon, broken)
 
 	panel.click(t, icon, build)
 	n := d.next(t)
 	if n.title != "nowhere failed" || !strings.Contains(n.body, "guest.tool-missing") || !strings.Contains(n.body, "nosuch-gcc") || n.replaces != 0 {
 		t.Errorf("notification: %+v", n)
 	}
-	panel.await(t, icon, "nowhere · failed: ")
-	if !panel.updated(target.ID, "nowhere · failed") {
-		t.Errorf("the label was not changed in place: %+v", panel.updates)
-	}
+	panel.await(t, icon, "✗ nowhere: ", "See Why and Fix…")
+	panel.await(t, icon, "Build", "nowhere · failed: ")
 	panel.await(t, icon, "2 failed")
 
-	// only one build was begun: the click on Publish did nothing
+	// only one build was begun: the click on what is off did nothing
 	builds, err := filepath.Glob(filepath.Join(h.dir, "data", "builds", "nowhere", "*-*-*")) // not the list
 	if err != nil || len(builds) != 1 {
 		t.Fatalf("builds: %v, %v", builds, err)
@@ -95,7 +93,7 @@ func TestOwnerGone(t *testing.T) {
 	panel := startHost(t)
 	app := start(t, h.env(), filepath.Join(h.bin, "ingot-app"))
 	icon := panel.icon(t)
-	panel.await(t, icon, "nothing proven yet")
+	panel.await(t, icon, "no image yet")
 	program := filepath.Join(h.bin, "ingot")
 	if err := os.Rename(program, program+".away"); err != nil {
 		t.Fatal(err)
@@ -106,12 +104,12 @@ func TestOwnerGone(t *testing.T) {
 	}
 	kill(t, h)
 	panel.await(t, icon, "Not connected: ")
-	panel.await(t, icon, "debian-12-arm64")
+	panel.await(t, icon, "Build", "debian-12-arm64")
 	panel.await(t, icon, "last known: ")
 	if err := os.Rename(program+".away", program); err != nil {
 		t.Fatal(err)
 	}
-	panel.await(t, icon, "nothing proven yet")
+	panel.await(t, icon, "no image yet")
 	// as a panel that shows the menu: it is not built anew under the pointer
 	panel.event(t, icon, 0, "opened")
 	panel.click(t, icon, panel.await(t, icon, "Quit Ingot"))

@@ -102,7 +102,7 @@ func pixels(t *testing.T, x *xgb.Conn, px, py int16, width, height uint16) []byt
 }
 
 // A person's way in a panel that others made: a click on the icon opens the menu,
-// the arrow keys reach Build in the target's menu, and "Open Ingot" opens the
+// the arrow keys reach the target in the menu Build, and "Open Ingot" opens the
 // window.
 func TestPanel(t *testing.T) {
 	h := newHome(t)
@@ -115,7 +115,7 @@ func TestPanel(t *testing.T) {
 	startPanel(t)
 	start(t, h.env(), filepath.Join(h.bin, "ingot-app"))
 	tray, mark := registered(t)
-	tray.await(t, mark, "nowhere · not built")                             // the menu that opens is the whole one
+	tray.await(t, mark, "Build", "nowhere · not built")                    // the menu that opens is the whole one
 	until(t, "the icon", func() bool { return at(t, x, 12, 20)[0] < 100 }) // orange, where the panel is grey
 	builds := func() int {
 		found, err := filepath.Glob(filepath.Join(h.dir, "data", "builds", "nowhere", "*-*-*")) // not the list
@@ -129,7 +129,7 @@ func TestPanel(t *testing.T) {
 	}
 	menu := func() bool { return lit(t, x, 20, 240) } // below what the icon's tooltip covers
 	// below three that are shipped
-	choose(t, "the build", menu, func() bool { return builds() == 1 }, "Down", "Down", "Down", "Down", "Right", "Return")
+	choose(t, "the build", menu, func() bool { return builds() == 1 }, "Down", "Right", "Down", "Down", "Down", "Return")
 	until(t, "its end", func() bool {
 		cmd := exec.Command(filepath.Join(bin, "ingot"), "status", "nowhere")
 		cmd.Env = h.env()
