@@ -70,6 +70,33 @@ func TestLogLong(t *testing.T) {
 	s.until("not found")
 }
 
+// Find counts and goes both ways, errors have a jump of their own, and a selected line is
+// copied alone.
+func TestLogFind(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "some.log")
+	write(t, file, "make one\nCC strerror.o\nmake two\nfatal: no rule\nmake three\n")
+	s, l := logged(t, file, false)
+	l.waitFor(t, 5)
+	press := func(f func(), want string) {
+		t.Helper()
+		s.on(f)
+		s.until(want)
+	}
+	s.on(func() { l.find.SetText("MAKE") })
+	press(l.next, "1 of 3 · line 1 of 5")
+	press(l.next, "2 of 3 · line 3 of 5")
+	press(l.previous, "1 of 3 · line 1 of 5")
+	press(l.previous, "3 of 3 · line 5 of 5")
+	press(l.next, "1 of 3 · line 1 of 5")
+	press(l.nextError, "line 4 of 5")
+	s.tap("Copy line")
+	var got string
+	s.on(func() { got = fyne.CurrentApp().Clipboard().Content() })
+	if got != "fatal: no rule" {
+		t.Errorf("copied %q", got)
+	}
+}
+
 // A log that grows is followed; a line is shown when its end has come.
 func TestLogFollowed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "live.log")

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,7 +22,7 @@ import (
 	"ingot/backend/api"
 )
 
-// logList shows a file's lines, and new lines while it is followed: find,
+// logList shows a file's lines, and new lines while it is followed: find, jump to errors,
 // follow, copy. It stores each line as shown, cut to lineLimit.
 type logList struct {
 	w    *Window
@@ -36,7 +37,9 @@ type logList struct {
 	find    *widget.Entry
 	follow  *widget.Check
 	count   *widget.Label
-	found   int
+	copy    *widget.Button
+	found   int // the line that find, or a jump to an error, is at; -1 is none
+	chosen  int // the selected line; -1 is none
 	bar     *fyne.Container
 	all     *fyne.Container
 	stop    context.CancelFunc
@@ -46,17 +49,19 @@ type logList struct {
 // newLogList reads file until leave; with live it continues with new lines.
 // Lines at which a boot reached one of the phases are marked.
 func newLogList(w *Window, file string, live bool, phases ...api.Phase) *logList {
-	l := &logList{w: w, file: file, phases: phases, marks: map[int]string{}, count: widget.NewLabel(""), found: -1, stopped: make(chan struct{})}
+	l := &logList{w: w, file: file, phases: phases, marks: map[int]string{}, count: widget.NewLabel(""), found: -1, chosen: -1, stopped: make(chan struct{})}
 	l.list = widget.NewList(l.length, newLogLine, l.fill)
 	l.list.HideSeparators = true
+	l.list.OnSelected = func(i widget.ListItemID) { l.choose(i) }
 	l.find = widget.NewEntry()
 	l.find.SetPlaceHolder("Find in the log")
 	l.find.OnSubmitted = func(string) { l.next() }
 	l.follow = widget.NewCheck("Follow", nil)
 	l.follow.Checked = live
+	l.copy = widget.NewButtonWithIcon("Copy", theme.ContentCopyIcon(), l.copyText)
 	l.bar = container.NewBorder(nil, nil, nil, container.NewHBox(
-		widget.NewButtonWithIcon("", theme.SearchIcon(), l.next), l.follow,
-		widget.NewButtonWithIcon("Copy", theme.ContentCopyIcon(), l.copyAll),
+		widget.NewButtonWithIcon("", theme.MoveUpIcon(), l.previous), widget.NewButtonWithIcon("", theme.MoveDownIcon(), l.next),
+		widget.NewButton("Next error", l.nextError), l.follow, l.copy,
 		widget.NewButtonWithIcon("Open", theme.FileTextIcon(), func() { w.showStatus(w.desktop.Open(file), "") }), l.count), l.find)
 	l.all = container.NewBorder(l.bar, nil, nil, nil, l.list)
 	var ctx context.Context
@@ -126,32 +131,85 @@ func (l *logList) setCount(text string) {
 }
 
 // next selects the next line that contains the text of the find field.
-func (l *logList) next() {
+func (l *logList) next() { l.seek(1) }
+
+// previous selects the one before.
+func (l *logList) previous() { l.seek(-1) }
+
+// seek selects the next match in a direction, 1 or -1, and tells which of how many it is.
+func (l *logList) seek(direction int) {
 	want := strings.ToLower(l.find.Text)
 	if want == "" {
 		return
 	}
 	n := l.length()
-	for step := 1; step <= n; step++ {
-		i := (l.found + step) % n
+	var matches []int
+	for i := range n {
 		if strings.Contains(strings.ToLower(l.line(i)), want) {
-			l.found = i
-			l.follow.SetChecked(false)
-			l.list.ScrollTo(i)
-			l.list.Select(i)
-			l.setCount(fmt.Sprintf("line %d of %d", i+1, n))
+			matches = append(matches, i)
+		}
+	}
+	if len(matches) == 0 {
+		l.setCount("not found")
+		return
+	}
+	at := 0
+	if direction > 0 {
+		if at = slices.IndexFunc(matches, func(i int) bool { return i > l.found }); at < 0 {
+			at = 0 // from the start again
+		}
+	} else {
+		at = len(matches) - 1
+		for at > 0 && matches[at] >= l.found {
+			at--
+		}
+		if matches[at] >= l.found {
+			at = len(matches) - 1 // from the end again
+		}
+	}
+	l.show(matches[at], fmt.Sprintf("%d of %d · line %d of %d", at+1, len(matches), matches[at]+1, n))
+}
+
+// nextError selects the next line that is shown as an error.
+func (l *logList) nextError() {
+	n := l.length()
+	for step := 1; step <= n; step++ {
+		if i := (l.found + step) % n; colourOf(l.line(i)) == theme.ColorNameError {
+			l.show(i, fmt.Sprintf("line %d of %d", i+1, n))
 			return
 		}
 	}
-	l.setCount("not found")
+	l.setCount("no error")
 }
 
-func (l *logList) copyAll() {
-	l.mu.Lock()
-	text := strings.Join(l.lines, "\n")
-	l.mu.Unlock()
+// show scrolls to a line and selects it; the log is no longer followed.
+func (l *logList) show(i int, count string) {
+	l.found = i
+	l.follow.SetChecked(false)
+	l.list.ScrollTo(i)
+	l.list.Select(i)
+	l.setCount(count)
+}
+
+// choose remembers the selected line: Copy copies it.
+func (l *logList) choose(i int) {
+	l.chosen, l.found = i, i
+	l.copy.SetText("Copy line")
+	l.bar.Refresh()
+}
+
+// copyText copies the selected line, or all lines.
+func (l *logList) copyText() {
+	text, what := "", "the line was copied"
+	if l.chosen >= 0 {
+		text = l.line(l.chosen)
+	} else {
+		l.mu.Lock()
+		text, what = strings.Join(l.lines, "\n"), "the log was copied"
+		l.mu.Unlock()
+	}
 	fyne.CurrentApp().Clipboard().SetContent(text)
-	l.w.showStatus(nil, "copied")
+	l.w.showStatus(nil, what)
 }
 
 // drawPause is the minimal time between two updates of the list; readPause the

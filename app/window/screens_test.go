@@ -147,6 +147,32 @@ func TestScreens(t *testing.T) {
 	}
 }
 
+// Each page fits into a small window: none has to be scrolled sideways.
+func TestSmallWindow(t *testing.T) {
+	for name, c := range map[string]picture{
+		"home":      {"home", atWork, "about 5 min left"},
+		"long":      {"target/" + strings.Repeat("long-", 40), long, "cannot be used"},
+		"reality":   {"reality/debian-12-arm64-lean", nil, "debian-12-arm64-lean · published: passed, local only"},
+		"target":    {"target/debian-12-arm64-lean", nil, "Firmware"},
+		"builds":    {"builds/debian-12-arm64-lean", nil, "Passed in"},
+		"targets":   {"targets/debian-12-arm64", nil, "apiVersion: ingot/v1"},
+		"artifacts": {"artifacts", asRecorded, "These very bytes booted"},
+		"notary":    {"notary", nil, "is opened read-only"},
+		"settings":  {"settings", lacksMuch, "installs in the guest"},
+		"proof":     {"evidence/PROOF", nil, "signed by key"},
+		"vms":       {"vms", vmsHere, "forge"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := c.open(t)
+			s.on(func() {
+				if min := s.Content().MinSize(); min.Width > 900 || min.Height > 600 {
+					t.Errorf("it needs %.0f by %.0f", min.Width, min.Height)
+				}
+			})
+		})
+	}
+}
+
 // TestPages compares the pictures of the documentation, light and dark, with what the
 // window draws: a recorded home that has built an image, and three usual VMs.
 func TestPages(t *testing.T) {

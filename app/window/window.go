@@ -197,6 +197,7 @@ func newWindow(app fyne.App, b Backend, d Desktop, f *feed.Feed, main func(f fun
 		defer stop()
 		w.follow(changed)
 	})
+	w.addKeys()
 	w.Go(Route{Page: pageHome})
 	return w
 }
