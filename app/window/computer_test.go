@@ -176,6 +176,58 @@ func TestFirstRun(t *testing.T) {
 	}
 }
 
+// A new home is welcomed: what is missing is installed from there, and three ways begin.
+func TestWelcome(t *testing.T) {
+	p, news := acted()
+	empty(p, &news)
+	vmsHere(p, &news)
+	lacking := atomic.Bool{}
+	lacking.Store(true)
+	p.report = func() doctor.Report {
+		if lacking.Load() {
+			return lackingReport()
+		}
+		return doctor.Report{Checks: []doctor.Check{{Name: "a", OK: true}}}
+	}
+	steps := make(chan string)
+	p.mend = func(_ context.Context, note func(string)) error {
+		for line := range steps {
+			note(line)
+		}
+		lacking.Store(false)
+		return nil
+	}
+	s := shown(t, p, "home", news)
+	s.until("Welcome to Ingot")
+	s.until("makes the root file system")
+	s.until("forge, slow, old")
+	s.tap("Install what is missing")
+	steps <- "Unpacking mmdebstrap"
+	s.until("Unpacking mmdebstrap")
+	s.on(func() { s.Go(Route{Page: pageArtifacts}); s.Go(Route{Page: pageHome}) })
+	steps <- "Setting up mmdebstrap" // it went on
+	s.until("Setting up mmdebstrap")
+	close(steps)
+	s.until("that building and booting needs")
+	for label, want := range map[string]string{"Make an image of a VM": "vms", "Check an image": "notary"} {
+		s.on(func() { s.Go(Route{Page: pageHome}) })
+		s.until("Welcome to Ingot")
+		s.tap(label)
+		if got := s.route(); got != want {
+			t.Errorf("%s leads to %s", label, got)
+		}
+	}
+	s.on(func() { s.Go(Route{Page: pageHome}) })
+	s.tap("Build a Linux image")
+	s.asked(p, "submit debian-12-arm64 until= force=[]")
+	s.on(func() { s.Go(Route{Page: pageHome}) })
+	s.until("Welcome to Ingot")
+	s.tap("Look around first")
+	if strings.Contains(s.texts(), "Welcome") {
+		t.Error("the card stays")
+	}
+}
+
 // Nothing is said where a build was begun, or nothing is missing.
 func TestNoFirstRun(t *testing.T) {
 	for name, prepare := range map[string]func(*played, *api.Snapshot){

@@ -21,7 +21,8 @@ import (
 type home struct {
 	w        *Window
 	cards    *fyne.Container
-	news     string // what the cards show: they are made anew only if it changes
+	first    *welcome // nil once something was built
+	news     string   // what the cards show: they are made anew only if it changes
 	bars     map[string]*buildCard
 	stopping map[string]bool // builds whose cancellation was asked for, by id
 	above    *fyne.Container // of the list
@@ -62,7 +63,7 @@ func newHome(w *Window, _ Route) view {
 }
 
 func (v *home) object() fyne.CanvasObject { return v.whole }
-func (v *home) leave()                    {}
+func (v *home) leave()                    { v.unwelcome() }
 
 func (v *home) update(s feed.State) {
 	v.w.firstRun(s)
@@ -72,10 +73,15 @@ func (v *home) update(s feed.State) {
 	cards, filters, search := v.showCards(s), v.showFilters(), v.find.Hidden != (len(v.all) < searchFrom)
 	v.find.Hidden = len(v.all) < searchFrom
 	if cards || filters || search { // the parts above the list have other sizes
-		v.above.Refresh()
-		v.whole.Refresh()
+		v.resized()
 	}
 	v.choose()
+}
+
+// resized lays the page out again: a part above the list has another height.
+func (v *home) resized() {
+	v.above.Refresh()
+	v.whole.Refresh()
 }
 
 // group is app.GroupOf; a target whose build waits or has just begun counts as building.

@@ -34,14 +34,16 @@ func (v *home) showCards(s feed.State) (changed bool) {
 			news = append(news, "failed "+r.Target+" "+app.Sentence(r))
 		}
 	}
-	lacks := v.w.missing > 0 && v.w.first && !built(s)
-	news = append(news, fmt.Sprint(lacks, v.w.missing, s.Live && len(s.Rows) == 0))
+	first := v.w.welcomes(s)
+	news = append(news, fmt.Sprint(first, first && len(s.VMs) > 0, s.Live && len(s.Rows) == 0))
 	if now := strings.Join(news, "\n"); now != v.news || len(v.cards.Objects) == 0 {
 		v.news = now
 		v.cards.Objects = nil
 		v.bars = map[string]*buildCard{}
-		if lacks {
-			v.cards.Add(v.lackCard())
+		v.unwelcome()
+		if first {
+			v.first = newWelcome(v.w, s, v.resized)
+			v.cards.Add(v.first.object)
 		}
 		for _, b := range s.Builds {
 			c := v.newBuildCard(b)
@@ -59,10 +61,12 @@ func (v *home) showCards(s feed.State) (changed bool) {
 	return changed
 }
 
-func (v *home) lackCard() fyne.CanvasObject {
-	show := widget.NewButton("See what is missing", func() { v.w.Go(Route{Page: pageSettings}) })
-	show.Importance = widget.HighImportance
-	return panel(look.Old, container.NewBorder(nil, nil, container.NewCenter(pill(api.Stale, "First")), show, text(v.w.lacks(), theme.SizeNameText, true)))
+// unwelcome ends the card of a new home.
+func (v *home) unwelcome() {
+	if v.first != nil {
+		v.first.leave()
+		v.first = nil
+	}
 }
 
 func (v *home) failCard(r api.Row) fyne.CanvasObject {

@@ -47,6 +47,7 @@ func (m *mending) start() {
 		if m.changed == nil { // another page is shown
 			m.w.showStatus(m.err, m.outcome())
 		}
+		m.w.examine()
 		m.show()
 	})
 	m.show()
@@ -110,19 +111,21 @@ func (w *Window) firstRun(s feed.State) {
 		return
 	}
 	w.looked = true
-	first, missing := false, 0
-	w.do(func(ctx context.Context) error {
+	first := false
+	var rep doctor.Report
+	w.do(func(ctx context.Context) (err error) {
 		for _, r := range s.Rows {
 			if builds, err := w.backend.Builds(r.Target); err != nil || len(builds) > 0 {
 				return err
 			}
 		}
-		rep, err := w.backend.Doctor(ctx)
-		first, missing = err == nil, len(rep.Missing())
+		rep, err = w.backend.Doctor(ctx)
+		first = err == nil
 		return err
 	}, func(error) {
 		if first {
-			w.first, w.missing = true, missing
+			w.first = true
+			w.examined(rep)
 			w.update()
 		}
 	})
@@ -149,5 +152,16 @@ func built(s feed.State) bool {
 	return len(s.Builds) > 0
 }
 
-// examined keeps the number of things that this computer lacks, for the first page.
-func (w *Window) examined(r doctor.Report) { w.missing = len(r.Missing()) }
+// examined keeps what this computer lacks, for the first page.
+func (w *Window) examined(r doctor.Report) { w.report, w.missing = r, len(r.Missing()) }
+
+// examine looks again for what this computer lacks, after an installation.
+func (w *Window) examine() {
+	var rep doctor.Report
+	w.do(func(ctx context.Context) (err error) { rep, err = w.backend.Doctor(ctx); return err }, func(err error) {
+		if err == nil {
+			w.examined(rep)
+			w.mending.show()
+		}
+	})
+}

@@ -113,7 +113,7 @@ func TestScreens(t *testing.T) {
 		"image":     {"vms/old", vmsHere, "old"},
 		"no-vms":    {"vms", empty, "No Lima instance yet"},
 		"home-work": {"home", atWork, "about 5 min left"},
-		"empty":     {"home", empty, "This computer lacks 1 thing"},
+		"empty":     {"home", empty, "Welcome to Ingot"},
 		"password":  {"settings", needsPassword, "Install what is missing"},
 		"lacking":   {"settings", lacksMuch, "installs in the guest"},
 		"no-build":  {"builds", empty, "No build is shown"},

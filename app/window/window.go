@@ -126,10 +126,11 @@ type Window struct {
 	sidebar      map[string]*widget.Button
 	status       *widget.Label
 	mending      mending
-	checks       []*check // newest first
-	looked       bool     // whether anything was built, and what this computer lacks
-	first        bool     // nothing was built when the window opened
-	missing      int      // things that this computer lacks, as far as is known
+	checks       []*check      // newest first
+	looked       bool          // whether anything was built, and what this computer lacks
+	first        bool          // nothing was built when the window opened
+	missing      int           // things that this computer lacks, as far as is known
+	report       doctor.Report // of the last look at it
 }
 
 // view is one page. Its methods run on the main goroutine.
