@@ -58,30 +58,19 @@ func CellIn(r api.Row, want api.State) (string, bool) {
 	return "", false
 }
 
-// cellTitles are the cells' names for a person.
-var cellTitles = map[string]string{"configured": "recipe", "guest": "builder", "kernel": "kernel", "exported": "disk", "boots": "boots", "published": "published"}
-
-// CellTitle returns the name of a cell for a person, by its name in JSON.
-func CellTitle(name string) string {
-	if t, ok := cellTitles[name]; ok {
-		return t
-	}
-	return name
-}
-
 // Verdict summarises the state of a target in a few words.
 func Verdict(r api.Row) string {
 	if r.Configured.State == api.Failed {
 		return ShortPath(r.Configured.Message)
 	}
 	if name, ok := CellIn(r, api.Running); ok {
-		return "building: " + CellTitle(name)
+		return "building: " + api.CellTitle(name)
 	}
 	if name, ok := CellIn(r, api.Failed); ok {
-		return "failed: " + CellTitle(name)
+		return "failed: " + api.CellTitle(name)
 	}
 	if name, ok := CellIn(r, api.Stale); ok {
-		return "out of date: " + CellTitle(name)
+		return "out of date: " + api.CellTitle(name)
 	}
 	switch {
 	case r.Boots.State == api.Passed && r.Published.State == api.Passed:
@@ -95,7 +84,7 @@ func Verdict(r api.Row) string {
 		return "not boot-tested"
 	}
 	if name, ok := CellIn(r, api.Cancelled); ok {
-		return "cancelled: " + CellTitle(name)
+		return "cancelled: " + api.CellTitle(name)
 	}
 	return "not built"
 }

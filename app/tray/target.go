@@ -139,7 +139,7 @@ var marks = map[api.State]string{api.Unknown: "–", api.Running: "…", api.Pas
 func cellsLine(r api.Row) string {
 	var out []string
 	for _, c := range r.Cells() {
-		out = append(out, marks[c.Cell.State]+" "+app.CellTitle(c.Name))
+		out = append(out, marks[c.Cell.State]+" "+api.CellTitle(c.Name))
 	}
 	return strings.Join(out, "  ")
 }

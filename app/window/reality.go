@@ -26,7 +26,7 @@ type reality struct {
 	top   *fyne.Container // lacks and hint
 }
 
-var realityColumns = []string{"target", "recipe", "builder", "kernel", "disk image", "boots", "published"}
+var realityColumns = []string{"target", "recipe", "builder", "kernel", "disk", "boots", "published"}
 
 func newReality(w *Window, r Route) view {
 	v := &reality{w: w, foot: container.NewVBox(), at: widget.TableCellID{Row: -1}, hint: widget.NewLabel(""), lacks: container.NewVBox()}
@@ -168,7 +168,7 @@ func (v *reality) choose(id widget.TableCellID) {
 	}
 	c := row.Cells()[col]
 	if c.Cell.State == api.Failed {
-		v.foot.Add(v.w.failureCard(v.w.troubleOf(trouble{target: row.Target, what: clean(row.Target) + ": " + c.Name, message: c.Cell.Message, cause: c.Cell.Cause})))
+		v.foot.Add(v.w.failureCard(v.w.troubleOf(trouble{target: row.Target, what: clean(row.Target) + ": " + api.CellTitle(c.Name), message: c.Cell.Message, cause: c.Cell.Cause})))
 	} else {
 		v.foot.Add(v.explain(row, c.Name, c.Cell))
 	}
@@ -177,7 +177,7 @@ func (v *reality) choose(id widget.TableCellID) {
 
 // explain shows the details of a cell and the possible actions.
 func (v *reality) explain(row api.Row, name string, c api.Cell) fyne.CanvasObject {
-	head := widget.NewLabel(clean(row.Target) + " · " + name + ": " + cellText(c))
+	head := widget.NewLabel(clean(row.Target) + " · " + api.CellTitle(name) + ": " + cellText(c))
 	head.TextStyle.Bold = true
 	head.Truncation = fyne.TextTruncateEllipsis
 	body := why(v.w.backend, c)

@@ -298,9 +298,6 @@ func (v *targetPage) showFailure(got story) {
 // cellSteps are the steps whose work a cell shows, in the order of a build.
 var cellSteps = map[string][]string{"kernel": {"kernel"}, "exported": {"rootfs", "image", "export"}, "boots": {"tools", "prove"}, "published": {"publish"}}
 
-// cellTitles are the cells for a person.
-var cellTitles = map[string]string{"configured": "Recipe", "guest": "Builder", "kernel": "Kernel", "exported": "Disk image", "boots": "Boots?", "published": "Publish"}
-
 // showLine shows the six cells as the stations of a build, and how far it is.
 func (v *targetPage) showLine(got story, now feed.Build, live bool) {
 	steps := timeline(got.events)
@@ -358,7 +355,7 @@ func (v *targetPage) showLine(got story, now feed.Build, live bool) {
 // stationOf is a cell as a station: its state is that of the cell, its time that of the
 // steps that the newest build took for it.
 func stationOf(name string, c api.Cell, steps []step, now feed.Build, live bool) station {
-	s := station{name: cellTitles[name], state: c.State, detail: cellText(c)}
+	s := station{name: title(api.CellTitle(name)), state: c.State, detail: cellText(c)}
 	var took time.Duration
 	for _, own := range cellSteps[name] {
 		for _, st := range steps {

@@ -99,6 +99,9 @@ const (
 	ClassCancelled = cause.Cancelled
 )
 
+// CellTitle returns the name of a cell for people.
+func CellTitle(name string) string { return reality.CellTitle(name) }
+
 // ClassOf returns the class of an error.
 func ClassOf(err error) Class { return cause.ClassOf(err) }
 

@@ -91,6 +91,18 @@ func (r Row) Cells() []struct {
 	return []named{{"configured", r.Configured}, {"guest", r.Guest}, {"kernel", r.Kernel}, {"exported", r.Exported}, {"boots", r.Boots}, {"published", r.Published}}
 }
 
+// cellTitles are the names of cells for people, where they differ from those in JSON.
+var cellTitles = map[string]string{"configured": "recipe", "guest": "builder", "exported": "disk"}
+
+// CellTitle returns the name of a cell for people, by its name in JSON: table, menu and
+// window have the same.
+func CellTitle(name string) string {
+	if t, ok := cellTitles[name]; ok {
+		return t
+	}
+	return name
+}
+
 // Facts is the input of Derive.
 type Facts struct {
 	Title    string

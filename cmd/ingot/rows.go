@@ -100,7 +100,7 @@ func summary(r api.Row) string {
 	if same {
 		return stateWord(cells[first].Cell)
 	}
-	return cells[first].Name + " " + stateWord(cells[first].Cell)
+	return api.CellTitle(cells[first].Name) + " " + stateWord(cells[first].Cell)
 }
 
 func stateWord(c api.Cell) string {
@@ -112,7 +112,7 @@ func stateWord(c api.Cell) string {
 
 func cellNames(r api.Row) (names []string) {
 	for _, c := range r.Cells() {
-		names = append(names, c.Name)
+		names = append(names, api.CellTitle(c.Name))
 	}
 	return names
 }
@@ -126,7 +126,7 @@ func details(rows []api.Row, columns int, fix func(cause string) string) string 
 			if c.Cell.Cause == "" {
 				continue
 			}
-			why := fmt.Sprintf("%s, %s: %s: %s", r.Target, c.Name, c.Cell.Cause, c.Cell.Message)
+			why := fmt.Sprintf("%s, %s: %s: %s", r.Target, api.CellTitle(c.Name), c.Cell.Cause, c.Cell.Message)
 			next := fix(c.Cell.Cause)
 			if next != "" {
 				next = "  next: " + next

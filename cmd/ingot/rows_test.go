@@ -34,7 +34,7 @@ func fixOf(cause string) string {
 }
 
 func TestRender(t *testing.T) {
-	const wide = `TARGET           CONFIGURED           GUEST               KERNEL               EXPORTED               BOOTS               PUBLISHED
+	const wide = `TARGET           RECIPE               BUILDER             KERNEL               DISK                   BOOTS               PUBLISHED
 debian-12-arm64  ✓ passed             ✓ passed            ✓ passed             ✓ passed               ✓ passed            ✓ passed (local only)
                  config-6aa70a16ab05  guest-267056be4616  kernel-b23f9adcc64e  artifact-b895d3782a45  proof-cc6e4bff5fc6  receipt-177d38bd3841
 debian-13-arm64  ✓ passed             ✓ passed            ✓ passed             ✓ passed               ✗ failed            · unknown
@@ -43,7 +43,7 @@ netbsd-10-arm64  · unknown            · unknown           · unknown          
 
 debian-13-arm64, boots: boot.no-root: the kernel found no root file system on /dev/vda2
 `
-	const narrow = `marks: configured, guest, kernel, exported, boots, published
+	const narrow = `marks: recipe, builder, kernel, disk, boots, published
 ✓ ✓ ✓ ✓ ✓ ✓  debian-12-arm64  passed (local only)
 ✓ ✓ ✓ ✓ ✗ ·  debian-13-arm64  boots failed
 · · · · · ·  netbsd-10-arm64  unknown
@@ -58,7 +58,7 @@ debian-13-arm64, boots: boot.no-root: the kernel found no root file system on /d
 		{"no terminal", 0, wide + "  next: compare root= on the kernel command line with the partitions of the image: `ingot logs debian-13-arm64 --step prove`\n"},
 		{"as wide as the table", 143, wide + "  next: compare root= on the kernel command line with the partitions of the image: `ingot logs debian-13-arm64 --step prove`\n"},
 		{"one column less", 142, narrow + "  next: compare root= on the kernel command line with the partitions of the image: `ingot logs debian-13-arm64 --step prove`\n"},
-		{"80 columns", 80, `marks: configured, guest, kernel, exported, boots, published
+		{"80 columns", 80, `marks: recipe, builder, kernel, disk, boots, published
 ✓ ✓ ✓ ✓ ✓ ✓  debian-12-arm64  passed (local only)
 ✓ ✓ ✓ ✓ ✗ ·  debian-13-arm64  boots failed
 · · · · · ·  netbsd-10-arm64  unknown
@@ -67,7 +67,7 @@ debian-13-arm64, boots: boot.no-root: the kernel found no root file system on
     /dev/vda2
   next: compare root= on the kernel command line with the partitions of the
 ` + "    image: `ingot logs debian-13-arm64 --step prove`\n"},
-		{"60 columns", 60, `marks: configured, guest, kernel, exported, boots, published
+		{"60 columns", 60, `marks: recipe, builder, kernel, disk, boots, published
 ✓ ✓ ✓ ✓ ✓ ✓  debian-12-arm64  passed (local only)
 ✓ ✓ ✓ ✓ ✗ ·  debian-13-arm64  boots failed
 · · · · · ·  netbsd-10-arm64  unknown
