@@ -134,7 +134,7 @@ func newCard(w *Window, a status.ArtifactInfo, row api.Row, open bool, opens fun
 func dragTile(a status.ArtifactInfo) fyne.CanvasObject {
 	format, hint := caption(clean(a.Format), true), caption("drag me out", false)
 	if a.Problem != "" {
-		hint.Text = "not usable"
+		hint.text.Text = "not usable"
 	}
 	lines := container.NewVBox(container.NewCenter(container.NewGridWrap(fyne.NewSquareSize(30), widget.NewIcon(theme.NewPrimaryThemedResource(theme.FileIcon())))), container.NewCenter(format), container.NewCenter(hint))
 	return container.NewGridWrap(fyne.NewSize(94, 96), container.NewStack(newBlock(theme.ColorNameSelection, theme.ColorNamePrimary, 12), container.NewCenter(lines)))

@@ -205,24 +205,20 @@ func (f frame) object() fyne.CanvasObject {
 	}
 	lines := container.New(printLayout{})
 	for _, l := range f.lines {
-		t := canvas.NewText(cut(l, 40), theme.Color(look.LogText))
-		t.TextSize, t.TextStyle.Monospace = printSize, true
-		lines.Add(t)
+		lines.Add(newInk(cut(l, 40), look.LogText, printSize, fyne.TextStyle{Monospace: true}))
 	}
 	paper := container.NewStack(newBlock(look.Log, stroke, 6), container.NewPadded(container.NewClip(lines)))
 	name, when, usual := caption(f.name, true), caption(f.when(), false), caption(f.usually(), false)
 	return container.New(frameLayout{}, paper, widget.NewIcon(look.Shape(f.state)), name, when, usual)
 }
 
-// caption is a text under a frame, without the padding of a label.
-func caption(s string, bold bool) *canvas.Text {
-	colour := theme.Color(look.Second)
+// caption is a text under a frame.
+func caption(s string, bold bool) *ink {
+	colour := look.Second
 	if bold {
-		colour = theme.Color(theme.ColorNameForeground)
+		colour = theme.ColorNameForeground
 	}
-	t := canvas.NewText(s, colour)
-	t.TextSize, t.TextStyle.Bold = theme.CaptionTextSize(), bold
-	return t
+	return newInk(s, colour, theme.CaptionTextSize(), fyne.TextStyle{Bold: bold})
 }
 
 // frameLayout puts a mark, the phase and its time under the paper, and below them when it

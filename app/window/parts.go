@@ -54,6 +54,29 @@ func (b *block) Refresh() {
 // CreateRenderer is called by Fyne.
 func (b *block) CreateRenderer() fyne.WidgetRenderer { return widget.NewSimpleRenderer(b.rect) }
 
+// ink is a line of text without a label's padding, whose colour follows the theme.
+type ink struct {
+	widget.BaseWidget
+	colour fyne.ThemeColorName
+	text   *canvas.Text
+}
+
+func newInk(s string, colour fyne.ThemeColorName, size float32, style fyne.TextStyle) *ink {
+	t := &ink{colour: colour, text: canvas.NewText(s, theme.Color(colour))}
+	t.text.TextSize, t.text.TextStyle = size, style
+	t.ExtendBaseWidget(t)
+	return t
+}
+
+// Refresh draws the text in the colour of the theme.
+func (t *ink) Refresh() {
+	t.text.Color = theme.Color(t.colour)
+	t.BaseWidget.Refresh()
+}
+
+// CreateRenderer is called by Fyne.
+func (t *ink) CreateRenderer() fyne.WidgetRenderer { return widget.NewSimpleRenderer(t.text) }
+
 // panel is a card: content on a surface with a thin border, or one of another colour.
 func panel(stroke fyne.ThemeColorName, content fyne.CanvasObject) fyne.CanvasObject {
 	return container.NewStack(newBlock(look.Surface, stroke, 12), container.NewPadded(container.NewPadded(content)))
@@ -69,8 +92,7 @@ func text(s string, size fyne.ThemeSizeName, bold bool) *widget.Label {
 // pill is a state in a word, with its mark, on a ground of its colour.
 func pill(s api.State, word string) fyne.CanvasObject {
 	mark, back := look.StateColours(s)
-	label := canvas.NewText(word, theme.Color(mark))
-	label.TextSize, label.TextStyle.Bold = theme.CaptionTextSize(), true
+	label := newInk(word, mark, theme.CaptionTextSize(), fyne.TextStyle{Bold: true})
 	icon := widget.NewIcon(look.ShapeOnBack(s))
 	return container.NewStack(newBlock(back, "", 12), container.New(pillLayout{}, icon, label))
 }
