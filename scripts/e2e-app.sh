@@ -2,6 +2,7 @@
 # The menu, notifications and drag-out on a real desktop: an X server, a session
 # bus of its own, a notification daemon, a window manager and a file manager.
 # Installs those that are missing. Arguments go to `go test`.
+#   --install   only installs    --compile   only compiles, into Go's cache
 # TestForgeFromMenu has a pass of its own, as a user that is not root, with a real limactl
 # (scripts/lima-world.sh): it comes last, or alone with `-run TestForgeFromMenu`.
 set -euo pipefail
@@ -20,10 +21,21 @@ if [ ${#missing[@]} -gt 0 ]; then
 	$sudo apt-get update -q
 	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
 fi
+[ "${1:-}" != --install ] || exit 0
+checks() {
+	CGO_ENABLED=1 go vet -tags face,window ./cmd/ingot-app
+	CGO_ENABLED=1 go tool staticcheck -tags face,window ./cmd/ingot-app
+	CGO_ENABLED=1 go vet -tags frames ./app/window
+}
+if [ "${1:-}" = --compile ]; then
+	go build -tags face -o /dev/null ./cmd/ingot-app
+	CGO_ENABLED=1 go build -tags face,window -o /dev/null ./cmd/ingot-app
+	checks
+	go test -c -tags e2e -o /dev/null ./test/app
+	exit 0
+fi
 make app
-CGO_ENABLED=1 go vet -tags face,window ./cmd/ingot-app
-CGO_ENABLED=1 go tool staticcheck -tags face,window ./cmd/ingot-app
-CGO_ENABLED=1 go vet -tags frames ./app/window
+checks
 export INGOT_E2E_BUS=own
 unset INGOT_HOME INGOT_CONFIG INGOT_CACHE DISPLAY WAYLAND_DISPLAY
 if [ "$*" != "-run TestForgeFromMenu" ]; then
