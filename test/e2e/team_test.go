@@ -47,6 +47,7 @@ func TestO_Team(t *testing.T) {
 	key := strings.Fields(public)
 	write(work, config+"  workers: ["+key[len(key)-1]+"]\n")
 
+	reachable(t, space, strings.TrimPrefix(endpoint, "http://"))
 	worker := exec.Command("ip", "netns", "exec", space, filepath.Join(root, "bin", "ingot"), "worker", "--nats", url, "--creds", creds, "--ca", ca)
 	worker.Env, worker.Stderr = farEnv, testWriter{t}
 	said, err := worker.StdoutPipe()

@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,6 +45,21 @@ func network(t *testing.T) string {
 		ip addr add %[3]s/30 dev %[2]s; ip link set %[2]s up
 		ip -n %[1]s addr add %[4]s/30 dev far0; ip -n %[1]s link set far0 up; ip -n %[1]s link set lo up`, name, cable, hostEnd, workerEnd))
 	return name
+}
+
+// reachable waits until a connection from the worker's network to an address succeeds:
+// a cable that was just plugged in may carry nothing for seconds.
+func reachable(t *testing.T, space, addr string) {
+	t.Helper()
+	host, port, _ := strings.Cut(addr, ":")
+	var out []byte
+	var err error
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if out, err = exec.Command("ip", "netns", "exec", space, "timeout", "2", "bash", "-c", "exec 3<>/dev/tcp/"+host+"/"+port).CombinedOutput(); err == nil {
+			return
+		}
+	}
+	t.Fatalf("%s is not reached from the worker's network: %v: %s", addr, err, out)
 }
 
 // started starts a program that ends with the test.
