@@ -11,7 +11,6 @@ import (
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/storage"
-	"fyne.io/fyne/v2/test"
 	"fyne.io/fyne/v2/widget"
 
 	"ingot/app"
@@ -153,27 +152,39 @@ func TestActionFails(t *testing.T) {
 	s.until("the disk is full – make room")
 }
 
-// Credentials go to the backend and stay in no field.
-func TestCredentials(t *testing.T) {
+// The destination and its credentials go to the backend, and the secret key stays in no
+// field.
+func TestDestination(t *testing.T) {
 	p, news := acted()
-	p.settings = Settings{Endpoint: "https://s3.example.org", Bucket: "images", Keys: "the keychain"}
+	p.settings = Settings{Destination: Destination{Endpoint: "https://s3.example.org", Bucket: "images"}, Keys: "the keychain"}
 	s := shown(t, p, "settings", news)
 	s.until("https://s3.example.org")
-	s.on(func() {
+	fields := func() (list []*widget.Entry) {
 		s.walk(func(o fyne.CanvasObject) {
 			if e, ok := o.(*widget.Entry); ok {
-				test.Type(e, map[bool]string{false: "access", true: "secret"}[e.Password])
+				list = append(list, e)
 			}
 		})
-	})
-	s.tap("Keep in the keychain")
-	s.asked(p, "credentials https://s3.example.org access 6")
+		return list
+	}
 	s.on(func() {
-		s.walk(func(o fyne.CanvasObject) {
-			if e, ok := o.(*widget.Entry); ok && e.Text == "secret" {
+		all := fields()
+		if all[0].Text != "https://s3.example.org" || all[1].Text != "images" {
+			t.Errorf("the form shows %q, %q", all[0].Text, all[1].Text)
+		}
+		for i, text := range []string{"https://s3.eu.example.org", "other", "/team/", "https://images.example.org", "access", "secret"} {
+			all[i].SetText(text)
+		}
+	})
+	s.tap("Save")
+	s.asked(p, "destination https://s3.eu.example.org other team https://images.example.org")
+	s.asked(p, "credentials https://s3.eu.example.org access 6")
+	s.on(func() {
+		for _, e := range fields() {
+			if e.Text == "secret" {
 				t.Error("the secret key is still in its field")
 			}
-		})
+		}
 	})
 }
 

@@ -65,27 +65,71 @@ func code(text string) fyne.CanvasObject {
 	return l
 }
 
-// publishing shows the endpoint of config.yaml and stores its credentials.
+// services are S3-compatible services with the form of their addresses, by which a form is
+// filled: parts in capitals are the user's. Sources: docs.aws.amazon.com/general/latest/gr/s3.html,
+// developers.cloudflare.com/r2/api/s3/api, backblaze.com/docs/cloud-storage-s3-compatible-api,
+// docs.hetzner.com/storage/object-storage/overview.
+var services = []struct{ name, endpoint string }{
+	{"Amazon S3", "https://s3.REGION.amazonaws.com"},
+	{"Cloudflare R2", "https://ACCOUNT.r2.cloudflarestorage.com"},
+	{"Backblaze B2", "https://s3.REGION.backblazeb2.com"},
+	{"Hetzner", "https://LOCATION.your-objectstorage.com"},
+	{"Another one", "https://"},
+}
+
+// publishing sets where releases go, stores its credentials, and tests it.
 func (v *settings) publishing() fyne.CanvasObject {
 	s := v.w.backend.Settings()
 	found := container.NewVBox()
-	bar := container.NewHBox(widget.NewButton("Test", func() { v.probe(found) }),
-		widget.NewButton("Open config.yaml", func() { v.w.showStatus(v.w.desktop.Open(s.ConfigFile), "") }))
-	if s.Endpoint == "" {
-		return widget.NewCard("Publishing", "to the local store: an S3 server for a folder of this computer", container.NewVBox(bar, found))
+	endpoint, bucket, prefix, public := widget.NewEntry(), widget.NewEntry(), widget.NewEntry(), widget.NewEntry()
+	endpoint.SetText(s.Endpoint)
+	bucket.SetText(s.Bucket)
+	prefix.SetText(s.Prefix)
+	public.SetText(s.PublicURL)
+	endpoint.SetPlaceHolder("empty: the local store, an S3 server for a folder of this computer")
+	public.SetPlaceHolder("where everybody reads it, if that is another address")
+	names := make([]string, len(services))
+	for i, one := range services {
+		names[i] = one.name
 	}
+	service := widget.NewSelect(names, func(name string) {
+		for _, one := range services {
+			if one.name == name && endpoint.Text == s.Endpoint {
+				endpoint.SetText(one.endpoint)
+			}
+		}
+	})
+	service.PlaceHolder = "Fill in the address of…"
 	access, key := widget.NewEntry(), widget.NewPasswordEntry()
-	form := widget.NewForm(widget.NewFormItem("bucket", widget.NewLabel(clean(s.Bucket))), widget.NewFormItem("access key", access), widget.NewFormItem("secret key", key))
-	form.SubmitText = "Keep in " + s.Keys
+	access.SetPlaceHolder("empty: those that are kept, or of the environment")
+	form := widget.NewForm(widget.NewFormItem("service", container.NewHBox(service)), widget.NewFormItem("endpoint", endpoint), widget.NewFormItem("bucket", bucket), widget.NewFormItem("folder", prefix),
+		widget.NewFormItem("public address", public), widget.NewFormItem("access key", access), widget.NewFormItem("secret key", key))
+	form.SubmitText = "Save"
 	form.OnSubmit = func() {
-		a, k := access.Text, key.Text
+		d := Destination{Endpoint: strings.TrimSpace(endpoint.Text), Bucket: strings.TrimSpace(bucket.Text), Prefix: strings.Trim(strings.TrimSpace(prefix.Text), "/"), PublicURL: strings.TrimSpace(public.Text)}
+		a, k := strings.TrimSpace(access.Text), key.Text
 		key.SetText("")
 		v.w.do(func(ctx context.Context) error {
-			_, err := v.w.backend.KeepCredentials(ctx, s.Endpoint, a, k)
+			if err := v.w.backend.SetDestination(ctx, d); err != nil || a == "" || d.Endpoint == "" {
+				return err
+			}
+			_, err := v.w.backend.KeepCredentials(ctx, d.Endpoint, a, k)
 			return err
-		}, func(err error) { v.w.showStatus(err, "stored; the next publish uses them") })
+		}, func(err error) {
+			done := "saved; the next publish goes there: Test tries it"
+			if a != "" {
+				done = "saved, the credentials in " + s.Keys + "; Test tries it"
+			}
+			v.w.showStatus(err, done)
+		})
 	}
-	return widget.NewCard("Publishing", clean(s.Endpoint), container.NewVBox(form, bar, found))
+	bar := container.NewHBox(widget.NewButton("Test", func() { v.probe(found) }),
+		widget.NewButton("Open config.yaml", func() { v.w.showStatus(v.w.desktop.Open(s.ConfigFile), "") }))
+	to := "to the local store: an S3 server for a folder of this computer"
+	if s.Endpoint != "" {
+		to = clean(s.Endpoint)
+	}
+	return widget.NewCard("Publishing", to, container.NewVBox(form, bar, found))
 }
 
 // probe tests the endpoint and lists what it supports.

@@ -57,6 +57,7 @@ type Backend interface {
 	SetGuest(ctx context.Context, name string) error
 	Settings() Settings // cheap
 	ProbeEndpoint(ctx context.Context) (address string, found []api.Ability, err error)
+	SetDestination(ctx context.Context, d Destination) error
 	KeepCredentials(ctx context.Context, endpoint, access, key string) (string, error)
 	Workers(ctx context.Context) ([]Worker, error) // of the team
 	Preferences() app.Preferences                  // cheap
@@ -78,14 +79,18 @@ type Backend interface {
 	VMShell(ctx context.Context, name string) (argv, environ []string, err error)
 }
 
+// Destination is where releases go: an S3-compatible endpoint, or the local store where
+// the endpoint is empty.
+type Destination struct{ Endpoint, Bucket, Prefix, PublicURL string }
+
 // Settings are the values that the settings view shows.
 type Settings struct {
 	Config, Data, Cache, ConfigFile string
-	Endpoint, Bucket, PublicURL     string // empty means the local store
-	Keys                            string // where keys and credentials are stored
-	Team                            string // address of the team's server; "" means none
-	Version                         string
-	Program                         string // path of `ingot`
+	Destination
+	Keys    string // where keys and credentials are stored
+	Team    string // address of the team's server; "" means none
+	Version string
+	Program string // path of `ingot`
 }
 
 // Worker is a worker of the team.

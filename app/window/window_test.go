@@ -100,6 +100,9 @@ func (p *played) Mend(ctx context.Context, note func(string)) (doctor.Report, er
 	return doctor.Report{}, p.mend(ctx, note)
 }
 func (p *played) SetGuest(_ context.Context, name string) error { return p.note("guest %s", name) }
+func (p *played) SetDestination(_ context.Context, d Destination) error {
+	return p.note("destination %s %s %s %s", d.Endpoint, d.Bucket, d.Prefix, d.PublicURL)
+}
 func (p *played) KeepCredentials(_ context.Context, e, access, key string) (string, error) {
 	return "", p.note("credentials %s %s %d", e, access, len(key))
 }

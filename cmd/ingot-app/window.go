@@ -26,6 +26,7 @@ import (
 	"ingot/backend"
 	"ingot/backend/api"
 	"ingot/backend/doctor"
+	"ingot/backend/home"
 	"ingot/backend/owner"
 	"ingot/backend/remote"
 	"ingot/backend/status"
@@ -243,6 +244,17 @@ func (h ofHome) Guests(ctx context.Context) (vm.Guests, error) { return vm.ListG
 
 func (h ofHome) SetGuest(_ context.Context, name string) error { return vm.SetGuest(h.now(), name) }
 
+// SetDestination writes the destination into config.yaml; other keys of publish stay.
+func (h ofHome) SetDestination(_ context.Context, d window.Destination) error {
+	b := h.now()
+	c := b.Config.Publish
+	c.Endpoint, c.Bucket, c.Prefix, c.PublicURL = d.Endpoint, d.Bucket, d.Prefix, d.PublicURL
+	if d.Endpoint == "" {
+		c = home.PublishConfig{}
+	}
+	return b.Home.SetPublish(c)
+}
+
 func (h ofHome) Validate(target string) error { return status.Validate(h.now(), target) }
 
 func (h ofHome) Submit(ctx context.Context, s api.Submission) (string, error) {
@@ -327,5 +339,5 @@ func (h ofHome) Settings() window.Settings {
 	c := b.Config.Publish
 	program, _ := api.Program() // the feed reports that there is none
 	return window.Settings{Config: b.Home.Config, Data: b.Home.Data, Cache: b.Home.Cache, ConfigFile: b.Home.ConfigFile(),
-		Endpoint: c.Endpoint, Bucket: c.Bucket, PublicURL: c.PublicURL, Keys: b.KeysWhere(), Team: b.Config.Team.NATS, Version: api.Version, Program: program}
+		Destination: window.Destination{Endpoint: c.Endpoint, Bucket: c.Bucket, Prefix: c.Prefix, PublicURL: c.PublicURL}, Keys: b.KeysWhere(), Team: b.Config.Team.NATS, Version: api.Version, Program: program}
 }
