@@ -38,10 +38,10 @@ func newArtifacts(w *Window, r Route) view {
 	v.head.Importance = widget.LowImportance
 	title := text("Images", theme.SizeNameHeadingText, true)
 	title.Truncation = fyne.TextTruncateOff
-	bar := container.NewBorder(nil, nil, title, nil, v.head)
+	bar := container.NewBorder(nil, nil, title, nil, middle(v.head))
 	if v.want != "" {
 		every := widget.NewButton("All images", func() { w.Go(Route{Page: pageArtifacts}) })
-		bar = container.NewBorder(nil, nil, title, container.NewCenter(every), v.head)
+		bar = container.NewBorder(nil, nil, title, container.NewCenter(every), middle(v.head))
 	}
 	v.all = container.NewBorder(bar, nil, nil, nil, container.NewVScroll(container.NewPadded(v.cards)))
 	v.read = &reading[[]status.ArtifactInfo]{w: w, read: w.backend.Artifacts, show: func(have []status.ArtifactInfo, err error) {

@@ -53,7 +53,7 @@ func newCheckPage(w *Window, _ Route) view {
 	head.Truncation = fyne.TextTruncateOff
 	second := text("of anyone's: does it boot, and why not?", theme.SizeNameCaptionText, false)
 	second.Importance = widget.LowImportance
-	v.all = container.NewBorder(container.NewVBox(container.NewBorder(nil, nil, head, nil, second), v.dropZone()), nil, nil, nil, container.NewVScroll(container.NewPadded(v.cards)))
+	v.all = container.NewBorder(container.NewVBox(container.NewBorder(nil, nil, head, nil, middle(second)), v.dropZone()), nil, nil, nil, container.NewVScroll(container.NewPadded(v.cards)))
 	v.read = &reading[[]api.Document]{w: w, read: w.backend.Checks, show: func(list []api.Document, err error) {
 		if err != nil {
 			w.showStatus(err, "")

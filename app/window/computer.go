@@ -23,7 +23,7 @@ type computer struct {
 	w       *Window
 	resized func() // after the card's height has changed
 	reveal  func() // shows the card's beginning
-	card    *widget.Card
+	card    fyne.CanvasObject
 	work    *fyne.Container // what is being installed, or how that ended
 	checks  *fyne.Container
 	link    *fyne.Container
@@ -40,7 +40,7 @@ func newComputer(w *Window, resized, reveal func()) *computer {
 	c.title.TextStyle.Bold = true
 	c.cancel = widget.NewButtonWithIcon("Cancel", theme.CancelIcon(), w.mending.stop)
 	content := container.NewVBox(c.work, c.checks, c.link)
-	c.card = widget.NewCard("This computer", "what building and booting needs here", content)
+	c.card = section("This computer", "what building and booting needs here", content)
 	c.resized = func() {
 		content.Refresh()
 		resized()

@@ -14,7 +14,7 @@ import (
 // guestCard shows where builds run that name no guest, and lets the user choose.
 type guestCard struct {
 	w       *Window
-	card    *widget.Card
+	card    fyne.CanvasObject
 	body    *fyne.Container
 	resized func() // after the card's height has changed
 	chosen  func() // after another guest was chosen
@@ -23,7 +23,7 @@ type guestCard struct {
 
 func newGuestCard(w *Window, resized, chosen func()) *guestCard {
 	c := &guestCard{w: w, resized: resized, chosen: chosen, body: container.NewVBox(widget.NewLabel("Looking…"))}
-	c.card = widget.NewCard("Where builds run", "the guest of builds that name none", c.body)
+	c.card = section("Where builds run", "the guest of builds that name none", c.body)
 	c.read = &reading[vm.Guests]{w: w, read: w.backend.Guests, show: c.show}
 	c.read.start()
 	return c

@@ -82,6 +82,28 @@ func panel(stroke fyne.ThemeColorName, content fyne.CanvasObject) fyne.CanvasObj
 	return container.NewStack(newBlock(look.Surface, stroke, 12), container.NewPadded(container.NewPadded(content)))
 }
 
+// middle gives an object the whole width, and puts it in the middle of the height.
+func middle(o fyne.CanvasObject) fyne.CanvasObject { return container.New(middleLayout{}, o) }
+
+type middleLayout struct{}
+
+func (middleLayout) MinSize(o []fyne.CanvasObject) fyne.Size { return o[0].MinSize() }
+
+func (middleLayout) Layout(o []fyne.CanvasObject, s fyne.Size) {
+	high := o[0].MinSize().Height
+	o[0].Resize(fyne.NewSize(s.Width, high))
+	o[0].Move(fyne.NewPos(0, (s.Height-high)/2))
+}
+
+// section is a card with a title, and a line about it; "" is none.
+func section(title, about string, content fyne.CanvasObject) fyne.CanvasObject {
+	name := text(title, theme.SizeNameSubHeadingText, true)
+	name.Truncation = fyne.TextTruncateOff
+	second := text(about, theme.SizeNameCaptionText, false)
+	second.Importance = widget.LowImportance
+	return panel(look.Stroke, container.NewBorder(container.NewBorder(nil, nil, name, nil, middle(second)), nil, nil, nil, content))
+}
+
 // text returns a label of one line that is cut where it is too long.
 func text(s string, size fyne.ThemeSizeName, bold bool) *widget.Label {
 	l := widget.NewLabel(s)

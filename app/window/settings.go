@@ -24,20 +24,22 @@ type settings struct {
 	guest    *guestCard
 	body     *fyne.Container
 	all      *container.Scroll
+	page     fyne.CanvasObject
 }
 
 func newSettings(w *Window, _ Route) view {
 	v := &settings{w: w, body: container.NewVBox()}
-	v.all = container.NewVScroll(v.body)
+	v.all = container.NewVScroll(container.NewPadded(v.body))
 	v.computer = newComputer(w, v.body.Refresh, v.all.ScrollToTop)
 	v.guest = newGuestCard(w, v.body.Refresh, v.computer.look)
 	for _, card := range []fyne.CanvasObject{v.computer.card, v.guest.card, v.publishing(), v.team(), v.notifications(), v.login(), v.folders()} {
 		v.body.Add(card)
 	}
+	v.page = container.NewBorder(text("Settings", theme.SizeNameHeadingText, true), nil, nil, nil, v.all)
 	return v
 }
 
-func (v *settings) object() fyne.CanvasObject { return v.all }
+func (v *settings) object() fyne.CanvasObject { return v.page }
 func (v *settings) update(feed.State)         {}
 
 func (v *settings) leave() {
@@ -129,7 +131,7 @@ func (v *settings) publishing() fyne.CanvasObject {
 	if s.Endpoint != "" {
 		to = clean(s.Endpoint)
 	}
-	return widget.NewCard("Publishing", to, container.NewVBox(form, bar, found))
+	return section("Publishing", to, container.NewVBox(form, bar, found))
 }
 
 // probe tests the endpoint and lists what it supports.
@@ -160,7 +162,7 @@ func (v *settings) folders() fyne.CanvasObject {
 	}
 	form.Append("keys", widget.NewLabel(clean(s.Keys)))
 	form.Append("version", widget.NewLabel(s.Version))
-	return widget.NewCard("Folders", "", form)
+	return section("Folders", "", form)
 }
 
 // team lists the team's workers.
@@ -168,7 +170,7 @@ func (v *settings) team() fyne.CanvasObject {
 	s := v.w.backend.Settings()
 	open := widget.NewButton("Open config.yaml", func() { v.w.showStatus(v.w.desktop.Open(s.ConfigFile), "") })
 	if s.Team == "" {
-		return widget.NewCard("Workers", "of a team: set team.nats in config.yaml to build on other computers", container.NewHBox(open))
+		return section("Workers", "of a team: set team.nats in config.yaml to build on other computers", container.NewHBox(open))
 	}
 	list := container.NewVBox()
 	refresh := func() {
@@ -189,7 +191,7 @@ func (v *settings) team() fyne.CanvasObject {
 		})
 	}
 	refresh()
-	return widget.NewCard("Workers", clean(s.Team), container.NewVBox(container.NewHBox(widget.NewButton("Look Again", refresh), open), list))
+	return section("Workers", clean(s.Team), container.NewVBox(container.NewHBox(widget.NewButton("Look Again", refresh), open), list))
 }
 
 // workerRow shows a worker, with a tick if this home accepts its evidence.
@@ -211,7 +213,7 @@ func (v *settings) notifications() fyne.CanvasObject {
 			return v.w.backend.KeepPreferences(p)
 		}, func(err error) { v.w.showStatus(err, "") })
 	}
-	return widget.NewCard("Notifications", "", box)
+	return section("Notifications", "", box)
 }
 
 func (v *settings) login() fyne.CanvasObject {
@@ -220,10 +222,10 @@ func (v *settings) login() fyne.CanvasObject {
 	box.Checked = on
 	if err != nil {
 		box.Disable()
-		return widget.NewCard("At login", clean(err.Error()), box)
+		return section("At login", clean(err.Error()), box)
 	}
 	box.OnChanged = func(on bool) {
 		v.w.do(func(context.Context) error { return v.w.desktop.SetAutostart(on) }, func(err error) { v.w.showStatus(err, "") })
 	}
-	return widget.NewCard("At login", "", box)
+	return section("At login", "", box)
 }

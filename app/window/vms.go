@@ -42,9 +42,9 @@ func newVMs(w *Window, r Route) view {
 	v.head.Importance = widget.LowImportance
 	name := text("VMs", theme.SizeNameHeadingText, true)
 	name.Truncation = fyne.TextTruncateOff
-	bar := container.NewBorder(nil, nil, name, nil, v.head)
+	bar := container.NewBorder(nil, nil, name, nil, middle(v.head))
 	if v.want != "" {
-		bar = container.NewBorder(nil, nil, name, container.NewCenter(widget.NewButton("All VMs", func() { w.Go(Route{Page: pageVMs}) })), v.head)
+		bar = container.NewBorder(nil, nil, name, container.NewCenter(widget.NewButton("All VMs", func() { w.Go(Route{Page: pageVMs}) })), middle(v.head))
 	}
 	v.all = container.NewBorder(bar, nil, nil, nil, container.NewVScroll(container.NewPadded(v.cards)))
 	return v
