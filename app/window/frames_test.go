@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,16 +32,21 @@ func TestMain(m *testing.M) {
 
 const (
 	linesASecond = 10000
-	linesInAll   = 100000
+	linesBefore  = 900000 // that the log has when it is opened
+	linesInAll   = 1000000
 	aFrame       = 3 * time.Millisecond // of the main goroutine's absence; less is no frame of a window of this size
 	fewFrames    = 30                   // of ten seconds: fewer were not drawn at all
 )
 
-// A followed log of 100,000 lines that grows by 10,000 a second: how long the
-// main goroutine is longest for a frame, and that every line is there.
+// A followed log of a million lines, of which the last 100,000 come at 10,000 a second:
+// how long the main goroutine is longest for a frame, and that every line is there.
 func TestFrames(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "build.log")
-	write(t, file, "")
+	var before strings.Builder
+	for i := range linesBefore {
+		fmt.Fprintf(&before, compilerLine, i)
+	}
+	write(t, file, before.String())
 	p, _ := acted()
 	var w *Window
 	var l *logList
@@ -51,6 +57,9 @@ func TestFrames(t *testing.T) {
 		w.Show()
 	})
 	time.Sleep(2 * time.Second) // the first frames load fonts
+	for end := time.Now().Add(time.Minute); l.length() < linesBefore && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	longest := make(chan []time.Duration)
 	go func() { longest <- absences(ctx) }()
@@ -118,11 +127,45 @@ func grow(t *testing.T, file string) {
 	const batch = linesASecond / 100
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for i := 0; i < linesInAll; {
+	for i := linesBefore; i < linesInAll; {
 		<-tick.C
 		for range batch {
-			fmt.Fprintf(f, "  CC      drivers/net/ethernet/intel/e1000/e1000_%06d.o\n", i)
+			fmt.Fprintf(f, compilerLine, i)
 			i++
 		}
 	}
+}
+
+// compilerLine is a line of a compiler's log.
+const compilerLine = "  CC      drivers/net/ethernet/intel/e1000/e1000_%06d.o\n"
+
+// A click shows its page soon: the time in which the main goroutine makes the page and
+// draws the next frame.
+func TestClicks(t *testing.T) {
+	const most = 100.0 // ms
+	p, _ := acted()
+	var w *Window
+	fyne.DoAndWait(func() {
+		w = newWindow(fyne.CurrentApp(), p, p, feed.New(p), OnMain)
+		w.Show()
+	})
+	time.Sleep(2 * time.Second)
+	for _, page := range []string{pageHome, pageArtifacts, pageVMs, pageCheck, pageBuilds, pageTargets, pageSettings, pageReality} {
+		var took []time.Duration
+		for range 7 {
+			fyne.DoAndWait(func() { w.Go(Route{Page: pageHome}) })
+			time.Sleep(100 * time.Millisecond)
+			began := time.Now()
+			fyne.DoAndWait(func() { w.Go(Route{Page: page}) })
+			fyne.DoAndWait(func() {}) // after the frame
+			took = append(took, time.Since(began))
+		}
+		slices.Sort(took)
+		t.Logf("click to %s: %.1f ms (median of %d, longest %.1f)", page, ms(took[len(took)/2]), len(took), ms(took[len(took)-1]))
+		if ms(took[len(took)/2]) > most {
+			t.Errorf("%s takes longer than %.0f ms", page, most)
+		}
+	}
+	fyne.DoAndWait(w.End)
+	w.Wait()
 }
