@@ -241,10 +241,22 @@ func (frameLayout) Layout(o []fyne.CanvasObject, s fyne.Size) {
 	o[1].Move(fyne.NewPos(0, paperHigh+4))
 	o[2].Resize(o[2].MinSize())
 	o[2].Move(fyne.NewPos(frameMark+4, paperHigh+2))
-	for i, l := range o[3:] {
-		wide := l.MinSize().Width
+	when, usual := o[3], o[4]
+	right := func(l fyne.CanvasObject, row float32) {
 		l.Resize(l.MinSize())
-		l.Move(fyne.NewPos(s.Width-wide, paperHigh+2+float32(i)*captionHigh))
+		l.Move(fyne.NewPos(s.Width-l.MinSize().Width, paperHigh+2+row*captionHigh))
+	}
+	used := frameMark + 4 + o[2].MinSize().Width
+	usual.Show()
+	right(usual, 1)
+	if used+4+when.MinSize().Width <= s.Width {
+		right(when, 0)
+		return
+	}
+	when.Resize(when.MinSize()) // below the phase; what is usual only if there is room
+	when.Move(fyne.NewPos(frameMark+4, paperHigh+2+captionHigh))
+	if frameMark+8+when.MinSize().Width+usual.MinSize().Width > s.Width {
+		usual.Hide()
 	}
 }
 

@@ -257,7 +257,7 @@ func (rowLayout) MinSize(o []fyne.CanvasObject) fyne.Size {
 
 func (rowLayout) Layout(o []fyne.CanvasObject, s fyne.Size) {
 	marks, button := o[2].MinSize(), o[4].MinSize()
-	name := min(270, max(120, s.Width*0.28))
+	name := min(320, max(120, s.Width*0.32))
 	linesLayout{}.Layout(o[:2], fyne.NewSize(name, s.Height))
 	for _, l := range o[:2] {
 		l.Move(l.Position().AddXY(rowPad-theme.InnerPadding(), 0))

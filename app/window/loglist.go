@@ -58,11 +58,11 @@ func newLogList(w *Window, file string, live bool, phases ...api.Phase) *logList
 	l.find.OnSubmitted = func(string) { l.next() }
 	l.follow = widget.NewCheck("Follow", nil)
 	l.follow.Checked = live
-	l.copy = widget.NewButtonWithIcon("Copy", theme.ContentCopyIcon(), l.copyText)
+	l.copy = widget.NewButtonWithIcon("", theme.ContentCopyIcon(), l.copyText)
 	l.bar = container.NewBorder(nil, nil, nil, container.NewHBox(
 		widget.NewButtonWithIcon("", theme.MoveUpIcon(), l.previous), widget.NewButtonWithIcon("", theme.MoveDownIcon(), l.next),
 		widget.NewButton("Next error", l.nextError), l.follow, l.copy,
-		widget.NewButtonWithIcon("Open", theme.FileTextIcon(), func() { w.showStatus(w.desktop.Open(file), "") }), l.count), l.find)
+		widget.NewButtonWithIcon("", theme.FileTextIcon(), func() { w.showStatus(w.desktop.Open(file), "") }), l.count), l.find)
 	l.all = container.NewBorder(l.bar, nil, nil, nil, l.list)
 	var ctx context.Context
 	ctx, l.stop = context.WithCancel(w.ctx)

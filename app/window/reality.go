@@ -38,14 +38,9 @@ func newReality(w *Window, r Route) view {
 		l.TextStyle.Bold = true
 		l.SetText(realityColumns[id.Col])
 	}
-	for i := range realityColumns {
-		v.table.SetColumnWidth(i, 118)
-	}
-	v.table.SetColumnWidth(len(realityColumns)-1, 168)
-	v.table.SetColumnWidth(0, 180)
 	v.table.OnSelected = v.choose
 	v.top = container.NewVBox(v.lacks, v.hint)
-	v.all = container.NewBorder(v.top, container.NewVBox(widget.NewSeparator(), v.foot), nil, nil, v.table)
+	v.all = container.NewBorder(v.top, container.NewVBox(widget.NewSeparator(), v.foot), nil, nil, container.New(columnsLayout{v.table}, v.table))
 	if name := r.arg(0); name != "" {
 		for i, row := range w.feed.State().Rows {
 			if row.Target == name {
@@ -54,6 +49,29 @@ func newReality(w *Window, r Route) view {
 		}
 	}
 	return v
+}
+
+// columnsLayout gives a table the whole space, and its columns the whole width.
+type columnsLayout struct{ table *widget.Table }
+
+func (columnsLayout) MinSize(o []fyne.CanvasObject) fyne.Size { return o[0].MinSize() }
+
+func (l columnsLayout) Layout(o []fyne.CanvasObject, s fyne.Size) {
+	const least, name, last = 118, 180, 168 // of a cell, a target's name, and the column with a note
+	rest := max(0, s.Width-least*float32(len(realityColumns)-2)-name-last-float32(len(realityColumns))*theme.Padding())
+	for i := range realityColumns {
+		wide := float32(least)
+		switch i {
+		case 0:
+			wide = name + rest/4
+		case len(realityColumns) - 1:
+			wide = last + rest/4
+		default:
+			wide += rest / 2 / float32(len(realityColumns)-2)
+		}
+		l.table.SetColumnWidth(i, wide)
+	}
+	o[0].Resize(s)
 }
 
 // worst returns the column of the most important cell: the first that failed,

@@ -173,31 +173,62 @@ func TestSmallWindow(t *testing.T) {
 	}
 }
 
+// docPages are the pictures of the documentation: a recorded home that has built an image,
+// and three usual VMs.
+var docPages = map[string]picture{
+	"home":      {"home", nil, "Boots under QEMU"},
+	"reality":   {"reality/debian-12-arm64-lean", nil, "debian-12-arm64-lean · published: passed, local only"},
+	"target":    {"target/debian-12-arm64-lean", nil, "Firmware"},
+	"builds":    {"builds/debian-12-arm64-lean", nil, "Passed in"},
+	"targets":   {"targets/debian-12-arm64", nil, "apiVersion: ingot/v1"},
+	"artifacts": {"artifacts", asRecorded, "These very bytes booted"},
+	"check":     {"notary", nil, "is opened read-only"},
+	"settings":  {"settings", chosen, "qemu-system-aarch64"},
+	"evidence":  {"evidence/PROOF", nil, "signed by key"},
+	"vms":       {"vms", usualVMs, "forge"},
+}
+
+var variants = map[string]fyne.ThemeVariant{"dark": theme.VariantDark, "light": theme.VariantLight}
+
+// document opens a page of the documentation.
+func document(t *testing.T, name string) *stage {
+	t.Helper()
+	s := docPages[name].open(t)
+	if name == "check" {
+		s.on(func() { s.Check("../../backend/cause/testdata/panic-no-root.serial.log") })
+		s.until("Cause found")
+	}
+	return s
+}
+
 // TestPages compares the pictures of the documentation, light and dark, with what the
-// window draws: a recorded home that has built an image, and three usual VMs.
+// window draws.
 func TestPages(t *testing.T) {
-	for name, page := range map[string]picture{
-		"home":      {"home", nil, "Boots under QEMU"},
-		"reality":   {"reality/debian-12-arm64-lean", nil, "debian-12-arm64-lean · published: passed, local only"},
-		"target":    {"target/debian-12-arm64-lean", nil, "Firmware"},
-		"builds":    {"builds/debian-12-arm64-lean", nil, "Passed in"},
-		"targets":   {"targets/debian-12-arm64", nil, "apiVersion: ingot/v1"},
-		"artifacts": {"artifacts", asRecorded, "These very bytes booted"},
-		"check":     {"notary", nil, "is opened read-only"},
-		"settings":  {"settings", chosen, "qemu-system-aarch64"},
-		"evidence":  {"evidence/PROOF", nil, "signed by key"},
-		"vms":       {"vms", usualVMs, "forge"},
-	} {
+	for name := range docPages {
 		t.Run(name, func(t *testing.T) {
-			s := page.open(t)
-			if name == "check" {
-				s.on(func() { s.Check("../../backend/cause/testdata/panic-no-root.serial.log") })
-				s.until("Cause found")
-			}
+			s := document(t, name)
 			for _, variant := range []string{"dark", "light", "dark"} { // each is the same after the other, too
-				v := map[string]fyne.ThemeVariant{"dark": theme.VariantDark, "light": theme.VariantLight}[variant]
-				s.on(func() { fyne.CurrentApp().Settings().SetTheme(oneVariant{look.Theme{}, v}) })
+				s.on(func() { fyne.CurrentApp().Settings().SetTheme(oneVariant{look.Theme{}, variants[variant]}) })
 				sameAs(t, filepath.Join("..", "..", "docs", "screens", name+"-"+variant+".png"), s.settled())
+			}
+		})
+	}
+}
+
+// TestSizes compares the pages in a small and in a large window.
+func TestSizes(t *testing.T) {
+	for name := range docPages {
+		t.Run(name, func(t *testing.T) {
+			s := document(t, name)
+			for _, c := range []struct {
+				variant, size string
+				wide, high    float32
+			}{{"light", "small", 900, 600}, {"dark", "large", 1920, 1200}} {
+				s.on(func() {
+					fyne.CurrentApp().Settings().SetTheme(oneVariant{look.Theme{}, variants[c.variant]})
+					s.Resize(fyne.NewSize(c.wide, c.high))
+				})
+				sameAs(t, filepath.Join("testdata", "sizes", name+"-"+c.size+".png"), s.settled())
 			}
 		})
 	}
