@@ -26,7 +26,8 @@ const (
 	ActDefault = "default"
 	ActShow    = "show"
 	ActPublish = "publish"
-	ActLog     = "log"
+	ActWhy     = "why"
+	ActAgain   = "again"
 	ActReveal  = "reveal"
 )
 
@@ -50,14 +51,11 @@ func OfBuild(e api.Event, row api.Row) (Note, bool) {
 			n.Actions = append(n.Actions, NoteAction{ActPublish, "Publish"})
 		}
 	case api.OutcomeFailed:
-		n.Title, n.Body = e.Target+" failed", e.Msg
-		if e.Cause != "" {
-			n.Body = e.Cause + ": " + n.Body
-		}
+		n.Title, n.Body = e.Target+" failed", e.Msg // in words: the cause's id is on the page
 		if e.Fix != "" {
 			n.Body += " – " + e.Fix
 		}
-		n.Actions = []NoteAction{{ActDefault, "View Log"}, {ActLog, "View Log"}}
+		n.Actions = []NoteAction{{ActDefault, "See Why"}, {ActWhy, "See Why"}, {ActAgain, "Try Again"}}
 	default:
 		return Note{}, false
 	}

@@ -35,8 +35,8 @@ func TestOfBuild(t *testing.T) {
 		{"proven", api.Event{Outcome: api.OutcomePassed}, proven, "t is done", "boots", "default show publish", false},
 		{"published", api.Event{Outcome: api.OutcomePassed}, published, "t is done", "boots, published", "default show", false},
 		{"without evidence", api.Event{Outcome: api.OutcomePassed}, api.Row{Target: "t"}, "t is done", "not built", "default show", false},
-		{"failed", api.Event{Outcome: api.OutcomeFailed, Msg: "no\nway", Cause: "kernel.no-init", Fix: "mend it"}, api.Row{}, "t failed", "kernel.no-init: no way – mend it", "default log", false},
-		{"no cause", api.Event{Outcome: api.OutcomeFailed, Msg: "no way"}, api.Row{}, "t failed", "no way", "default log", false},
+		{"failed", api.Event{Outcome: api.OutcomeFailed, Msg: "no\nway", Cause: "kernel.no-init", Fix: "mend it"}, api.Row{}, "t failed", "no way – mend it", "default why again", false},
+		{"no cause", api.Event{Outcome: api.OutcomeFailed, Msg: "no way"}, api.Row{}, "t failed", "no way", "default why again", false},
 		{"cancelled", api.Event{Outcome: api.OutcomeCancelled}, api.Row{}, "", "", "", true},
 	} {
 		c.e.Target, c.e.Build = "t", "1"

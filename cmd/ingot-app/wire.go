@@ -101,11 +101,13 @@ func (m *menu) act(id, action string) error {
 		return m.desk.Do(m.ctx, tray.Action{Verb: tray.Window, Arg: app.RouteLast})
 	}
 	e := v.(api.Event)
-	a := tray.Action{Verb: tray.Window, Target: e.Target, Arg: app.RouteBuild(e.Target, e.Build)}
+	a := tray.Action{Verb: tray.Window, Target: e.Target, Arg: app.RouteOf(e.Target)}
 	switch {
 	case action == desktop.ActPublish:
 		a = tray.Action{Verb: tray.Publish, Target: e.Target}
-	case e.Outcome == api.OutcomePassed && action != desktop.ActLog:
+	case action == desktop.ActAgain:
+		a = tray.Action{Verb: tray.Build, Target: e.Target}
+	case e.Outcome == api.OutcomePassed:
 		a.Arg = app.RouteArtifact(e.Target)
 	}
 	return m.desk.Do(m.ctx, a)
