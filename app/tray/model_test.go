@@ -81,6 +81,8 @@ Images
     Save to Downloads As
       qcow2
       raw
+      raw.zst
+      utm.zip
       tar.zst
     Publish (off)
     Boot Test (off)
@@ -94,6 +96,8 @@ Images
     Save to Downloads As
       qcow2
       raw
+      raw.zst
+      utm.zip
       tar.zst
     Publish (off)
     Boot Test (off)

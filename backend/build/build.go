@@ -161,7 +161,7 @@ func (l *Line) Run(ctx context.Context, opt Options) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return s.Folder.ID, s.End(s.Run(ctx))
+	return s.Folder.ID, s.End(record.Ended(ctx, s.Run(ctx)))
 }
 
 // Begin opens the record of a build and records its start. The caller must call End.

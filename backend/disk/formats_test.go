@@ -23,10 +23,10 @@ func TestFormats(t *testing.T) {
 		}
 	}
 	var unknown *FormatError
-	if _, err := FormatNamed("vmdk"); !errors.As(err, &unknown) || !strings.Contains(err.Error(), "qcow2, raw, tar.zst") {
+	if _, err := FormatNamed("vmdk"); !errors.As(err, &unknown) || !strings.Contains(err.Error(), "qcow2, raw, raw.zst, utm.zip, tar.zst") {
 		t.Errorf("an unknown format: %v", err)
 	}
-	for name, want := range map[string]bool{"a/b.qcow2": true, "x.raw": true, "x.tar.zst": false, "qcow2": false, "x.qcow2.txt": false} {
+	for name, want := range map[string]bool{"a/b.qcow2": true, "x.raw": true, "x.tar.zst": false, "x.raw.zst": false, "x.utm.zip": false, "qcow2": false, "x.qcow2.txt": false} {
 		if BootableFile(name) != want {
 			t.Errorf("BootableFile(%q) is %v", name, !want)
 		}
@@ -38,7 +38,7 @@ func TestFormats(t *testing.T) {
 func TestOneMoreFormat(t *testing.T) {
 	defer func(before []Format) { Formats = before }(Formats)
 	Formats = append(Formats[:len(Formats):len(Formats)], Format{Name: "sum", Extension: "sum", MediaType: "text/plain", Bootable: true,
-		WriteDisk: func(_ context.Context, src Source, dst string, _ func(done, total int64)) error {
+		WriteDisk: func(_ context.Context, src Source, _ About, dst string, _ func(done, total int64)) error {
 			return os.WriteFile(dst, []byte("x"), 0o600)
 		}})
 	if f, err := FormatNamed("sum"); err != nil || f.WriteDisk == nil || !BootableFile(filepath.Join("d", "x.sum")) || FormatNames()[len(FormatNames())-1] != "sum" {

@@ -129,6 +129,9 @@ func Prove(ctx context.Context, s Spec) (evidence.Proof, error) {
 func (s Spec) boots(ctx context.Context, p *evidence.Proof) error {
 	for _, seeded := range []bool{true, false} {
 		b, err := s.boot(ctx, seeded, p)
+		if err == nil && b.Verdict != evidence.Passed {
+			err = ctx.Err() // a boot that was interrupted says nothing about the image
+		}
 		if err != nil {
 			return err
 		}

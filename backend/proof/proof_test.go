@@ -349,6 +349,22 @@ func TestDigestAfter(t *testing.T) {
 	}
 }
 
+// A machine that ends because the proof is cancelled says nothing about the image: the
+// proof is no failed one.
+func TestCancelledLaunch(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	s := spec(t, booter(func(Request) (Machine, error) {
+		cancel()
+		return nil, &LaunchError{Stderr: "qemu-system-aarch64: terminating on signal 9", Err: errors.New("signal: killed")}
+	}))
+	if p, err := Prove(ctx, s); !errors.Is(err, context.Canceled) || p.Verdict != "" {
+		t.Errorf("%q, %v", p.Verdict, err)
+	}
+	if p, err := Prove(context.Background(), s); err != nil || p.Verdict != evidence.Failed {
+		t.Errorf("the control: %q, %v", p.Verdict, err)
+	}
+}
+
 func TestCancel(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := spec(t, &script{play: func(c net.Conn) { say(upToKernel)(c); cancel() }})

@@ -36,7 +36,7 @@ func Export(ctx context.Context, b *backend.Backend, name, format, dst string, p
 	if err != nil {
 		return err
 	}
-	return release.Export(ctx, format, filepath.Join(dir, "disk.raw"), filepath.Join(dir, "root.tar"), dst, progress)
+	return release.Export(ctx, format, disk.About{Arch: r.Arch}, filepath.Join(dir, "disk.raw"), filepath.Join(dir, "root.tar"), dst, progress)
 }
 
 // CheckPublish returns an error if nothing can be published without building

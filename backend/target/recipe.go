@@ -102,7 +102,7 @@ type Disk struct {
 	Cmdline string `yaml:"cmdline" json:"cmdline"` // root= is added by the image step
 }
 
-// Export lists the artifact formats of a build: qcow2, raw, tar.zst.
+// Export lists the artifact formats of a build: those of disk.Formats.
 type Export struct {
 	Formats []string `yaml:"formats" json:"formats"`
 }

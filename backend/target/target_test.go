@@ -65,7 +65,7 @@ func TestMistakes(t *testing.T) {
 		{"os", "os: debian", "os: plan9", "os: plan9", "os", "accepted: debian"},
 		{"size", "size: 3GiB", "size: huge", "size: huge", "", "is not a size"},
 		{"duration", "firmware: 90s", "firmware: soon", "firmware: soon", "", "is not a duration"},
-		{"format", "formats: [qcow2]", "formats: [vmdk]", "formats: [vmdk]", "export.formats", "qcow2, raw, tar.zst"},
+		{"format", "formats: [qcow2]", "formats: [vmdk]", "formats: [vmdk]", "export.formats", "qcow2, raw, raw.zst, utm.zip, tar.zst"},
 		{"api version", "apiVersion: ingot/v1", "apiVersion: ingot/v9", "apiVersion: ingot/v9", "apiVersion", "accepted: ingot/v1"},
 		{"relative path", "path: /etc/fstab", "path: etc/../fstab", "path: etc/../fstab", "rootfs.files[1].path", "absolute path"},
 		{"mirror scheme", "uri: http://deb.debian.org/debian\n", "uri: ftp://x\n", "uri: ftp://x", "archives[0].uri", "accepted: http://"},

@@ -153,18 +153,20 @@ func (t *taking) write(ctx context.Context, src disk.Source, out string) error {
 	if err != nil {
 		return err
 	}
-	if f.WriteTree == nil {
-		return f.WriteDisk(ctx, src, out, t.o.Progress)
+	if !f.Bootable { // the file cannot be searched as a disk
+		rules, err := leak.Shipped()
+		if err != nil {
+			return err
+		}
+		t.o.Notify("searching the disk for secrets")
+		if t.leaks, err = rules.Scan(ctx, src, t.o.Progress); err != nil {
+			return err
+		}
 	}
-	rules, err := leak.Shipped()
-	if err != nil {
-		return err
+	if f.WriteTree != nil {
+		return release.WriteTree(ctx, f, src, out)
 	}
-	t.o.Notify("searching the disk for secrets")
-	if t.leaks, err = rules.Scan(ctx, src, t.o.Progress); err != nil {
-		return err
-	}
-	return release.WriteTree(ctx, f, src, out)
+	return f.WriteDisk(ctx, src, disk.About{Name: t.vm.Name, Arch: t.vm.Arch}, out, t.o.Progress)
 }
 
 // goDownLimit is pause.DownLimit, which tests shorten.

@@ -17,7 +17,7 @@ func newExport(g *global) *cobra.Command {
 	var format, out string
 	var force bool
 	c := &cobra.Command{
-		Use: "export TARGET", Short: "Write the target's built disk in a format: qcow2, raw, tar.zst",
+		Use: "export TARGET", Short: "Write the target's built disk as qcow2, raw, tar or for UTM",
 		Example: "  ingot export debian-12-arm64 --format raw --output disk.raw",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, a []string) error {
@@ -42,7 +42,7 @@ func newExport(g *global) *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringVar(&format, "format", "qcow2", "qcow2, raw or tar.zst (default: by the name of the output file, else qcow2)")
+	c.Flags().StringVar(&format, "format", "qcow2", strings.Join(api.Formats, ", ")+" (default: by the name of the output file, else qcow2)")
 	c.Flags().StringVarP(&out, "output", "o", "", "the file to write (default: TARGET.FORMAT here)")
 	c.Flags().BoolVar(&force, "force", false, "overwrite an existing file")
 	return c

@@ -67,6 +67,16 @@ func (e *StoppedError) Error() string {
 	return "stopped, because the " + e.By + " step failed"
 }
 
+// Ended returns the error of work whose context ended before it: the error of a program
+// that was killed for it, of a machine that went away or of a guest that did not answer
+// says nothing about the work. A work that failed by itself keeps its error.
+func Ended(ctx context.Context, err error) error {
+	if err == nil || !errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", context.Canceled, err)
+}
+
 // FailedAbout is StepFailed for a step about existing bytes. A step that was stopped by
 // the failure of another has not failed: the journal records it as cancelled, the
 // ledger does not.
@@ -76,7 +86,7 @@ func (b *Build) FailedAbout(ctx context.Context, step, key string, kind evidence
 		b.Emit(event.Event{Kind: event.StepFinished, Step: step, Outcome: event.Cancelled, Msg: stopped.Error()})
 		return fmt.Errorf("%s step: %w", step, err)
 	}
-	err = fmt.Errorf("%s step: %w", step, err)
+	err = fmt.Errorf("%s step: %w", step, Ended(ctx, err))
 	e := b.Failure(event.StepFinished, step, err)
 	b.Emit(e)
 	if kind == "" {

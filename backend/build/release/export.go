@@ -29,7 +29,7 @@ func ArtifactName(r target.Recipe, version, format string) string {
 func Write(ctx context.Context, r target.Recipe, made, dir, version, format string, digest func(file string) (string, error), progress func(done, total int64)) (Artifact, error) {
 	name := ArtifactName(r, version, format)
 	dst := filepath.Join(dir, name)
-	if err := Export(ctx, format, filepath.Join(made, "disk.raw"), filepath.Join(made, "root.tar"), dst, progress); err != nil {
+	if err := Export(ctx, format, disk.About{Arch: r.Arch}, filepath.Join(made, "disk.raw"), filepath.Join(made, "root.tar"), dst, progress); err != nil {
 		return Artifact{}, err
 	}
 	f, err := os.Open(dst)
@@ -49,7 +49,7 @@ func Write(ctx context.Context, r target.Recipe, made, dir, version, format stri
 // Export writes a raw disk in a format, or the root tar in a format that is made from a
 // tree; *disk.FormatError for an unknown one. If there is no root tar, it is made from the
 // disk.
-func Export(ctx context.Context, format, rawDisk, rootTar, dst string, progress func(done, total int64)) error {
+func Export(ctx context.Context, format string, about disk.About, rawDisk, rootTar, dst string, progress func(done, total int64)) error {
 	f, err := disk.FormatNamed(format)
 	if err != nil {
 		return err
@@ -65,7 +65,7 @@ func Export(ctx context.Context, format, rawDisk, rootTar, dst string, progress 
 	if f.WriteTree != nil {
 		return WriteTree(ctx, f, src, dst)
 	}
-	return f.WriteDisk(ctx, src, dst, progress)
+	return f.WriteDisk(ctx, src, about, dst, progress)
 }
 
 // WriteTree writes the root file system of a disk in a format that is made from a tree. Its
