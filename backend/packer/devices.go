@@ -147,9 +147,9 @@ func (j *judgement) driveBuses() {
 		switch {
 		case !a.known():
 		case bus == "sata", virt && slices.Contains([]string{"ide", "scsi", "floppy"}, bus):
-			argument := a.Argument
-			if argument != "cdrom_interface" {
-				argument = "disk_interface"
+			argument := "disk_interface"
+			if strings.Contains(a.Value, "media=cdrom") {
+				argument = "cdrom_interface"
 			}
 			fix, edits := fmt.Sprintf("%s = %q or %q", argument, "virtio", "virtio-scsi"), []edit(nil)
 			f := j.s.text(argument, "")

@@ -57,10 +57,12 @@ func (j *judgement) changeable(name string) bool {
 func literalTokens(literal string) hclwrite.Tokens {
 	tokens, _ := hclsyntax.LexExpression([]byte(literal), "", hclInitial)
 	var out hclwrite.Tokens
+	end := 0 // of the token before, in bytes
 	for _, t := range tokens {
 		if t.Type != hclsyntax.TokenEOF {
-			out = append(out, &hclwrite.Token{Type: t.Type, Bytes: t.Bytes})
+			out = append(out, &hclwrite.Token{Type: t.Type, Bytes: t.Bytes, SpacesBefore: t.Range.Start.Byte - end})
 		}
+		end = t.Range.End.Byte
 	}
 	if len(out) > 0 {
 		out[0].SpacesBefore = 1
@@ -68,15 +70,51 @@ func literalTokens(literal string) hclwrite.Tokens {
 	return out
 }
 
-// appendAttribute adds an attribute as a line of its own at the end of a block.
+// appendAttribute adds an attribute as a line of its own at the end of a block, indented
+// and with its equals sign where most others have theirs.
 func appendAttribute(body *hclwrite.Body, name string, value hclwrite.Tokens) {
+	indent, column := layoutOf(body)
 	line := hclwrite.Tokens{
-		{Type: hclsyntax.TokenIdent, Bytes: []byte(name), SpacesBefore: 2},
-		{Type: hclsyntax.TokenEqual, Bytes: []byte("="), SpacesBefore: 1},
+		{Type: hclsyntax.TokenIdent, Bytes: []byte(name), SpacesBefore: indent},
+		{Type: hclsyntax.TokenEqual, Bytes: []byte("="), SpacesBefore: max(1, column-len(name))},
 	}
 	value[0].SpacesBefore = 1
 	line = append(line, value...)
 	body.AppendUnstructuredTokens(append(line, &hclwrite.Token{Type: hclsyntax.TokenNewline, Bytes: []byte("\n")}))
+}
+
+// layoutOf returns the indentation of a block's attributes, and how far behind it the
+// equals sign of most of them stands, in characters.
+func layoutOf(body *hclwrite.Body) (indent, column int) {
+	indents, columns := map[int]int{}, map[int]int{}
+	for _, a := range body.Attributes() {
+		var tokens hclwrite.Tokens
+		for _, t := range a.BuildTokens(nil) {
+			if t.Type == hclsyntax.TokenComment || t.Type == hclsyntax.TokenNewline && len(tokens) == 0 {
+				continue
+			}
+			if tokens = append(tokens, t); t.Type == hclsyntax.TokenEqual {
+				break
+			}
+		}
+		if len(tokens) >= 2 {
+			indents[tokens[0].SpacesBefore]++
+			columns[len(tokens[0].Bytes)+tokens[1].SpacesBefore]++
+		}
+	}
+	return mostOf(indents, 2), mostOf(columns, 0)
+}
+
+// mostOf returns the number that was counted most often, the largest of several; or the
+// default.
+func mostOf(counts map[int]int, or int) int {
+	best := or
+	for n, c := range counts {
+		if c > counts[best] || c == counts[best] && n > best {
+			best = n
+		}
+	}
+	return best
 }
 
 // rowsOf returns the literal list of qemuargs; ok is false where it is made otherwise.
@@ -156,7 +194,7 @@ func (j *judgement) removeRows(key string) []edit {
 	return []edit{func(body *hclwrite.Body) bool {
 		return editRows(body, func(l *rows) {
 			for _, i := range slices.Backward(at) {
-				l.items = slices.Delete(l.items, i, i+1)
+				l.remove(i)
 			}
 		})
 	}}

@@ -39,8 +39,12 @@ func judge(ctx context.Context, s *settings, c Command, p *platform.Platform) []
 		j.e = p.Emulator(ctx, c.Binary.text)
 		j.arch = platform.GuestArch(c.Binary.text)
 	}
-	for _, rule := range rules {
+	for rank, rule := range rules {
+		before := len(j.out)
 		rule(j)
+		for i := range j.out[before:] {
+			j.out[before+i].rank = rank
+		}
 	}
 	return j.out
 }
@@ -353,7 +357,11 @@ func (j *judgement) noCPU() {
 		return
 	}
 	best := j.bestCPU()
-	j.found("packer.no-cpu", j.here(), j.certainty(j.here(), Measured), FromTemplate, "", fmt.Sprintf(`add ["-cpu", %q] to qemuargs`, best), j.addRow("-cpu", best)...)
+	fix := fmt.Sprintf(`add ["-cpu", %q] to qemuargs`, best)
+	if fast := j.bestAccel(); fast != "tcg" && j.effectiveAccel() == "tcg" {
+		fix += fmt.Sprintf("; with accelerator = %q it is many times faster", fast)
+	}
+	j.found("packer.no-cpu", j.here(), j.certainty(j.here(), Measured), FromTemplate, "", fix, j.addRow("-cpu", best)...)
 }
 
 // hostCPU judges -cpu host: it needs an accelerator that runs the guest on the real
@@ -390,7 +398,9 @@ type flash struct {
 // flashes returns the firmware of the command; known is false where one may be missing
 // from it.
 func (j *judgement) flashes() (out []flash, known bool) {
-	known = len(j.c.Open) == 0
+	_, efi := j.s.efi()
+	_, chip := j.s.isTrue("use_pflash")
+	known = len(j.c.Open) == 0 && efi && chip
 	for _, a := range j.c.all("-bios", "-pflash", "-drive") {
 		switch {
 		case !a.known():
@@ -505,7 +515,8 @@ func (j *judgement) noFirmware() {
 	m := j.machineArgs()
 	board := j.isVirt() || m.typ != "" && m.known && j.e.Machines.Has(m.typ) == platform.No
 	lost := slices.ContainsFunc(j.c.Replaced, func(a Arg) bool { return strings.Contains(a.Value, "if=pflash") })
-	if j.arch != "arm64" || !board || lost || len(j.c.all("-kernel")) > 0 || anyContains(j.c.Args, "-device", "loader,") {
+	refused := j.has("packer.argument-unknown") && (j.s.given("firmware") || j.s.given("efi_firmware_code") || j.s.given("efi_boot"))
+	if j.arch != "arm64" || !board || lost || refused || len(j.c.all("-kernel")) > 0 || anyContains(j.c.Args, "-device", "loader,") {
 		return
 	}
 	code, vars, ok := j.platformFirmware()

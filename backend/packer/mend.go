@@ -28,7 +28,7 @@ type Change struct {
 type Mended struct {
 	Changes []Change
 	Fixed   []Finding  // applied
-	After   *Diagnosis // of the changed template
+	After   *Diagnosis // of the changed template; its Findings are those that are left
 }
 
 // maxRounds is how many findings are fixed one after the other: each fix is followed by a
@@ -58,11 +58,10 @@ func Mend(ctx context.Context, opt Options) (*Mended, error) {
 			}
 		}
 		m.After = d
-		next := slices.IndexFunc(d.Findings, func(f Finding) bool { return f.Fixable && !tried[f.key()] })
-		if next < 0 {
+		f, ok := nextFix(d.Findings, tried)
+		if !ok {
 			break
 		}
-		f := d.Findings[next]
 		tried[f.key()] = true
 		if after, ok := apply(f, d, contents[f.sourceFile(d)]); ok {
 			contents[f.sourceFile(d)] = after
@@ -71,10 +70,21 @@ func Mend(ctx context.Context, opt Options) (*Mended, error) {
 	}
 	for _, file := range sortedKeys(before) {
 		if !bytes.Equal(before[file], contents[file]) {
-			m.Changes = append(m.Changes, Change{File: file, Before: before[file], After: contents[file], Diff: string(diff.Diff(file, before[file], file+" (changed)", contents[file]))})
+			m.Changes = append(m.Changes, Change{File: file, Before: before[file], After: contents[file], Diff: string(diff.Diff(file, before[file], file, contents[file]))})
 		}
 	}
 	return m, nil
+}
+
+// nextFix returns the finding to fix next: in the order of the rules, since what a machine
+// is decides what its processor can be.
+func nextFix(findings []Finding, tried map[string]bool) (next Finding, ok bool) {
+	for _, f := range findings {
+		if f.Fixable && !tried[f.key()] && (!ok || f.rank < next.rank) {
+			next, ok = f, true
+		}
+	}
+	return next, ok
 }
 
 // key names a finding over several rounds, in which lines move.

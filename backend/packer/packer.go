@@ -63,6 +63,7 @@ type Finding struct {
 	LogLine   int       `json:"logLine,omitempty"`
 
 	edits []edit
+	rank  int // of its rule
 }
 
 // Position returns FILE:LINE:COLUMN, or "" without a file.
@@ -73,8 +74,8 @@ func (f Finding) Position() string {
 	return fmt.Sprintf("%s:%d:%d", f.File, f.Line, f.Column)
 }
 
-// Machine is a machine of the template with the command line of QEMU.
-type Machine struct {
+// CommandLine is the command line of QEMU for a machine of the template.
+type CommandLine struct {
 	Source string   `json:"source"`          // qemu.NAME
 	Build  string   `json:"build,omitempty"` // "" where no build uses it
 	Argv   []string `json:"argv"`            // values that are not known are "?"
@@ -87,10 +88,11 @@ type Diagnosis struct {
 	Platform string             `json:"platform"`
 	DataOf   string             `json:"dataOf,omitempty"` // date of the platform's data; "" where this computer was asked
 	Builder  string             `json:"builder"`
-	Machines []Machine          `json:"machines"`
+	Machines []CommandLine      `json:"machines"`
 	Findings []Finding          `json:"findings"`
 	Problems []template.Problem `json:"problems,omitempty"` // what Packer refuses, or what was not looked at
 	Summary  string             `json:"summary,omitempty"`  // how far the log's machines came
+	Changes  []Change           `json:"changes,omitempty"`  // of Mend
 
 	platform *platform.Platform
 	read     *template.Template
@@ -180,7 +182,7 @@ func diagnose(ctx context.Context, opt Options, p *platform.Platform, l *packerL
 	if err != nil {
 		return nil, err
 	}
-	d := &Diagnosis{Template: opt.Path, Platform: p.Title, DataOf: p.Date, Builder: builder.String(), Problems: t.Problems, Findings: []Finding{}, Machines: []Machine{}, platform: p, read: t}
+	d := &Diagnosis{Template: opt.Path, Platform: p.Title, DataOf: p.Date, Builder: builder.String(), Problems: t.Problems, Findings: []Finding{}, Machines: []CommandLine{}, platform: p, read: t}
 	launches := l.unmatched()
 	for _, s := range t.Sources {
 		set := newSettings(s, builder, p.DevKVM)
@@ -189,7 +191,7 @@ func diagnose(ctx context.Context, opt Options, p *platform.Platform, l *packerL
 		if logged != nil {
 			c = c.resolved(logged.argv)
 		}
-		d.Machines = append(d.Machines, Machine{Source: sourceName(s), Build: s.Build, Argv: c.Argv(), Logged: logged != nil})
+		d.Machines = append(d.Machines, CommandLine{Source: sourceName(s), Build: s.Build, Argv: c.Argv(), Logged: logged != nil})
 		d.add(judge(ctx, set, c, p)...)
 	}
 	if l != nil {
@@ -230,6 +232,9 @@ func (d *Diagnosis) add(findings ...Finding) {
 func (d *Diagnosis) addLog(l *packerLog) {
 	d.Summary = l.summary()
 	for _, f := range l.findings() {
+		if f.ID == "qemu.failed" && len(d.Findings) > 0 {
+			continue // the template shows why
+		}
 		at := slices.IndexFunc(d.Findings, func(g Finding) bool { return g.ID == f.ID })
 		if at < 0 {
 			d.Findings = append(d.Findings, f)

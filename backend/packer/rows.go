@@ -127,6 +127,14 @@ func (l *rows) insert(i int, key, value string) {
 	l.items = append(l.items[:i:i], append([]item{it}, l.items[i:]...)...)
 }
 
+// remove removes a row. The first one leaves its indentation to the next.
+func (l *rows) remove(i int) {
+	if i == 0 && len(l.items) > 1 && !endsLine(l.items[0].after) {
+		l.items[1].value[0].SpacesBefore = l.items[0].value[0].SpacesBefore
+	}
+	l.items = append(l.items[:i:i], l.items[i+1:]...)
+}
+
 func newline() *hclwrite.Token {
 	return &hclwrite.Token{Type: hclsyntax.TokenNewline, Bytes: []byte("\n")}
 }

@@ -77,15 +77,16 @@ func anyMatch(patterns []string, name string) bool {
 
 // Emulator describes the program of that name or path.
 func (p *Platform) Emulator(ctx context.Context, binary string) Emulator {
-	e := p.emulator(ctx, binary)
-	if e.accel == nil {
-		e.accel = func(string) (Answer, string) { return NotKnown, "" }
-	}
-	return e
+	return p.emulator(ctx, binary)
 }
 
 // Accel reports whether an accelerator works, and why it does not.
-func (e Emulator) Accel(name string) (Answer, string) { return e.accel(name) }
+func (e Emulator) Accel(name string) (Answer, string) {
+	if e.accel == nil {
+		return NotKnown, ""
+	}
+	return e.accel(name)
+}
 
 // File is what is known of a file.
 type File struct {

@@ -29,10 +29,14 @@ func (l *loader) builds() {
 		}
 		used[name] = true
 		b := l.sources[name]
-		if b.Labels[0] == builder {
+		switch {
+		case b.Labels[0] != builder:
+		case len(l.buildBlocks) > 0:
+			l.problem(problemAt(b.TypeRange, "no build uses the source "+name, "it is not looked at", false))
+		default: // a part of a template
 			l.problem(problemAt(b.TypeRange, "no build uses the source "+name, "", false))
+			l.use(reference{name: name, at: b.TypeRange, alone: true})
 		}
-		l.use(reference{name: name, at: b.TypeRange, alone: true})
 	}
 }
 
