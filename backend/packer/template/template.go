@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -113,9 +114,12 @@ func Load(path string, opt Options) (*Template, error) {
 	if opt.Env == nil {
 		opt.Env = func(string) string { return "" }
 	}
-	files, root, err := list(path)
-	if err != nil {
-		return nil, err
+	files, root := []string{path}, filepath.Dir(path)
+	if _, ok := opt.Contents[path]; !ok {
+		var err error
+		if files, root, err = list(path); err != nil {
+			return nil, err
+		}
 	}
 	t := &Template{Root: root, Files: map[string][]byte{}, Plugins: map[string]string{}}
 	l := newLoader(t, opt)
@@ -254,7 +258,11 @@ func readBounded(path string) ([]byte, error) {
 const (
 	maxDepth     = 200   // of brackets within each other
 	maxOperators = 20000 // of one file
+	maxNumber    = 40    // characters of a number
 )
+
+// hugeExponent is a number that is longer as text than a computer's memory.
+var hugeExponent = regexp.MustCompile(`[eE][+-]?\d{4}`)
 
 // tooNested returns a problem if a file has more brackets within each other, or more
 // operators, than the parser's recursion should meet.
@@ -269,6 +277,10 @@ func tooNested(path string, src []byte) *Problem {
 			depth--
 		case hclsyntax.TokenBang, hclsyntax.TokenMinus, hclsyntax.TokenPlus, hclsyntax.TokenStar, hclsyntax.TokenSlash, hclsyntax.TokenPercent, hclsyntax.TokenQuestion, hclsyntax.TokenAnd, hclsyntax.TokenOr:
 			operators++
+		}
+		if tok.Type == hclsyntax.TokenNumberLit && (len(tok.Bytes) > maxNumber || hugeExponent.Match(tok.Bytes)) {
+			p := problemAt(tok.Range, "the number is too large", "", false)
+			return &p
 		}
 		if depth > maxDepth || operators > maxOperators {
 			p := problemAt(tok.Range, fmt.Sprintf("the template nests more than %d brackets, or has more than %d operators", maxDepth, maxOperators), "", false)

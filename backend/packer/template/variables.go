@@ -63,6 +63,7 @@ func (l *loader) problem(p Problem) {
 type variable struct {
 	name  string
 	typ   cty.Type
+	or    *typeexpr.Defaults // of optional attributes of the type; nil for none
 	value hclsyntax.Expression
 	at    hcl.Range
 	given cty.Value // a value from outside; cty.NilVal for none
@@ -76,11 +77,10 @@ func (l *loader) declare(b *hclsyntax.Block) {
 	v := &variable{name: b.Labels[0], typ: cty.DynamicPseudoType, at: b.LabelRanges[0]}
 	if a := b.Body.Attributes["type"]; a != nil {
 		typ, defaults, diags := typeexpr.TypeConstraintWithDefaults(a.Expr)
-		_ = defaults // of optional attributes: such a variable's default states them
 		if diags.HasErrors() {
 			l.problem(problemOf(diags))
 		} else {
-			v.typ = typ
+			v.typ, v.or = typ, defaults
 		}
 	}
 	if a := b.Body.Attributes["default"]; a != nil {
@@ -184,6 +184,9 @@ func (l *loader) parseValue(v *variable, s string) cty.Value {
 
 // convertTo converts a value to the variable's type.
 func (l *loader) convertTo(v *variable, value cty.Value, at hcl.Range) cty.Value {
+	if v.or != nil && value.IsKnown() && !value.IsNull() {
+		value = v.or.Apply(value)
+	}
 	got, err := convert.Convert(value, v.typ)
 	if err != nil {
 		l.problem(problemAt(at, fmt.Sprintf("the value of variable %q: %v", v.name, err), "", true))
