@@ -285,6 +285,42 @@ func (j *judgement) ids() {
 	}
 }
 
+// driveIndexes finds a drive whose number on its bus another one has already: QEMU gives a
+// drive without a number the first free one, in the order of the command line.
+func (j *judgement) driveIndexes() {
+	type position struct {
+		bus   string
+		index int
+	}
+	taken := map[position]bool{}
+	for _, a := range j.c.all("-drive") {
+		bus, given := optionOf(a.Value, "if")
+		switch {
+		case !a.known(), len(j.c.Open) > 0:
+			return
+		case bus == "pflash":
+			continue
+		case !given && j.isVirt():
+			bus = "virtio"
+		case !given:
+			bus = "ide"
+		}
+		text, numbered := optionOf(a.Value, "index")
+		index, err := strconv.Atoi(text)
+		for !numbered && taken[position{bus, index}] {
+			index++
+		}
+		if !numbered || err == nil && !taken[position{bus, index}] {
+			taken[position{bus, index}] = true
+			continue
+		}
+		if f := j.s.text("cdrom_interface", ""); a.Default && f.set {
+			a.Argument, a.At = f.name, f.at
+		}
+		j.found("qemu.id-duplicate", a, j.certainty(a, Measured), FromTemplate, fmt.Sprintf("another drive has the number %d on the bus %s already", index, bus), `leave cdrom_interface out, or cdrom_interface = "virtio-scsi" with disks on another bus`, j.unset(a, "cdrom_interface")...)
+	}
+}
+
 // stdio finds two parts of the machine that are given standard input and output.
 func (j *judgement) stdio() {
 	var users []Arg

@@ -29,7 +29,7 @@ var rules = []func(*judgement){
 	(*judgement).binary, (*judgement).machine, (*judgement).accelTwice, (*judgement).accelerator, (*judgement).accelDropped,
 	(*judgement).cpu, (*judgement).firmware, (*judgement).bootOrder, (*judgement).memory, (*judgement).cpuCount,
 	(*judgement).display, (*judgement).vga, (*judgement).driveBuses, (*judgement).devices, (*judgement).netdevs,
-	(*judgement).ids, (*judgement).stdio, (*judgement).argsReplaced, (*judgement).diskFormat, (*judgement).keyboard, (*judgement).acpi, (*judgement).ports,
+	(*judgement).ids, (*judgement).driveIndexes, (*judgement).stdio, (*judgement).argsReplaced, (*judgement).diskFormat, (*judgement).keyboard, (*judgement).acpi, (*judgement).ports,
 }
 
 // judge returns the findings of one machine.

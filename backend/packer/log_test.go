@@ -168,7 +168,7 @@ func TestLogsOfPacker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := idsOf(d.Findings); !slices.Equal(got, []string{"qemu.display-unsupported"}) || !strings.Contains(d.Summary, "without PACKER_LOG=1") {
+	if got := idsOf(d.Findings); !slices.Equal(got, []string{"qemu.display-unsupported", "qemu.id-duplicate"}) || !strings.Contains(d.Summary, "without PACKER_LOG=1") {
 		t.Errorf("%v %s", got, d.Summary)
 	}
 }

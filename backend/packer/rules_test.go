@@ -111,6 +111,7 @@ func TestRules(t *testing.T) {
 		{id: "qemu.device-bus-missing", wrong: changes{"qemuargs": `[["-device", "qemu-xhci,bus=pci.0"]]`}, right: changes{"qemuargs": `[["-device", "qemu-xhci,bus=pcie.0"]]`}, line: "qemuargs"},
 		{id: "qemu.netdev-missing", wrong: changes{"qemuargs": `[["-netdev", "user,id=n0,hostfwd=tcp::{{ .SSHHostPort }}-:22"]]`}, right: changes{"qemuargs": `[["-netdev", "user,id=n0,hostfwd=tcp::{{ .SSHHostPort }}-:22"], ["-device", "virtio-net,netdev=n0"]]`}},
 		{id: "qemu.id-duplicate", wrong: changes{"qemuargs": `[["-chardev", "null,id=a"], ["-chardev", "null,id=a"]]`}, right: changes{"qemuargs": `[["-chardev", "null,id=a"], ["-chardev", "null,id=b"]]`}, line: "qemuargs"},
+		{id: "qemu.id-duplicate", wrong: changes{"cdrom_interface": `"virtio"`}, right: changes{"cdrom_interface": `"virtio"`, "disk_interface": `"virtio-scsi"`}, line: "cdrom_interface"},
 		{id: "qemu.chardev-twice", wrong: changes{"qemuargs": `[["-serial", "stdio"], ["-monitor", "stdio"]]`}, right: changes{"qemuargs": `[["-serial", "stdio"], ["-monitor", "none"]]`}, line: "qemuargs"},
 		{id: "qemu.chardev-twice", wrong: changes{"qemuargs": `[["-nographic", ""], ["-serial", "stdio"]]`}, right: changes{"qemuargs": `[["-nographic", ""], ["-serial", "mon:stdio"]]`}, line: "qemuargs"},
 		{id: "packer.args-replaced", wrong: changes{"qemuargs": `[["-drive", "file=seed.img,format=raw,if=virtio"]]`}, right: changes{"qemuargs": `[["-fw_cfg", "name=opt/a,string=b"]]`}, line: "qemuargs"},
