@@ -37,6 +37,7 @@ func (b Builder) String() string {
 type Arg struct {
 	Key, Value string
 	Depends    []string  // what the value waits for; not empty: Value is not known
+	Accel      []string  // of -machine: what the accelerator alone waits for; Value is without it
 	Argument   string    // the template's argument that decides it, "" for none
 	At         hcl.Range // where that is; of a default, the header of the source
 	Default    bool      // the builder adds it; false: it stands in qemuargs
@@ -63,6 +64,8 @@ func (c Command) Argv() []string {
 		switch {
 		case !a.known():
 			argv = append(argv, "?")
+		case len(a.Accel) > 0:
+			argv = append(argv, a.Value+",accel=?")
 		case a.Value != "":
 			argv = append(argv, a.Value)
 		}
@@ -142,9 +145,13 @@ func (o *options) boot() {
 func (o *options) machine() {
 	s := o.s
 	typ, accel := s.text("machine_type", "pc"), s.accelerator()
-	if accel.text == "none" && accel.known() {
+	switch {
+	case !accel.known():
 		o.add("-machine", "type=%s", typ)
-	} else {
+		o.args[len(o.args)-1].Accel = accel.depends
+	case accel.text == "none":
+		o.add("-machine", "type=%s", typ)
+	default:
 		o.add("-machine", "type=%s,accel=%s", typ, accel)
 	}
 	memory := s.text("memory", "512")

@@ -200,7 +200,7 @@ func (j *judgement) accelChain() (names []string, args []Arg, known bool) {
 	for _, a := range j.c.all("-accel", "-machine", "-M", "-enable-kvm") {
 		var list []string
 		switch {
-		case !a.known():
+		case !a.known() || len(a.Accel) > 0:
 			known = false
 		case a.Key == "-enable-kvm":
 			list = []string{"kvm"}

@@ -215,11 +215,12 @@ func builderOf(p *platform.Platform, l *packerLog) (Builder, string) {
 	return Plugin, version
 }
 
-// add adds findings; one with the id and the position of another is left out.
+// add adds findings; one that is there already, for another build of the source, is left
+// out.
 func (d *Diagnosis) add(findings ...Finding) {
 	for _, f := range findings {
 		same := func(g Finding) bool {
-			return g.ID == f.ID && g.File == f.File && g.Line == f.Line && g.Column == f.Column
+			return g.ID == f.ID && g.Position() == f.Position() && g.Written == f.Written
 		}
 		if !slices.ContainsFunc(d.Findings, same) {
 			d.Findings = append(d.Findings, f)

@@ -29,6 +29,7 @@ type data struct {
 	Emulators      map[string]emulator `yaml:"emulators"`
 	DataFolder     fact                `yaml:"dataFolder"`
 	Files          []fact              `yaml:"files"`
+	AbsentFiles    []fact              `yaml:"absentFiles"` // of the data folder
 	AbsentFolders  []fact              `yaml:"absentFolders"`
 	DevKVM         fact                `yaml:"devKVM"`
 }
@@ -59,7 +60,7 @@ func names(facts []fact) (out []string) {
 // all returns every fact of the data.
 func (d *data) all() []fact {
 	out := []fact{d.DataFolder}
-	for _, facts := range [][]fact{d.Binaries, d.AbsentBinaries, d.Displays, d.AbsentDisplays, d.Files, d.AbsentFolders} {
+	for _, facts := range [][]fact{d.Binaries, d.AbsentBinaries, d.Displays, d.AbsentDisplays, d.Files, d.AbsentFiles, d.AbsentFolders} {
 		out = append(out, facts...)
 	}
 	if d.DevKVM.Name != "" {
@@ -156,6 +157,11 @@ func (d *data) file(name string, rom bool) File {
 		switch full := f.Name; {
 		case name == f.Name && (rom || path.IsAbs(f.Name)), path.Join(d.DataFolder.Name, full) == name:
 			return File{Found: Yes, Size: f.Size}
+		}
+	}
+	for _, f := range d.AbsentFiles {
+		if rom && name == f.Name || path.Join(d.DataFolder.Name, f.Name) == name {
+			return File{Found: No}
 		}
 	}
 	for _, folder := range d.AbsentFolders {
