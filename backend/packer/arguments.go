@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"ingot/backend/packer/command"
 )
 
 // known are the arguments of a source "qemu" of the plugin, from its
@@ -34,14 +36,14 @@ var newer = strings.Fields(`boot_steps cd_content cores cpu_model efi_boot efi_d
 http_content http_network_protocol qemu_img_args sockets threads tpm_device_type use_pflash use_tpm1 vga vnc_password vtpm`)
 
 // arguments finds arguments that the builder does not have.
-func (j *judgement) arguments() {
-	for _, name := range slices.Sorted(maps.Keys(j.s.source.Args)) {
-		a := Arg{Argument: name, At: j.s.source.Args[name].Name}
+func ruleArguments(j *judgement) {
+	for _, name := range slices.Sorted(maps.Keys(j.s.Source.Args)) {
+		a := command.Arg{Argument: name, At: j.s.Source.Args[name].Name}
 		switch {
 		case !slices.Contains(known, name):
-			j.found("packer.argument-unknown", a, FromSource, FromTemplate, fmt.Sprintf("%s has no argument %q", j.s.builder, name), "")
-		case j.s.builder == InTree && slices.Contains(newer, name):
-			j.found("packer.argument-unknown", a, Measured, FromMachine, fmt.Sprintf("%s has no argument %q", j.s.builder, name), "Packer 1.7 or later, with the plugin qemu: `packer init`")
+			j.found("packer.argument-unknown", a, FromSource, FromTemplate, fmt.Sprintf("%s has no argument %q", j.s.Builder, name), "")
+		case j.s.Builder == command.InTree && slices.Contains(newer, name):
+			j.found("packer.argument-unknown", a, Measured, FromMachine, fmt.Sprintf("%s has no argument %q", j.s.Builder, name), "Packer 1.7 or later, with the plugin qemu: `packer init`")
 		}
 	}
 }
@@ -59,37 +61,37 @@ var accepted = map[string][]string{
 var diskSize = regexp.MustCompile(`^\d+[bkmgtBKMGT]?$`)
 
 // values finds values with which the builder ends before it starts QEMU.
-func (j *judgement) values() {
+func ruleValues(j *judgement) {
 	for _, name := range slices.Sorted(maps.Keys(accepted)) {
-		if f := j.s.text(name, ""); f.set && f.known() && !slices.Contains(accepted[name], f.text) {
+		if f := j.s.Text(name, ""); f.Set && f.Known() && !slices.Contains(accepted[name], f.Text) {
 			j.invalid(f, fmt.Sprintf("accepted are %s", strings.Join(accepted[name], ", ")))
 		}
 	}
-	if f := j.s.text("disk_size", ""); f.set && f.known() && !diskSize.MatchString(f.text) {
+	if f := j.s.Text("disk_size", ""); f.Set && f.Known() && !diskSize.MatchString(f.Text) {
 		j.invalid(f, "write a number and one of the letters k, m, g and t")
 	}
-	if f := j.s.text("net_bridge", ""); f.set && j.p.OS != "linux" {
+	if f := j.s.Text("net_bridge", ""); f.Set && j.p.OS != "linux" {
 		j.invalid(f, "a bridge is possible on Linux only")
 	}
-	if f := j.s.text("vnc_port_min", ""); f.set && f.known() {
-		if n, err := strconv.Atoi(f.text); err == nil && n < 5900 {
+	if f := j.s.Text("vnc_port_min", ""); f.Set && f.Known() {
+		if n, err := strconv.Atoi(f.Text); err == nil && n < 5900 {
 			j.invalid(f, "a VNC port is 5900 at least")
 		}
 	}
-	if j.s.given("boot_command") && j.s.given("boot_steps") {
-		f := j.s.text("boot_wait", "")
-		f.name, f.at = "boot_steps", j.s.source.Args["boot_steps"].Name
+	if j.s.Given("boot_command") && j.s.Given("boot_steps") {
+		f := j.s.Text("boot_wait", "")
+		f.Name, f.At = "boot_steps", j.s.Source.Args["boot_steps"].Name
 		j.invalid(f, "boot_command and boot_steps exclude each other")
 	}
-	image, imageKnown := j.s.isTrue("disk_image")
+	image, imageKnown := j.s.IsTrue("disk_image")
 	for _, name := range []string{"use_backing_file", "skip_resize_disk"} {
-		if yes, _ := j.s.isTrue(name); yes && imageKnown && !image {
-			j.invalid(j.s.text(name, ""), "it needs disk_image = true")
+		if yes, _ := j.s.IsTrue(name); yes && imageKnown && !image {
+			j.invalid(j.s.Text(name, ""), "it needs disk_image = true")
 		}
 	}
 }
 
-func (j *judgement) invalid(f field, fix string) {
-	a := Arg{Argument: strings.TrimSpace(f.name + " = " + strconv.Quote(f.text)), At: f.at}
-	j.found("packer.value-invalid", a, FromSource, FromTemplate, "the builder refuses this value of "+f.name+" before it starts QEMU", fix)
+func (j *judgement) invalid(f command.Field, fix string) {
+	a := command.Arg{Argument: strings.TrimSpace(f.Name + " = " + strconv.Quote(f.Text)), At: f.At}
+	j.found("packer.value-invalid", a, FromSource, FromTemplate, "the builder refuses this value of "+f.Name+" before it starts QEMU", fix)
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"ingot/backend/packer/command"
 	"ingot/backend/packer/platform"
 )
 
@@ -38,9 +39,9 @@ func mebibytes(value string) (int64, bool) {
 const lowMemory = 3072
 
 // memory finds more memory than fits below 4 GiB where highmem=off allows no other.
-func (j *judgement) memory() {
+func ruleMemory(j *judgement) {
 	m := j.machineArgs()
-	sizes := j.c.all("-m")
+	sizes := j.c.All("-m")
 	if !j.isVirt() || m.options["highmem"] != "off" || len(sizes) == 0 {
 		return
 	}
@@ -55,14 +56,14 @@ func (j *judgement) memory() {
 }
 
 // cpuCount finds more processors than the interrupt controller GICv2 has interfaces for.
-func (j *judgement) cpuCount() {
+func ruleCpuCount(j *judgement) {
 	m := j.machineArgs()
-	counts := j.c.all("-smp")
+	counts := j.c.All("-smp")
 	if !j.isVirt() || len(counts) == 0 {
 		return
 	}
 	a := counts[len(counts)-1]
-	if !a.known() {
+	if !a.Known() {
 		return
 	}
 	first := splitOptions(a.Value)[0]
@@ -77,9 +78,9 @@ func (j *judgement) cpuCount() {
 		"cpus = 8, or gic-version=3 in machine_type", j.setNumber(a, "cpus", most)...)
 }
 
-func (j *judgement) display() {
-	for _, a := range j.c.all("-display") {
-		if !a.known() {
+func ruleDisplay(j *judgement) {
+	for _, a := range j.c.All("-display") {
+		if !a.Known() {
 			continue
 		}
 		name := splitOptions(a.Value)[0]
@@ -113,11 +114,11 @@ func (j *judgement) display() {
 
 // vga finds the graphics cards with which arm64's virt machine does not start. Of others
 // QEMU only warns.
-func (j *judgement) vga() {
+func ruleVga(j *judgement) {
 	if !j.isVirt() {
 		return
 	}
-	for _, a := range j.c.all("-vga") {
+	for _, a := range j.c.All("-vga") {
 		if a.Value != "virtio" && a.Value != "qxl" {
 			continue
 		}
@@ -137,24 +138,24 @@ func (j *judgement) vga() {
 }
 
 // driveBuses finds drives on a bus that the machine does not have.
-func (j *judgement) driveBuses() {
+func ruleDriveBuses(j *judgement) {
 	virt := j.isVirt()
-	for _, a := range j.c.all("-drive", "-fda", "-hda") {
+	for _, a := range j.c.All("-drive", "-fda", "-hda") {
 		bus, _ := optionOf(a.Value, "if")
 		if a.Key == "-fda" {
 			bus = "floppy"
 		}
 		switch {
-		case !a.known():
+		case !a.Known():
 		case bus == "sata", virt && slices.Contains([]string{"ide", "scsi", "floppy"}, bus):
 			argument := "disk_interface"
 			if strings.Contains(a.Value, "media=cdrom") {
 				argument = "cdrom_interface"
 			}
 			fix, edits := fmt.Sprintf("%s = %q or %q", argument, "virtio", "virtio-scsi"), []edit(nil)
-			f := j.s.text(argument, "")
-			if a.Default && f.set && f.text == bus {
-				a.Argument, a.At = argument, f.at
+			f := j.s.Text(argument, "")
+			if a.Default && f.Set && f.Text == bus {
+				a.Argument, a.At = argument, f.At
 				edits = j.set(a, argument, "virtio")
 			}
 			if bus == "floppy" {
@@ -168,14 +169,14 @@ func (j *judgement) driveBuses() {
 // device is one -device.
 type device struct {
 	driver, id, bus string
-	arg             Arg
+	arg             command.Arg
 }
 
 // deviceList returns the devices in the order in which QEMU makes them.
 func (j *judgement) deviceList() (out []device) {
-	for _, a := range j.c.all("-device") {
+	for _, a := range j.c.All("-device") {
 		d := device{arg: a}
-		if !a.known() || strings.HasPrefix(a.Value, "{") {
+		if !a.Known() || strings.HasPrefix(a.Value, "{") {
 			out = append(out, d)
 			continue
 		}
@@ -203,7 +204,7 @@ var (
 )
 
 // devices finds devices whose bus does not exist, or is made after them.
-func (j *judgement) devices() {
+func ruleDevices(j *judgement) {
 	list := j.deviceList()
 	for i, d := range list {
 		for _, n := range needs {
@@ -236,25 +237,25 @@ func (j *judgement) boardHasUSB() bool {
 		return false // also with -usb and usb=on: measured with QEMU 7.2.22
 	}
 	m := j.machineArgs()
-	return j.arch != "amd64" || !m.known || m.options["usb"] == "on" || len(j.c.all("-usb", "-usbdevice")) > 0 || ownUSB.MatchString(m.arg.Value)
+	return j.arch != "amd64" || !m.known || m.options["usb"] == "on" || len(j.c.All("-usb", "-usbdevice")) > 0 || ownUSB.MatchString(m.arg.Value)
 }
 
 // netdevs finds network cards whose other side does not exist.
-func (j *judgement) netdevs() {
+func ruleNetdevs(j *judgement) {
 	if len(j.c.Open) > 0 {
 		return
 	}
 	ids := map[string]bool{}
-	for _, a := range j.c.all("-netdev", "-nic") {
+	for _, a := range j.c.All("-netdev", "-nic") {
 		id, _ := optionOf(a.Value, "id")
-		if !a.known() {
+		if !a.Known() {
 			return
 		}
 		ids[id] = true
 	}
-	for _, a := range j.c.all("-device") {
+	for _, a := range j.c.All("-device") {
 		id, ok := optionOf(a.Value, "netdev")
-		if !ok || !a.known() || ids[id] {
+		if !ok || !a.Known() || ids[id] {
 			continue
 		}
 		why := fmt.Sprintf("the network card belongs to the netdev %q, which is not there", id)
@@ -268,16 +269,16 @@ func (j *judgement) netdevs() {
 }
 
 func (j *judgement) replaced(key string) bool {
-	return slices.ContainsFunc(j.c.Replaced, func(a Arg) bool { return a.Key == key })
+	return slices.ContainsFunc(j.c.Replaced, func(a command.Arg) bool { return a.Key == key })
 }
 
 // ids finds two parts of one kind with the same id.
-func (j *judgement) ids() {
+func ruleIds(j *judgement) {
 	for _, key := range []string{"-drive", "-device", "-netdev", "-chardev"} {
 		seen := map[string]bool{}
-		for _, a := range j.c.all(key) {
+		for _, a := range j.c.All(key) {
 			id, ok := optionOf(a.Value, "id")
-			if ok && a.known() && seen[id] {
+			if ok && a.Known() && seen[id] {
 				j.found("qemu.id-duplicate", a, j.certainty(a, Measured), FromTemplate, fmt.Sprintf("two %s have the id %q", key, id), "")
 			}
 			seen[id] = true
@@ -287,16 +288,16 @@ func (j *judgement) ids() {
 
 // driveIndexes finds a drive whose number on its bus another one has already: QEMU gives a
 // drive without a number the first free one, in the order of the command line.
-func (j *judgement) driveIndexes() {
+func ruleDriveIndexes(j *judgement) {
 	type position struct {
 		bus   string
 		index int
 	}
 	taken := map[position]bool{}
-	for _, a := range j.c.all("-drive") {
+	for _, a := range j.c.All("-drive") {
 		bus, given := optionOf(a.Value, "if")
 		switch {
-		case !a.known(), len(j.c.Open) > 0:
+		case !a.Known(), len(j.c.Open) > 0:
 			return
 		case bus == "pflash":
 			continue
@@ -314,18 +315,18 @@ func (j *judgement) driveIndexes() {
 			taken[position{bus, index}] = true
 			continue
 		}
-		if f := j.s.text("cdrom_interface", ""); a.Default && f.set {
-			a.Argument, a.At = f.name, f.at
+		if f := j.s.Text("cdrom_interface", ""); a.Default && f.Set {
+			a.Argument, a.At = f.Name, f.At
 		}
 		j.found("qemu.id-duplicate", a, j.certainty(a, Measured), FromTemplate, fmt.Sprintf("another drive has the number %d on the bus %s already", index, bus), `leave cdrom_interface out, or cdrom_interface = "virtio-scsi" with disks on another bus`, j.unset(a, "cdrom_interface")...)
 	}
 }
 
 // stdio finds two parts of the machine that are given standard input and output.
-func (j *judgement) stdio() {
-	var users []Arg
+func ruleStdio(j *judgement) {
+	var users []command.Arg
 	monitor, graphic := true, true // QEMU's own choices, where the template makes none
-	for _, a := range j.c.all("-serial", "-monitor", "-chardev", "-qmp", "-nographic", "-parallel") {
+	for _, a := range j.c.All("-serial", "-monitor", "-chardev", "-qmp", "-nographic", "-parallel") {
 		first := splitOptions(a.Value)[0]
 		if a.Key == "-monitor" {
 			monitor = false
@@ -338,7 +339,7 @@ func (j *judgement) stdio() {
 		}
 	}
 	if !graphic && monitor && len(users) == 1 && users[0].Key == "-serial" && users[0].Value == "stdio" {
-		users = append(users, j.c.all("-nographic")[0]) // it gives stdio to the monitor
+		users = append(users, j.c.All("-nographic")[0]) // it gives stdio to the monitor
 	}
 	if len(users) > 1 {
 		j.found("qemu.chardev-twice", users[1], j.certainty(users[1], Measured), FromTemplate, fmt.Sprintf("%s and %s both get standard input and output", written(users[0]), written(users[1])), `["-monitor", "none"], or another character device for one of them`)
@@ -346,32 +347,32 @@ func (j *judgement) stdio() {
 }
 
 // argsReplaced finds a key in qemuargs that takes away a part that the machine needs.
-func (j *judgement) argsReplaced() {
+func ruleArgsReplaced(j *judgement) {
 	if len(j.c.Open) > 0 {
 		return
 	}
-	c := j.certainty(Arg{Default: true}, Measured)
+	c := j.certainty(command.Arg{Default: true}, Measured)
 	if lost, a, ok := j.lostDrives(); ok {
 		j.found("packer.args-replaced", a, c, FromTemplate, "-drive in qemuargs replaces all drives of the builder; missing now: "+lost, "write them in qemuargs too, or give the file by cd_files or disk_additional_size", j.restore("-drive")...)
 	}
-	scsi := slices.ContainsFunc(j.c.Replaced, func(a Arg) bool { return a.Key == "-device" && strings.HasPrefix(a.Value, "scsi-") })
-	if user := j.c.all("-device"); scsi && !j.replaced("-drive") && !slices.ContainsFunc(user, func(a Arg) bool { return !a.known() || strings.Contains(a.Value, "drive=") }) {
+	scsi := slices.ContainsFunc(j.c.Replaced, func(a command.Arg) bool { return a.Key == "-device" && strings.HasPrefix(a.Value, "scsi-") })
+	if user := j.c.All("-device"); scsi && !j.replaced("-drive") && !slices.ContainsFunc(user, func(a command.Arg) bool { return !a.Known() || strings.Contains(a.Value, "drive=") }) {
 		j.found("packer.args-replaced", user[0], c, FromTemplate, "-device in qemuargs replaces the builder's devices, and with them the SCSI controller and the disks on it", "write them in qemuargs too, or disk_interface = \"virtio\"", j.restore("-device")...)
 	}
 	j.lostForward(c)
 }
 
 // lostDrives returns what the drives in qemuargs leave out.
-func (j *judgement) lostDrives() (lost string, at Arg, ok bool) {
+func (j *judgement) lostDrives() (lost string, at command.Arg, ok bool) {
 	if !j.replaced("-drive") {
-		return "", Arg{}, false
+		return "", command.Arg{}, false
 	}
-	user := j.c.all("-drive")
-	disk := j.s.disk(0)
+	user := j.c.All("-drive")
+	disk := j.s.Disk(0)
 	hasDisk, hasCD, chips := false, false, 0
 	for _, a := range user {
-		if !a.known() {
-			return "", Arg{}, false
+		if !a.Known() {
+			return "", command.Arg{}, false
 		}
 		file, _ := optionOf(a.Value, "file")
 		_, medium := optionOf(a.Value, "media")
@@ -379,21 +380,21 @@ func (j *judgement) lostDrives() (lost string, at Arg, ok bool) {
 		switch {
 		case bus == "pflash":
 			chips++
-		case disk.known() && path.Clean(file) == disk.text:
+		case disk.Known() && path.Clean(file) == disk.Text:
 			hasDisk = true
-		case medium, strings.HasSuffix(file, ".iso"), slices.Contains(j.s.isoNames(), file), strings.HasPrefix(file, "packer_cache/"):
+		case medium, strings.HasSuffix(file, ".iso"), slices.Contains(j.s.ISONames(), file), strings.HasPrefix(file, "packer_cache/"):
 			hasCD = true
 		}
 	}
 	var missing []string
-	image, known := j.s.isTrue("disk_image")
-	if disk.known() && !hasDisk {
+	image, known := j.s.IsTrue("disk_image")
+	if disk.Known() && !hasDisk {
 		missing = append(missing, "the disk")
 	}
-	if known && !image && !hasDisk && !hasCD || known && !image && hasDisk && len(user)-chips < 2 && j.c.absent("-cdrom", "-kernel", "-hdb", "-hdc") {
+	if known && !image && !hasDisk && !hasCD || known && !image && hasDisk && len(user)-chips < 2 && j.c.Absent("-cdrom", "-kernel", "-hdb", "-hdc") {
 		missing = append(missing, "the installer's medium")
 	}
-	if efi, _ := j.s.efi(); efi && chips == 0 && j.c.absent("-bios", "-pflash") {
+	if efi, _ := j.s.EFI(); efi && chips == 0 && j.c.Absent("-bios", "-pflash") {
 		missing = append(missing, "the firmware")
 	}
 	return strings.Join(missing, ", "), user[0], len(missing) > 0
@@ -401,13 +402,13 @@ func (j *judgement) lostDrives() (lost string, at Arg, ok bool) {
 
 // lostForward finds a -netdev in qemuargs without the port by which Packer logs in.
 func (j *judgement) lostForward(c Certainty) {
-	user := j.c.all("-netdev")
-	own := slices.ContainsFunc([]string{"ssh_host", "winrm_host", "skip_nat_mapping", "net_bridge"}, j.s.given)
-	if !j.replaced("-netdev") || own || j.s.communicator() == "none" || len(user) == 0 {
+	user := j.c.All("-netdev")
+	own := slices.ContainsFunc([]string{"ssh_host", "winrm_host", "skip_nat_mapping", "net_bridge"}, j.s.Given)
+	if !j.replaced("-netdev") || own || j.s.Communicator() == "none" || len(user) == 0 {
 		return
 	}
 	for _, a := range user {
-		if _, forwards := optionOf(a.Value, "hostfwd"); forwards || !a.known() || !strings.HasPrefix(a.Value, "user") {
+		if _, forwards := optionOf(a.Value, "hostfwd"); forwards || !a.Known() || !strings.HasPrefix(a.Value, "user") {
 			return
 		}
 	}
@@ -416,25 +417,26 @@ func (j *judgement) lostForward(c Certainty) {
 
 // diskFormat finds a drive in qemuargs that names another format than the builder makes
 // the disk in.
-func (j *judgement) diskFormat() {
-	made, disk := j.s.text("format", "qcow2"), j.s.disk(0)
-	if !made.known() || !disk.known() {
+func ruleDiskFormat(j *judgement) {
+	made, disk := j.s.Text("format", "qcow2"), j.s.Disk(0)
+	if !made.Known() || !disk.Known() {
 		return
 	}
-	for _, a := range j.c.all("-drive") {
+	for _, a := range j.c.All("-drive") {
 		file, _ := optionOf(a.Value, "file")
 		format, ok := optionOf(a.Value, "format")
-		if a.Default || !a.known() || !ok || path.Clean(file) != disk.text || format == made.text {
+		if a.Default || !a.Known() || !ok || path.Clean(file) != disk.Text || format == made.Text {
 			continue
 		}
-		j.found("packer.disk-format", a, j.certainty(Arg{Default: true}, Measured), FromTemplate,
-			fmt.Sprintf("the builder makes the disk as %s, and this drive reads it as %s", made.text, format), fmt.Sprintf("format=%s here, or format = %q in the source", made.text, format), j.set(Arg{Default: true, Argument: made.argument()}, "format", format)...)
+		j.found("packer.disk-format", a, j.certainty(command.Arg{Default: true}, Measured), FromTemplate,
+			fmt.Sprintf("the builder makes the disk as %s, and this drive reads it as %s", made.Text, format), fmt.Sprintf("format=%s here, or format = %q in the source", made.Text, format), j.set(command.Arg{Default: true, Argument: argumentOf(made)}, "format", format)...)
 	}
 }
 
-func (f field) argument() string {
-	if f.set {
-		return f.name
+// argumentOf returns the name of a field that the template sets, else "".
+func argumentOf(f command.Field) string {
+	if f.Set {
+		return f.Name
 	}
 	return ""
 }
@@ -448,19 +450,19 @@ var (
 // keyboard finds a boot_command that nothing in the machine receives. The builder types it
 // into the VNC display; arm64's virt machine has neither a screen nor a keyboard of its
 // own, and QEMU then shows a serial console there, unless that goes elsewhere.
-func (j *judgement) keyboard() {
-	typed := j.s.given("boot_command") || j.s.given("boot_steps")
-	if off, known := j.s.isTrue("disable_vnc"); !j.isVirt() || !typed || off || !known || len(j.c.Open) > 0 {
+func ruleKeyboard(j *judgement) {
+	typed := j.s.Given("boot_command") || j.s.Given("boot_steps")
+	if off, known := j.s.IsTrue("disable_vnc"); !j.isVirt() || !typed || off || !known || len(j.c.Open) > 0 {
 		return
 	}
 	list := j.deviceList()
 	has := func(re *regexp.Regexp) bool {
 		return slices.ContainsFunc(list, func(d device) bool { return d.driver == "" || re.MatchString(d.driver) })
 	}
-	c := j.certainty(Arg{Default: true}, Measured)
-	a := Arg{Argument: "boot_command", At: j.s.header}
+	c := j.certainty(command.Arg{Default: true}, Measured)
+	a := command.Arg{Argument: "boot_command", At: j.s.Header}
 	for _, name := range []string{"boot_command", "boot_steps"} {
-		if arg, ok := j.s.source.Args[name]; ok && j.s.given(name) {
+		if arg, ok := j.s.Source.Args[name]; ok && j.s.Given(name) {
 			a.Argument, a.At = name, arg.Name
 		}
 	}
@@ -475,22 +477,22 @@ func (j *judgement) keyboard() {
 // serialOnScreen reports whether the first serial console is a text console of QEMU, as it
 // is where the template does not say.
 func (j *judgement) serialOnScreen() bool {
-	if len(j.c.all("-nographic")) > 0 {
+	if len(j.c.All("-nographic")) > 0 {
 		return false
 	}
-	serial := j.c.all("-serial")
+	serial := j.c.All("-serial")
 	if len(serial) == 0 {
 		return true
 	}
 	first := serial[0]
 	if id, ok := strings.CutPrefix(first.Value, "chardev:"); ok {
-		for _, a := range j.c.all("-chardev") {
+		for _, a := range j.c.All("-chardev") {
 			if got, _ := optionOf(a.Value, "id"); got == id {
-				return strings.HasPrefix(a.Value, "vc") || !a.known()
+				return strings.HasPrefix(a.Value, "vc") || !a.Known()
 			}
 		}
 	}
-	return !first.known() || strings.HasPrefix(first.Value, "vc")
+	return !first.Known() || strings.HasPrefix(first.Value, "vc")
 }
 
 // openBSD is the release in the address of an arm64 medium of OpenBSD.
@@ -498,12 +500,12 @@ var openBSD = regexp.MustCompile(`(?i)openbsd/(?:snapshots|(\d+)\.(\d))/arm64/|(
 
 // acpi finds OpenBSD with ACPI on a virt machine: from 7.4 on its kernel stops after the
 // list of ACPI tables that the firmware gives it.
-func (j *judgement) acpi() {
+func ruleAcpi(j *judgement) {
 	m := j.machineArgs()
 	if !j.isVirt() || m.options["acpi"] == "off" {
 		return
 	}
-	for _, name := range j.s.isoNames() {
+	for _, name := range j.s.ISONames() {
 		v := openBSD.FindStringSubmatch(name)
 		if v == nil {
 			continue
@@ -531,14 +533,14 @@ var (
 )
 
 // ports finds ports of qemuargs that another program listens on.
-func (j *judgement) ports() {
+func rulePorts(j *judgement) {
 	for _, a := range j.c.Args {
 		if a.Default {
 			continue // the builder looks for free ones
 		}
 		for _, m := range slices.Concat(forwarded.FindAllStringSubmatch(a.Value, -1), listening.FindAllStringSubmatch(a.Value, -1)) {
 			n, err := strconv.Atoi(m[1])
-			if err != nil || n > 65535 || m[1] == j.s.hostPort().text || j.p.Port(n) != platform.No {
+			if err != nil || n > 65535 || m[1] == j.s.HostPort().Text || j.p.Port(n) != platform.No {
 				continue
 			}
 			j.found("qemu.port-in-use", a, Measured, FromMachine, fmt.Sprintf("another program listens on port %d", n), "choose another port; {{ .SSHHostPort }} is one that the builder finds free")

@@ -7,40 +7,44 @@ import (
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/hcl/v2/hclwrite"
+
+	"ingot/backend/packer/command"
+	"ingot/backend/packer/rewrite"
 )
+
+// editor makes edits of a source.
+type editor struct {
+	s *command.Settings
+	c command.Command
+}
 
 // edit changes the block of a source. It returns false where it cannot.
 type edit func(body *hclwrite.Body) bool
 
 // set sets an argument to a text. There is no edit where the argument's value is made of
 // variables or locals, or where what is wrong stands in qemuargs.
-func (j *judgement) set(a Arg, name, value string) []edit {
+func (j *editor) set(a command.Arg, name, value string) []edit {
 	return j.setRaw(a, name, strconv.Quote(value))
 }
 
-func (j *judgement) setNumber(a Arg, name string, value int) []edit {
+func (j *editor) setNumber(a command.Arg, name string, value int) []edit {
 	return j.setRaw(a, name, strconv.Itoa(value))
 }
 
 // setRaw is set for a literal of any type.
-func (j *judgement) setRaw(a Arg, name, literal string) []edit {
+func (j *editor) setRaw(a command.Arg, name, literal string) []edit {
 	if !a.Default || !j.changeable(name) {
 		return nil
 	}
 	return []edit{func(body *hclwrite.Body) bool {
-		tokens := literalTokens(literal)
-		if body.GetAttribute(name) != nil {
-			body.SetAttributeRaw(name, tokens)
-			return true
-		}
-		appendAttribute(body, name, tokens)
+		rewrite.SetAttribute(body, name, literal)
 		return true
 	}}
 }
 
 // unset removes an argument.
-func (j *judgement) unset(a Arg, name string) []edit {
-	if _, there := j.s.source.Args[name]; !there || !a.Default || !j.changeable(name) {
+func (j *editor) unset(a command.Arg, name string) []edit {
+	if _, there := j.s.Source.Args[name]; !there || !a.Default || !j.changeable(name) {
 		return nil
 	}
 	return []edit{func(body *hclwrite.Body) bool { return body.RemoveAttribute(name) != nil }}
@@ -48,79 +52,15 @@ func (j *judgement) unset(a Arg, name string) []edit {
 
 // changeable reports whether an argument of the source may be written: it is not there,
 // or it is a literal in the source's own block.
-func (j *judgement) changeable(name string) bool {
-	arg, ok := j.s.source.Args[name]
-	return !ok || len(arg.Expr.Variables()) == 0 && arg.Name.Filename == j.s.source.Body.Filename && j.s.source.Body.ContainsPos(arg.Name.Start)
-}
-
-// literalTokens returns the tokens of a literal.
-func literalTokens(literal string) hclwrite.Tokens {
-	tokens, _ := hclsyntax.LexExpression([]byte(literal), "", hclInitial)
-	var out hclwrite.Tokens
-	end := 0 // of the token before, in bytes
-	for _, t := range tokens {
-		if t.Type != hclsyntax.TokenEOF {
-			out = append(out, &hclwrite.Token{Type: t.Type, Bytes: t.Bytes, SpacesBefore: t.Range.Start.Byte - end})
-		}
-		end = t.Range.End.Byte
-	}
-	if len(out) > 0 {
-		out[0].SpacesBefore = 1
-	}
-	return out
-}
-
-// appendAttribute adds an attribute as a line of its own at the end of a block, indented
-// and with its equals sign where most others have theirs.
-func appendAttribute(body *hclwrite.Body, name string, value hclwrite.Tokens) {
-	indent, column := layoutOf(body)
-	line := hclwrite.Tokens{
-		{Type: hclsyntax.TokenIdent, Bytes: []byte(name), SpacesBefore: indent},
-		{Type: hclsyntax.TokenEqual, Bytes: []byte("="), SpacesBefore: max(1, column-len(name))},
-	}
-	value[0].SpacesBefore = 1
-	line = append(line, value...)
-	body.AppendUnstructuredTokens(append(line, &hclwrite.Token{Type: hclsyntax.TokenNewline, Bytes: []byte("\n")}))
-}
-
-// layoutOf returns the indentation of a block's attributes, and how far behind it the
-// equals sign of most of them stands, in characters.
-func layoutOf(body *hclwrite.Body) (indent, column int) {
-	indents, columns := map[int]int{}, map[int]int{}
-	for _, a := range body.Attributes() {
-		var tokens hclwrite.Tokens
-		for _, t := range a.BuildTokens(nil) {
-			if t.Type == hclsyntax.TokenComment || t.Type == hclsyntax.TokenNewline && len(tokens) == 0 {
-				continue
-			}
-			if tokens = append(tokens, t); t.Type == hclsyntax.TokenEqual {
-				break
-			}
-		}
-		if len(tokens) >= 2 {
-			indents[tokens[0].SpacesBefore]++
-			columns[len(tokens[0].Bytes)+tokens[1].SpacesBefore]++
-		}
-	}
-	return mostOf(indents, 2), mostOf(columns, 0)
-}
-
-// mostOf returns the number that was counted most often, the largest of several; or the
-// default.
-func mostOf(counts map[int]int, or int) int {
-	best := or
-	for n, c := range counts {
-		if c > counts[best] || c == counts[best] && n > best {
-			best = n
-		}
-	}
-	return best
+func (j *editor) changeable(name string) bool {
+	arg, ok := j.s.Source.Args[name]
+	return !ok || len(arg.Expr.Variables()) == 0 && arg.Name.Filename == j.s.Source.Body.Filename && j.s.Source.Body.ContainsPos(arg.Name.Start)
 }
 
 // rowsOf returns the literal list of qemuargs; ok is false where it is made otherwise.
-func (j *judgement) rowsOf() (list *hclsyntax.TupleConsExpr, ok bool) {
-	arg, there := j.s.source.Args["qemuargs"]
-	if !there || !j.s.source.Body.ContainsPos(arg.Name.Start) || arg.Name.Filename != j.s.source.Body.Filename {
+func (j *editor) rowsOf() (list *hclsyntax.TupleConsExpr, ok bool) {
+	arg, there := j.s.Source.Args["qemuargs"]
+	if !there || !j.s.Source.Body.ContainsPos(arg.Name.Start) || arg.Name.Filename != j.s.Source.Body.Filename {
 		return nil, false
 	}
 	list, ok = arg.Expr.(*hclsyntax.TupleConsExpr)
@@ -128,7 +68,7 @@ func (j *judgement) rowsOf() (list *hclsyntax.TupleConsExpr, ok bool) {
 }
 
 // rowAt returns the index in qemuargs of the row of an argument, or -1.
-func (j *judgement) rowAt(a Arg) int {
+func (j *editor) rowAt(a command.Arg) int {
 	list, ok := j.rowsOf()
 	if !ok || a.Default {
 		return -1
@@ -137,13 +77,13 @@ func (j *judgement) rowAt(a Arg) int {
 }
 
 // addRow adds a row to qemuargs, which is made where it is not there.
-func (j *judgement) addRow(key, value string) []edit {
-	if _, there := j.s.source.Args["qemuargs"]; !there {
+func (j *editor) addRow(key, value string) []edit {
+	if _, there := j.s.Source.Args["qemuargs"]; !there {
 		return []edit{func(body *hclwrite.Body) bool {
 			if body.GetAttribute("qemuargs") != nil {
-				return editRows(body, func(l *rows) { l.insert(len(l.items), key, value) })
+				return rewrite.EditRows(body, func(l *rewrite.Rows) { l.Insert(l.Len(), key, value) })
 			}
-			appendAttribute(body, "qemuargs", literalTokens("["+rowText(key, value)+"]"))
+			rewrite.SetAttribute(body, "qemuargs", "["+rewrite.RowText(key, value)+"]")
 			return true
 		}}
 	}
@@ -151,29 +91,29 @@ func (j *judgement) addRow(key, value string) []edit {
 		return nil
 	}
 	return []edit{func(body *hclwrite.Body) bool {
-		return editRows(body, func(l *rows) { l.insert(len(l.items), key, value) })
+		return rewrite.EditRows(body, func(l *rewrite.Rows) { l.Insert(l.Len(), key, value) })
 	}}
 }
 
 // replaceRow replaces the row of an argument.
-func (j *judgement) replaceRow(a Arg, key, value string) []edit {
+func (j *editor) replaceRow(a command.Arg, key, value string) []edit {
 	i := j.rowAt(a)
 	if i < 0 || !literalRow(j, i) {
 		return nil
 	}
 	return []edit{func(body *hclwrite.Body) bool {
-		return editRows(body, func(l *rows) { l.items[i] = l.fresh(i, key, value) })
+		return rewrite.EditRows(body, func(l *rewrite.Rows) { l.Replace(i, key, value) })
 	}}
 }
 
 // literalRow reports whether a row of qemuargs names no variables.
-func literalRow(j *judgement, i int) bool {
+func literalRow(j *editor, i int) bool {
 	list, ok := j.rowsOf()
 	return ok && len(list.Exprs[i].Variables()) == 0
 }
 
 // setCPU changes -cpu, wherever it comes from.
-func (j *judgement) setCPU(a Arg, cpu string) []edit {
+func (j *editor) setCPU(a command.Arg, cpu string) []edit {
 	if a.Default {
 		return j.set(a, "cpu_model", cpu)
 	}
@@ -181,9 +121,9 @@ func (j *judgement) setCPU(a Arg, cpu string) []edit {
 }
 
 // removeRows removes all rows of a key.
-func (j *judgement) removeRows(key string) []edit {
+func (j *editor) removeRows(key string) []edit {
 	var at []int
-	for _, a := range j.c.all(key) {
+	for _, a := range j.c.All(key) {
 		i := j.rowAt(a)
 		if i < 0 {
 			return nil
@@ -192,58 +132,55 @@ func (j *judgement) removeRows(key string) []edit {
 	}
 	slices.Sort(at)
 	return []edit{func(body *hclwrite.Body) bool {
-		return editRows(body, func(l *rows) {
+		return rewrite.EditRows(body, func(l *rewrite.Rows) {
 			for _, i := range slices.Backward(at) {
-				l.remove(i)
+				l.Remove(i)
 			}
 		})
 	}}
 }
 
 // insertBefore adds a row before that of an argument.
-func (j *judgement) insertBefore(a Arg, key, value string) []edit {
+func (j *editor) insertBefore(a command.Arg, key, value string) []edit {
 	i := j.rowAt(a)
 	if i < 0 {
 		return nil
 	}
 	return []edit{func(body *hclwrite.Body) bool {
-		return editRows(body, func(l *rows) { l.insert(i, key, value) })
+		return rewrite.EditRows(body, func(l *rewrite.Rows) { l.Insert(i, key, value) })
 	}}
 }
 
 // moveBefore moves the row of an argument before that of another one.
-func (j *judgement) moveBefore(a, before Arg) []edit {
+func (j *editor) moveBefore(a, before command.Arg) []edit {
 	from, to := j.rowAt(a), j.rowAt(before)
 	if from < 0 || to < 0 || from < to {
 		return nil
 	}
 	return []edit{func(body *hclwrite.Body) bool {
-		return editRows(body, func(l *rows) {
-			// the texts change their rows, so that the layout stays where it is
-			row := l.items[from].value
-			for i := from; i > to; i-- {
-				l.items[i].value = l.items[i-1].value
-			}
-			l.items[to].value = row
+		return rewrite.EditRows(body, func(l *rewrite.Rows) {
+			l.Move(from, to)
 		})
 	}}
 }
 
 // restore writes what qemuargs took away. A drive becomes a -blockdev with a device of its
 // own, which leaves the builder's drives alone; devices are written again.
-func (j *judgement) restore(key string) []edit {
+func (j *editor) restore(key string) []edit {
 	if key == "-device" {
 		var out []edit
 		for _, a := range j.c.Replaced {
-			if a.Key == "-device" && a.known() && !strings.Contains(a.Value, "netdev=") {
+			if a.Key == "-device" && a.Known() && !strings.Contains(a.Value, "netdev=") {
 				out = append(out, j.addRow(a.Key, a.Value)...)
 			}
 		}
 		return out
 	}
-	scsi := slices.ContainsFunc(slices.Concat(j.c.Args, j.c.Replaced), func(a Arg) bool { return a.Key == "-device" && a.Default && strings.HasPrefix(a.Value, "scsi-") })
+	scsi := slices.ContainsFunc(slices.Concat(j.c.Args, j.c.Replaced), func(a command.Arg) bool {
+		return a.Key == "-device" && a.Default && strings.HasPrefix(a.Value, "scsi-")
+	})
 	var out []edit
-	for n, a := range j.c.all("-drive") {
+	for n, a := range j.c.All("-drive") {
 		node, device, ok := blockdev(a.Value, "extra"+strconv.Itoa(n))
 		if !ok || scsi || j.rowAt(a) < 0 {
 			return nil

@@ -8,15 +8,16 @@ import (
 	"strconv"
 	"strings"
 
+	"ingot/backend/packer/command"
 	"ingot/backend/packer/platform"
 	"ingot/backend/qemu"
 )
 
 // judgement is a command line that is judged for a platform.
 type judgement struct {
+	editor
+
 	ctx  context.Context
-	s    *settings
-	c    Command
 	p    *platform.Platform
 	e    platform.Emulator
 	arch string // of the guest, as Go names it; "" is not known
@@ -25,19 +26,19 @@ type judgement struct {
 
 // rules are tried in this order; each adds what it finds.
 var rules = []func(*judgement){
-	(*judgement).arguments, (*judgement).values,
-	(*judgement).binary, (*judgement).machine, (*judgement).accelTwice, (*judgement).accelerator, (*judgement).accelDropped,
-	(*judgement).cpu, (*judgement).firmware, (*judgement).bootOrder, (*judgement).memory, (*judgement).cpuCount,
-	(*judgement).display, (*judgement).vga, (*judgement).driveBuses, (*judgement).devices, (*judgement).netdevs,
-	(*judgement).ids, (*judgement).driveIndexes, (*judgement).stdio, (*judgement).argsReplaced, (*judgement).diskFormat, (*judgement).keyboard, (*judgement).acpi, (*judgement).ports,
+	ruleArguments, ruleValues,
+	ruleBinary, ruleMachine, ruleAccelTwice, ruleAccelerator, ruleAccelDropped,
+	ruleCpu, ruleFirmware, ruleBootOrder, ruleMemory, ruleCpuCount,
+	ruleDisplay, ruleVga, ruleDriveBuses, ruleDevices, ruleNetdevs,
+	ruleIds, ruleDriveIndexes, ruleStdio, ruleArgsReplaced, ruleDiskFormat, ruleKeyboard, ruleAcpi, rulePorts,
 }
 
 // judge returns the findings of one machine.
-func judge(ctx context.Context, s *settings, c Command, p *platform.Platform) []Finding {
-	j := &judgement{ctx: ctx, s: s, c: c, p: p}
-	if c.Binary.known() {
-		j.e = p.Emulator(ctx, c.Binary.text)
-		j.arch = platform.GuestArch(c.Binary.text)
+func judge(ctx context.Context, s *command.Settings, c command.Command, p *platform.Platform) []Finding {
+	j := &judgement{editor: editor{s: s, c: c}, ctx: ctx, p: p}
+	if c.Binary.Known() {
+		j.e = p.Emulator(ctx, c.Binary.Text)
+		j.arch = platform.GuestArch(c.Binary.Text)
 	}
 	for rank, rule := range rules {
 		before := len(j.out)
@@ -59,8 +60,8 @@ func (j *judgement) asked() Certainty {
 
 // certainty is that of a finding about an argument: one that the plugin adds by itself is
 // known from its source.
-func (j *judgement) certainty(a Arg, c Certainty) Certainty {
-	if a.Default && j.s.builder == Plugin && c == Measured {
+func (j *judgement) certainty(a command.Arg, c Certainty) Certainty {
+	if a.Default && j.s.Builder == command.Plugin && c == Measured {
 		return FromSource
 	}
 	return c
@@ -68,9 +69,9 @@ func (j *judgement) certainty(a Arg, c Certainty) Certainty {
 
 // found adds a finding about an argument. why and fix replace the texts of the rule pack
 // unless they are empty.
-func (j *judgement) found(id string, a Arg, c Certainty, from, why, fix string, edits ...edit) {
+func (j *judgement) found(id string, a command.Arg, c Certainty, from, why, fix string, edits ...edit) {
 	d := means(id)
-	f := Finding{ID: id, Machine: sourceName(j.s.source), Written: written(a), Why: d.Means, Fix: d.Fix, Certainty: c, From: from, edits: edits, Fixable: len(edits) > 0}
+	f := Finding{ID: id, Machine: sourceName(j.s.Source), Written: written(a), Why: d.Means, Fix: d.Fix, Certainty: c, From: from, edits: edits, Fixable: len(edits) > 0}
 	if why != "" {
 		f.Why = why
 	}
@@ -79,14 +80,14 @@ func (j *judgement) found(id string, a Arg, c Certainty, from, why, fix string, 
 	}
 	at := a.At
 	if at.Filename == "" {
-		at = j.s.header
+		at = j.s.Header
 	}
 	f.at(at)
 	j.out = append(j.out, f)
 }
 
 // written is what the template writes, or what the builder makes of it.
-func written(a Arg) string {
+func written(a command.Arg) string {
 	text := strings.TrimSpace(a.Key + " " + a.Value)
 	switch {
 	case a.Key == "":
@@ -100,30 +101,30 @@ func written(a Arg) string {
 }
 
 // here is an argument for a finding about something that is absent.
-func (j *judgement) here() Arg { return Arg{At: j.s.header, Default: true} }
+func (j *judgement) here() command.Arg { return command.Arg{At: j.s.Header, Default: true} }
 
 // binary checks that the program of QEMU exists.
-func (j *judgement) binary() {
+func ruleBinary(j *judgement) {
 	if j.e.Found != platform.No {
 		return
 	}
 	b := j.c.Binary
-	j.found("qemu.binary-missing", Arg{Argument: `qemu_binary = "` + b.text + `"`, At: b.at}, j.asked(), FromMachine, b.text+" is not on "+j.p.Title, "")
+	j.found("qemu.binary-missing", command.Arg{Argument: `qemu_binary = "` + b.Text + `"`, At: b.At}, j.asked(), FromMachine, b.Text+" is not on "+j.p.Title, "")
 }
 
 // machineOptions are the options of -machine.
 type machineOptions struct {
 	typ     string // "" is QEMU's default
 	options map[string]string
-	arg     Arg // of the type, else the last one
+	arg     command.Arg // of the type, else the last one
 	known   bool
 }
 
 // machineArgs reads every -machine and -M.
 func (j *judgement) machineArgs() machineOptions {
 	m := machineOptions{options: map[string]string{}, known: len(j.c.Open) == 0}
-	for _, a := range j.c.all("-machine", "-M") {
-		if !a.known() {
+	for _, a := range j.c.All("-machine", "-M") {
+		if !a.Known() {
 			m.known, m.arg = false, a
 			continue
 		}
@@ -171,17 +172,17 @@ func optionOf(value, key string) (string, bool) {
 	return "", false
 }
 
-func (j *judgement) machine() {
+func ruleMachine(j *judgement) {
 	m := j.machineArgs()
 	if !m.known || m.typ == "" || j.e.Machines.Has(m.typ) != platform.No {
 		return
 	}
 	instead := map[string]string{"arm64": "virt", "amd64": "q35"}[j.arch]
-	why := fmt.Sprintf("%s has no machine %q", j.c.Binary.text, m.typ)
+	why := fmt.Sprintf("%s has no machine %q", j.c.Binary.Text, m.typ)
 	if m.arg.Default && !m.argSet() {
 		why += ", which the builder takes where machine_type is not set"
 	}
-	fix := "see `" + j.c.Binary.text + " -machine help`"
+	fix := "see `" + j.c.Binary.Text + " -machine help`"
 	var edits []edit
 	if instead != "" {
 		fix = fmt.Sprintf("machine_type = %q", instead)
@@ -195,12 +196,12 @@ func (m machineOptions) argSet() bool { return m.arg.Argument != "" }
 
 // accelChain returns the accelerators in the order in which QEMU tries them, with the
 // argument that names each.
-func (j *judgement) accelChain() (names []string, args []Arg, known bool) {
+func (j *judgement) accelChain() (names []string, args []command.Arg, known bool) {
 	known = len(j.c.Open) == 0
-	for _, a := range j.c.all("-accel", "-machine", "-M", "-enable-kvm") {
+	for _, a := range j.c.All("-accel", "-machine", "-M", "-enable-kvm") {
 		var list []string
 		switch {
-		case !a.known() || len(a.Accel) > 0:
+		case !a.Known() || len(a.Accel) > 0:
 			known = false
 		case a.Key == "-enable-kvm":
 			list = []string{"kvm"}
@@ -248,7 +249,7 @@ func (j *judgement) bestAccel() string {
 	return "tcg"
 }
 
-func (j *judgement) accelerator() {
+func ruleAccelerator(j *judgement) {
 	names, args, known := j.accelChain()
 	if !known || len(names) == 0 {
 		return
@@ -262,9 +263,9 @@ func (j *judgement) accelerator() {
 		reasons = append(reasons, why)
 	}
 	a := args[0]
-	if f := j.s.text("accelerator", ""); a.Default {
-		if a.Argument = f.argument(); f.set {
-			a.At = f.at
+	if f := j.s.Text("accelerator", ""); a.Default {
+		if a.Argument = argumentOf(f); f.Set {
+			a.At = f.At
 		}
 	}
 	best := j.bestAccel()
@@ -275,19 +276,19 @@ func (j *judgement) accelerator() {
 	j.found("qemu.accel-unavailable", a, j.certainty(a, j.asked()), FromMachine, strings.Join(slices.Compact(reasons), "; "), fix, j.set(a, "accelerator", best)...)
 }
 
-func (j *judgement) accelTwice() {
-	var machine, accel *Arg
-	for _, a := range j.c.all("-machine", "-M") {
+func ruleAccelTwice(j *judgement) {
+	var machine, accel *command.Arg
+	for _, a := range j.c.All("-machine", "-M") {
 		if _, ok := optionOf(a.Value, "accel"); ok {
 			machine = &a
 		}
 	}
-	for _, a := range j.c.all("-accel") {
+	for _, a := range j.c.All("-accel") {
 		if accel == nil {
 			accel = &a
 		}
 	}
-	if machine == nil || accel == nil || !accel.known() {
+	if machine == nil || accel == nil || !accel.Known() {
 		return
 	}
 	fix := `accelerator = "none", which leaves the choice to -accel in qemuargs`
@@ -300,33 +301,33 @@ func (j *judgement) has(id string) bool {
 }
 
 // accelDropped finds a -machine in qemuargs that takes the template's accelerator away.
-func (j *judgement) accelDropped() {
-	accel := j.s.text("accelerator", "")
-	if !accel.set || !accel.known() || !slices.Contains([]string{"hvf", "kvm", "whpx", "hax", "xen"}, accel.text) {
+func ruleAccelDropped(j *judgement) {
+	accel := j.s.Text("accelerator", "")
+	if !accel.Set || !accel.Known() || !slices.Contains([]string{"hvf", "kvm", "whpx", "hax", "xen"}, accel.Text) {
 		return
 	}
-	replaced := slices.ContainsFunc(j.c.Replaced, func(a Arg) bool { return a.Key == "-machine" })
+	replaced := slices.ContainsFunc(j.c.Replaced, func(a command.Arg) bool { return a.Key == "-machine" })
 	if names, _, known := j.accelChain(); !replaced || !known || len(names) > 0 {
 		return
 	}
-	a := j.c.all("-machine")[0]
+	a := j.c.All("-machine")[0]
 	var edits []edit
 	if typ := j.machineArgs(); typ.typ != "" && len(typ.options) == 0 {
-		edits = append(j.removeRows("-machine"), j.set(Arg{Default: true}, "machine_type", typ.typ)...)
+		edits = append(j.removeRows("-machine"), j.set(command.Arg{Default: true}, "machine_type", typ.typ)...)
 	}
-	j.found("packer.accel-dropped", a, j.certainty(Arg{Default: true}, Measured), FromTemplate,
-		fmt.Sprintf("this -machine replaces the builder's, and with it accelerator = %q: QEMU runs with TCG, which is much slower", accel.text),
-		fmt.Sprintf("remove it and set machine_type, or write accel=%s in it", accel.text), edits...)
+	j.found("packer.accel-dropped", a, j.certainty(command.Arg{Default: true}, Measured), FromTemplate,
+		fmt.Sprintf("this -machine replaces the builder's, and with it accelerator = %q: QEMU runs with TCG, which is much slower", accel.Text),
+		fmt.Sprintf("remove it and set machine_type, or write accel=%s in it", accel.Text), edits...)
 }
 
-func (j *judgement) cpu() {
-	cpus := j.c.all("-cpu")
+func ruleCpu(j *judgement) {
+	cpus := j.c.All("-cpu")
 	if len(cpus) == 0 {
 		j.noCPU()
 		return
 	}
 	a := cpus[len(cpus)-1]
-	if !a.known() {
+	if !a.Known() {
 		return
 	}
 	name := splitOptions(a.Value)[0]
@@ -336,7 +337,7 @@ func (j *judgement) cpu() {
 	}
 	if j.e.CPUs.Has(name) == platform.No {
 		best := j.bestCPU()
-		j.found("qemu.cpu-unknown", a, j.certainty(a, j.asked()), FromMachine, fmt.Sprintf("%s has no CPU %q", j.c.Binary.text, name), "-cpu "+best, j.setCPU(a, best)...)
+		j.found("qemu.cpu-unknown", a, j.certainty(a, j.asked()), FromMachine, fmt.Sprintf("%s has no CPU %q", j.c.Binary.Text, name), "-cpu "+best, j.setCPU(a, best)...)
 	}
 }
 
@@ -353,7 +354,7 @@ func (j *judgement) bestCPU() string {
 
 // noCPU finds an arm64 virt machine without -cpu.
 func (j *judgement) noCPU() {
-	if !j.isVirt() || !j.c.absent("-cpu") {
+	if !j.isVirt() || !j.c.Absent("-cpu") {
 		return
 	}
 	best := j.bestCPU()
@@ -366,7 +367,7 @@ func (j *judgement) noCPU() {
 
 // hostCPU judges -cpu host: it needs an accelerator that runs the guest on the real
 // processor.
-func (j *judgement) hostCPU(a Arg) {
+func (j *judgement) hostCPU(a command.Arg) {
 	names, _, known := j.accelChain()
 	if !known || j.has("qemu.accel-twice") {
 		return
@@ -392,18 +393,18 @@ type flash struct {
 	file string
 	rom  bool // given by -bios
 	unit string
-	arg  Arg
+	arg  command.Arg
 }
 
 // flashes returns the firmware of the command; known is false where one may be missing
 // from it.
 func (j *judgement) flashes() (out []flash, known bool) {
-	_, efi := j.s.efi()
-	_, chip := j.s.isTrue("use_pflash")
+	_, efi := j.s.EFI()
+	_, chip := j.s.IsTrue("use_pflash")
 	known = len(j.c.Open) == 0 && efi && chip
-	for _, a := range j.c.all("-bios", "-pflash", "-drive") {
+	for _, a := range j.c.All("-bios", "-pflash", "-drive") {
 		switch {
-		case !a.known():
+		case !a.Known():
 			known = false
 		case a.Key == "-bios":
 			out = append(out, flash{file: a.Value, rom: true, arg: a})
@@ -421,7 +422,7 @@ func (j *judgement) flashes() (out []flash, known bool) {
 	return out, known
 }
 
-func (j *judgement) firmware() {
+func ruleFirmware(j *judgement) {
 	list, known := j.flashes()
 	rom, chip := -1, -1
 	for i, f := range list {
@@ -447,14 +448,14 @@ const chipSize = 64 << 20
 
 // firmwareFile checks that a file exists and has the size of its chip.
 func (j *judgement) firmwareFile(f flash) {
-	out := j.s.output()
-	if f.file == "" || out.known() && strings.HasPrefix(path.Clean(f.file), out.text+"/") {
+	out := j.s.Output()
+	if f.file == "" || out.Known() && strings.HasPrefix(path.Clean(f.file), out.Text+"/") {
 		return // the builder makes it
 	}
 	j.checkFile(f.file, f.rom, f.arg, "efi_firmware_code", false)
 }
 
-func (j *judgement) checkFile(file string, rom bool, a Arg, argument string, vars bool) {
+func (j *judgement) checkFile(file string, rom bool, a command.Arg, argument string, vars bool) {
 	got := j.p.File(file, rom)
 	switch {
 	case got.Found == platform.No:
@@ -471,7 +472,7 @@ func (j *judgement) checkFile(file string, rom bool, a Arg, argument string, var
 }
 
 // firmwareInstead returns what to write for firmware that is wrong.
-func (j *judgement) firmwareInstead(a Arg, argument string, vars bool) (fix string, edits []edit) {
+func (j *judgement) firmwareInstead(a command.Arg, argument string, vars bool) (fix string, edits []edit) {
 	code, store, ok := j.platformFirmware()
 	if !ok {
 		return "", nil
@@ -499,31 +500,31 @@ func (j *judgement) platformFirmware() (code, vars string, ok bool) {
 
 // varsTemplate checks the file that the plugin copies for UEFI's variables.
 func (j *judgement) varsTemplate() {
-	efi, known := j.s.efi()
-	vars := j.s.text("efi_firmware_vars", defaultVars)
-	if !efi || !known || !vars.known() {
+	efi, known := j.s.EFI()
+	vars := j.s.Text("efi_firmware_vars", command.DefaultVars)
+	if !efi || !known || !vars.Known() {
 		return
 	}
-	a := Arg{Key: "", Argument: fmt.Sprintf("efi_firmware_vars = %q", vars.text), At: vars.at, Default: true}
-	if !vars.set {
-		a.Argument = "nothing, which gives efi_firmware_vars = " + strconv.Quote(vars.text)
+	a := command.Arg{Key: "", Argument: fmt.Sprintf("efi_firmware_vars = %q", vars.Text), At: vars.At, Default: true}
+	if !vars.Set {
+		a.Argument = "nothing, which gives efi_firmware_vars = " + strconv.Quote(vars.Text)
 	}
-	j.checkFile(vars.text, false, a, "efi_firmware_vars", true)
+	j.checkFile(vars.Text, false, a, "efi_firmware_vars", true)
 }
 
 func (j *judgement) noFirmware() {
 	m := j.machineArgs()
 	board := j.isVirt() || m.typ != "" && m.known && j.e.Machines.Has(m.typ) == platform.No
-	lost := slices.ContainsFunc(j.c.Replaced, func(a Arg) bool { return strings.Contains(a.Value, "if=pflash") })
-	refused := j.has("packer.argument-unknown") && (j.s.given("firmware") || j.s.given("efi_firmware_code") || j.s.given("efi_boot"))
-	if j.arch != "arm64" || !board || lost || refused || len(j.c.all("-kernel")) > 0 || anyContains(j.c.Args, "-device", "loader,") {
+	lost := slices.ContainsFunc(j.c.Replaced, func(a command.Arg) bool { return strings.Contains(a.Value, "if=pflash") })
+	refused := j.has("packer.argument-unknown") && (j.s.Given("firmware") || j.s.Given("efi_firmware_code") || j.s.Given("efi_boot"))
+	if j.arch != "arm64" || !board || lost || refused || len(j.c.All("-kernel")) > 0 || command.AnyContains(j.c.Args, "-device", "loader,") {
 		return
 	}
 	code, vars, ok := j.platformFirmware()
 	fix := ""
 	var edits []edit
 	switch {
-	case ok && j.s.builder == Plugin:
+	case ok && j.s.Builder == command.Plugin:
 		fix = fmt.Sprintf("efi_firmware_code = %q and efi_firmware_vars = %q", code, vars)
 		edits = append(j.set(j.here(), "efi_firmware_code", code), j.set(j.here(), "efi_firmware_vars", vars)...)
 	case ok:
@@ -534,12 +535,12 @@ func (j *judgement) noFirmware() {
 }
 
 // bootOrder finds the one form of -boot that arm64's virt machine refuses: once=.
-func (j *judgement) bootOrder() {
+func ruleBootOrder(j *judgement) {
 	if j.arch != "arm64" {
 		return
 	}
-	for _, a := range j.c.all("-boot") {
-		if _, once := optionOf(a.Value, "once"); !once || !a.known() {
+	for _, a := range j.c.All("-boot") {
+		if _, once := optionOf(a.Value, "once"); !once || !a.Known() {
 			continue
 		}
 		var edits []edit
@@ -553,7 +554,7 @@ func (j *judgement) bootOrder() {
 			why = "the builder adds -boot " + a.Value + ", which arm64's machines do not accept: QEMU ends"
 		}
 		fix := `add ["-boot", "strict=off"] to qemuargs`
-		if j.s.builder == Plugin {
+		if j.s.Builder == command.Plugin {
 			fix += ", or set efi_firmware_code and efi_firmware_vars, with which the plugin leaves -boot out"
 		}
 		j.found("qemu.boot-order-unsupported", a, j.certainty(a, Measured), FromTemplate, why, fix, edits...)

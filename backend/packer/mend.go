@@ -8,14 +8,12 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/rogpeppe/go-internal/diff"
-	"github.com/zclconf/go-cty/cty"
 
 	"ingot/backend/home"
 )
-
-func textValue(s string) cty.Value { return cty.StringVal(s) }
 
 // Change is a file of the template with the fixes of findings applied.
 type Change struct {
@@ -102,7 +100,7 @@ func (f Finding) sourceFile(d *Diagnosis) string {
 
 // apply makes the edits of a finding.
 func apply(f Finding, d *Diagnosis, src []byte) (after []byte, ok bool) {
-	file, diags := hclwrite.ParseConfig(src, f.File, hclInitial)
+	file, diags := hclwrite.ParseConfig(src, f.File, hcl.InitialPos)
 	if diags.HasErrors() {
 		return nil, false
 	}
@@ -116,7 +114,7 @@ func apply(f Finding, d *Diagnosis, src []byte) (after []byte, ok bool) {
 			}
 		}
 		after = file.BuildTokens(nil).Bytes() // File.Bytes would align the lines of the whole file
-		if _, diags := hclwrite.ParseConfig(after, f.File, hclInitial); diags.HasErrors() {
+		if _, diags := hclwrite.ParseConfig(after, f.File, hcl.InitialPos); diags.HasErrors() {
 			return nil, false // a block on one line cannot take a second argument
 		}
 		return after, true

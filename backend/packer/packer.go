@@ -26,6 +26,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"ingot/backend/cause"
+	"ingot/backend/packer/command"
+	"ingot/backend/packer/log"
 	"ingot/backend/packer/platform"
 	"ingot/backend/packer/template"
 )
@@ -153,9 +155,9 @@ func Diagnose(ctx context.Context, opt Options) (*Diagnosis, error) {
 	if err != nil {
 		return nil, err
 	}
-	var l *packerLog
+	var l *log.Log
 	if opt.Log != "" {
-		if l, err = readLogFile(opt.Log); err != nil {
+		if l, err = log.ReadFile(opt.Log); err != nil {
 			return nil, err
 		}
 	}
@@ -174,7 +176,7 @@ func choosePlatform(ctx context.Context, opt Options) (*platform.Platform, error
 }
 
 // diagnose is Diagnose for a platform and a log; contents stand in for files.
-func diagnose(ctx context.Context, opt Options, p *platform.Platform, l *packerLog, contents map[string][]byte) (*Diagnosis, error) {
+func diagnose(ctx context.Context, opt Options, p *platform.Platform, l *log.Log, contents map[string][]byte) (*Diagnosis, error) {
 	builder, version := builderOf(p, l)
 	t, err := template.Load(opt.Path, template.Options{
 		Vars: opt.Vars, VarFiles: opt.VarFiles, Env: os.Getenv, OS: p.OS, Version: version, Contents: contents,
@@ -183,13 +185,13 @@ func diagnose(ctx context.Context, opt Options, p *platform.Platform, l *packerL
 		return nil, err
 	}
 	d := &Diagnosis{Template: opt.Path, Platform: p.Title, DataOf: p.Date, Builder: builder.String(), Problems: t.Problems, Findings: []Finding{}, Machines: []CommandLine{}, platform: p, read: t}
-	launches := l.unmatched()
+	launches := l.Unmatched()
 	for _, s := range t.Sources {
-		set := newSettings(s, builder, p.DevKVM)
-		c := predict(set)
-		logged := l.take(set, len(t.Sources), &launches)
+		set := command.New(s, builder, p.DevKVM)
+		c := command.Predict(set)
+		logged := l.Take(set.VMName().Text, len(t.Sources), &launches)
 		if logged != nil {
-			c = c.resolved(logged.argv)
+			c = c.Resolved(logged)
 		}
 		d.Machines = append(d.Machines, CommandLine{Source: sourceName(s), Build: s.Build, Argv: c.Argv(), Logged: logged != nil})
 		d.add(judge(ctx, set, c, p)...)
@@ -203,16 +205,16 @@ func diagnose(ctx context.Context, opt Options, p *platform.Platform, l *packerL
 
 // builderOf returns the generation of the builder and Packer's version: those of the log,
 // or of the platform. Versions before 1.7 have no plugins.
-func builderOf(p *platform.Platform, l *packerLog) (Builder, string) {
+func builderOf(p *platform.Platform, l *log.Log) (command.Builder, string) {
 	version := p.Packer
-	if l != nil && l.version != "" {
-		version = l.version
+	if l != nil && l.Version != "" {
+		version = l.Version
 	}
 	var major, minor int
 	if n, _ := fmt.Sscanf(version, "%d.%d", &major, &minor); n == 2 && major == 1 && minor < 7 {
-		return InTree, version
+		return command.InTree, version
 	}
-	return Plugin, version
+	return command.Plugin, version
 }
 
 // add adds findings; one that is there already, for another build of the source, is left
@@ -230,9 +232,10 @@ func (d *Diagnosis) add(findings ...Finding) {
 
 // addLog adds what the log shows. A finding of the template with the same id becomes one
 // of the log, since QEMU has confirmed it.
-func (d *Diagnosis) addLog(l *packerLog) {
-	d.Summary = l.summary()
-	for _, f := range l.findings() {
+func (d *Diagnosis) addLog(l *log.Log) {
+	d.Summary = l.Summary()
+	for _, c := range l.Causes() {
+		f := logFinding(c)
 		if f.ID == "qemu.failed" && len(d.Findings) > 0 {
 			continue // the template shows why
 		}
@@ -244,6 +247,15 @@ func (d *Diagnosis) addLog(l *packerLog) {
 		g := &d.Findings[at]
 		g.From, g.Certainty, g.LogLine = FromLog, f.Certainty, f.LogLine
 	}
+}
+
+// logFinding is the finding for a cause that the log shows.
+func logFinding(c log.Cause) Finding {
+	f := Finding{ID: c.ID, Written: c.Written, Why: c.Why, Fix: c.Fix, Certainty: Likely, From: FromLog, LogLine: c.Line, File: c.File, Line: c.FileLine, Column: min(1, c.FileLine)}
+	if c.Sure {
+		f.Certainty = Measured
+	}
+	return f
 }
 
 // order sorts the findings: those of the log first, then by position.
@@ -273,3 +285,6 @@ func means(id string) cause.Finding {
 	f, _ := pack.Describe(id)
 	return f
 }
+
+// sourceName names a source for people.
+func sourceName(s template.Source) string { return "qemu." + s.Name }

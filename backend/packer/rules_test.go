@@ -12,6 +12,11 @@ import (
 	"ingot/backend/cause"
 )
 
+// source is a template with one machine.
+func source(args string) string {
+	return "source \"qemu\" \"vm\" {\n" + args + "\n}\nbuild { sources = [\"source.qemu.vm\"] }\n"
+}
+
 // good is a machine that starts on a Mac; a test adds what is wrong.
 var good = map[string]string{
 	"iso_url":           `"https://example.org/x.iso"`,
@@ -182,6 +187,14 @@ func TestIDsAreInThePack(t *testing.T) {
 	}
 	if n < 40 {
 		t.Errorf("only %d ids were found", n)
+	}
+}
+
+// Where it is not known whether /dev/kvm can be opened, the machine is known all the same.
+func TestMachineWithoutItsAccelerator(t *testing.T) {
+	d := diagnoseText(t, source(`qemu_binary = "qemu-system-aarch64"`), "linux/amd64")
+	if ids := idsOf(d.Findings); !slices.Contains(ids, "qemu.machine-unsupported") || slices.Contains(ids, "qemu.accel-unavailable") {
+		t.Errorf("%v", ids)
 	}
 }
 

@@ -1,19 +1,17 @@
-package packer
+package rewrite
 
 import (
 	"bytes"
 	"strconv"
 
-	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/zclconf/go-cty/cty"
 )
 
-var hclInitial = hcl.InitialPos
-
-// rows is the list of qemuargs as tokens. A row keeps the comments and line ends around
+// Rows is the list of qemuargs as tokens. A row keeps the comments and line ends around
 // it.
-type rows struct {
+type Rows struct {
 	open  hclwrite.Tokens // to the opening bracket
 	items []item
 	close hclwrite.Tokens // what comes after the last row, and the closing bracket
@@ -23,18 +21,18 @@ type rows struct {
 // the comma, a comment, the end of the line.
 type item struct{ before, value, after hclwrite.Tokens }
 
-// rowText writes a row.
-func rowText(key, value string) string {
+// RowText writes a row.
+func RowText(key, value string) string {
 	return "[" + strconv.Quote(key) + ", " + quoteHCL(value) + "]"
 }
 
 // quoteHCL quotes a text for HCL, in which ${ and %{ begin a template.
 func quoteHCL(s string) string {
-	return string(bytes.TrimSpace(hclwrite.TokensForValue(textValue(s)).Bytes()))
+	return string(bytes.TrimSpace(hclwrite.TokensForValue(cty.StringVal(s)).Bytes()))
 }
 
-// editRows changes the list of qemuargs of a block.
-func editRows(body *hclwrite.Body, change func(*rows)) bool {
+// EditRows changes the list of qemuargs of a block.
+func EditRows(body *hclwrite.Body, change func(*Rows)) bool {
 	attr := body.GetAttribute("qemuargs")
 	if attr == nil {
 		return false
@@ -49,11 +47,11 @@ func editRows(body *hclwrite.Body, change func(*rows)) bool {
 }
 
 // readRows splits the tokens of a list at its commas.
-func readRows(tokens hclwrite.Tokens) (*rows, bool) {
+func readRows(tokens hclwrite.Tokens) (*Rows, bool) {
 	if len(tokens) < 2 || tokens[0].Type != hclsyntax.TokenOBrack || tokens[len(tokens)-1].Type != hclsyntax.TokenCBrack {
 		return nil, false
 	}
-	l := &rows{open: tokens[:1], close: tokens[len(tokens)-1:]}
+	l := &Rows{open: tokens[:1], close: tokens[len(tokens)-1:]}
 	depth := 0
 	var current item
 	for _, t := range tokens[1 : len(tokens)-1] {
@@ -86,9 +84,25 @@ func readRows(tokens hclwrite.Tokens) (*rows, bool) {
 	return l, true
 }
 
+// Len is the number of rows.
+func (l *Rows) Len() int { return len(l.items) }
+
+// Replace replaces a row.
+func (l *Rows) Replace(i int, key, value string) { l.items[i] = l.fresh(i, key, value) }
+
+// Move moves a row to an earlier index. The rows' texts change, and the layout and the
+// comments stay where they are.
+func (l *Rows) Move(from, to int) {
+	row := l.items[from].value
+	for i := from; i > to; i-- {
+		l.items[i].value = l.items[i-1].value
+	}
+	l.items[to].value = row
+}
+
 // fresh returns a new row with the layout of another one.
-func (l *rows) fresh(i int, key, value string) item {
-	it := item{value: literalTokens(rowText(key, value))}
+func (l *Rows) fresh(i int, key, value string) item {
+	it := item{value: literalTokens(RowText(key, value))}
 	if i < len(l.items) {
 		it.before, it.after = l.items[i].before, l.items[i].after
 		it.value[0].SpacesBefore = l.items[i].value[0].SpacesBefore
@@ -96,9 +110,9 @@ func (l *rows) fresh(i int, key, value string) item {
 	return it
 }
 
-// insert adds a row at an index.
-func (l *rows) insert(i int, key, value string) {
-	it := item{value: literalTokens(rowText(key, value))}
+// Insert adds a row at an index.
+func (l *Rows) Insert(i int, key, value string) {
+	it := item{value: literalTokens(RowText(key, value))}
 	comma := &hclwrite.Token{Type: hclsyntax.TokenComma, Bytes: []byte(",")}
 	switch {
 	case len(l.items) == 0:
@@ -127,8 +141,8 @@ func (l *rows) insert(i int, key, value string) {
 	l.items = append(l.items[:i:i], append([]item{it}, l.items[i:]...)...)
 }
 
-// remove removes a row. The first one leaves its indentation to the next.
-func (l *rows) remove(i int) {
+// Remove removes a row. The first one leaves its indentation to the next.
+func (l *Rows) Remove(i int) {
 	if i == 0 && len(l.items) > 1 && !endsLine(l.items[0].after) {
 		l.items[1].value[0].SpacesBefore = l.items[0].value[0].SpacesBefore
 	}
@@ -154,7 +168,7 @@ func endsLine(tokens hclwrite.Tokens) bool {
 }
 
 // tokens joins the rows again. A row that is followed by another one has a comma.
-func (l *rows) tokens() hclwrite.Tokens {
+func (l *Rows) tokens() hclwrite.Tokens {
 	out := append(hclwrite.Tokens{}, l.open...)
 	for i, it := range l.items {
 		out = append(append(out, it.before...), it.value...)

@@ -1,4 +1,6 @@
-package packer
+// Package log reads logs of Packer: what QEMU wrote, the command lines that it got, and
+// what Packer wrote of its end.
+package log
 
 import (
 	"bufio"
@@ -22,25 +24,23 @@ const (
 	maxLog      = 1 << 30 // bytes that are read
 )
 
-// packerLog is what was kept of a log: of PACKER_LOG=1, or of the plain output.
-type packerLog struct {
-	version   string // of Packer
-	verbose   bool   // has lines of PACKER_LOG
-	launches  []*launch
-	cut       bool // more launches, or more bytes, than are kept
-	refused   []refusal
-	noDriver  *message // QEMU's program was not found
-	lastLines []string
+// Log is what was kept of a log: of PACKER_LOG=1, or of the plain output.
+type Log struct {
+	Version  string // of Packer; "" is not known
+	verbose  bool   // has lines of PACKER_LOG
+	launches []*Launch
+	cut      bool // more launches, or more bytes, than are kept
+	refused  []refusal
+	noDriver *message // QEMU's program was not found
 }
 
-// launch is one start of QEMU.
-type launch struct {
-	argv   []string // program first; nil where the log has no such line
+// Launch is one start of QEMU.
+type Launch struct {
+	Argv   []string // program first; nil where the log has no such line
 	stderr []message
 	ui     []message // lines of Packer that report its end
 	opened bool      // QEMU was started
 	vnc    bool      // Packer reached the display
-	taken  bool      // a machine of the template has taken argv
 }
 
 // message is a line of the log.
@@ -62,8 +62,8 @@ var (
 	onLine      = regexp.MustCompile(`^\s*on (\S+) line (\d+)`)
 )
 
-// readLogFile reads a log.
-func readLogFile(path string) (*packerLog, error) {
+// ReadFile reads a log.
+func ReadFile(path string) (*Log, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, &logError{err}
@@ -72,7 +72,7 @@ func readLogFile(path string) (*packerLog, error) {
 	if info, err := f.Stat(); err == nil && info.IsDir() {
 		return nil, &logError{fmt.Errorf("%s is a folder: name a log file", path)}
 	}
-	return readLog(f)
+	return Read(f)
 }
 
 // logError is a log that cannot be read.
@@ -83,10 +83,10 @@ func (*logError) ErrorClass() cause.Class { return cause.Input }
 
 func (e *logError) Unwrap() error { return e.error }
 
-// readLog reads a log line by line. It keeps QEMU's messages, command lines and the
+// Read reads a log line by line. It keeps QEMU's messages, command lines and the
 // lines of Packer about their end.
-func readLog(r io.Reader) (*packerLog, error) {
-	l := &packerLog{}
+func Read(r io.Reader) (*Log, error) {
+	l := &Log{}
 	in := bufio.NewReaderSize(io.LimitReader(r, maxLog), 64<<10)
 	for n := 1; ; n++ {
 		line, err := boundedLine(in)
@@ -120,12 +120,12 @@ func boundedLine(in *bufio.Reader) (string, error) {
 var failures = []string{"Qemu failed to start", "Error launching VM", "Error connecting to VNC", "Timeout waiting for SSH", "Timeout waiting for WinRM"}
 
 // read takes one line over.
-func (l *packerLog) read(m message) {
+func (l *Log) read(m message) {
 	text := m.text
 	switch {
 	case strings.Contains(text, "Packer version:"):
-		if v := versionLine.FindStringSubmatch(text); v != nil && l.version == "" {
-			l.version, l.verbose = v[1], true
+		if v := versionLine.FindStringSubmatch(text); v != nil && l.Version == "" {
+			l.Version, l.verbose = v[1], true
 		}
 	case strings.Contains(text, "Qemu stderr:"):
 		l.verbose = true
@@ -169,7 +169,7 @@ func plain(line string) string { return cause.CleanLine(line) }
 
 // end takes over a line that reports how a start ended. Packer writes the same reason
 // several times; a launch has it once.
-func (l *packerLog) end(m message) {
+func (l *Log) end(m message) {
 	at := slices.IndexFunc(failures, func(f string) bool { return strings.Contains(m.text, f) })
 	if at < 0 || strings.Contains(m.text, "machine readable") {
 		return
@@ -186,7 +186,7 @@ func (l *packerLog) end(m message) {
 }
 
 // execute begins a launch with its command line.
-func (l *packerLog) execute(text string) {
+func (l *Log) execute(text string) {
 	m := executing.FindStringSubmatch(text)
 	if m == nil {
 		return
@@ -194,11 +194,11 @@ func (l *packerLog) execute(text string) {
 	l.verbose = true
 	args, ok := goStrings(m[2])
 	if c := l.open(); ok {
-		c.argv = append([]string{m[1]}, args...)
+		c.Argv = append([]string{m[1]}, args...)
 	}
 }
 
-func (l *packerLog) current() *launch {
+func (l *Log) current() *Launch {
 	if len(l.launches) == 0 {
 		return nil
 	}
@@ -206,12 +206,12 @@ func (l *packerLog) current() *launch {
 }
 
 // open begins a launch. After too many, the last one is used again.
-func (l *packerLog) open() *launch {
+func (l *Log) open() *Launch {
 	if len(l.launches) >= maxLaunches {
 		l.cut = true
 		return l.launches[len(l.launches)-1]
 	}
-	l.launches = append(l.launches, &launch{})
+	l.launches = append(l.launches, &Launch{})
 	return l.current()
 }
 
@@ -233,76 +233,48 @@ func goStrings(s string) (out []string, ok bool) {
 	return out, true
 }
 
-// unmatched returns the launches with a command line, or nil.
-func (l *packerLog) unmatched() []*launch {
+// Unmatched returns the launches with a command line, or nil.
+func (l *Log) Unmatched() []*Launch {
 	if l == nil {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(l.launches), func(c *launch) bool { return c.argv == nil })
+	return slices.DeleteFunc(slices.Clone(l.launches), func(c *Launch) bool { return c.Argv == nil })
 }
 
-// take removes from launches the last one of a machine, and returns it: the one with the
-// machine's name, or the only one of a template with one machine.
-func (l *packerLog) take(s *settings, machines int, launches *[]*launch) *launch {
-	name := s.vmName()
+// Take removes from launches the last one of a machine and returns its command line: the
+// one with the machine's name, or the only one of a template with one machine. It returns
+// nil if there is none.
+func (l *Log) Take(name string, machines int, launches *[]*Launch) []string {
 	for i, c := range slices.Backward(*launches) {
-		at := slices.Index(c.argv, "-name")
-		if machines > 1 && (at < 0 || at+1 >= len(c.argv) || !name.known() || c.argv[at+1] != name.text) {
+		at := slices.Index(c.Argv, "-name")
+		if machines > 1 && (at < 0 || at+1 >= len(c.Argv) || c.Argv[at+1] != name) {
 			continue
 		}
 		*launches = slices.Delete(*launches, i, i+1)
-		return c
+		return c.Argv
 	}
 	return nil
 }
 
-// resolved returns a command with the arguments of a log. Each keeps the position of the
-// predicted argument of its key.
-func (c Command) resolved(argv []string) Command {
-	out := Command{Binary: c.Binary, Replaced: c.Replaced}
-	out.Binary.text, out.Binary.depends = baseOf(argv[0]), nil
-	used := map[string]int{}
-	for i := 1; i < len(argv); i++ {
-		a := Arg{Key: argv[i]}
-		if i+1 < len(argv) && !isOption(argv[i+1]) {
-			a.Value = argv[i+1]
-			i++
-		}
-		if predicted := c.all(a.Key); len(predicted) > 0 {
-			p := predicted[min(used[a.Key], len(predicted)-1)]
-			used[a.Key]++
-			a.Argument, a.At, a.Default = p.Argument, p.At, p.Default
-		}
-		out.Args = append(out.Args, a)
-	}
-	return out
-}
-
-func baseOf(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
-
-var option = regexp.MustCompile(`^--?[A-Za-z]`)
-
-func isOption(s string) bool { return option.MatchString(s) }
-
-// findings returns what the log shows: QEMU's messages by the rule pack, else Packer's.
-func (l *packerLog) findings() (out []Finding) {
+// Causes returns what the log shows: QEMU's messages by the rule pack, else Packer's.
+func (l *Log) Causes() (out []Cause) {
 	pack, err := cause.Shipped()
 	if err != nil {
 		return nil
 	}
 	if l.noDriver != nil {
 		for _, f := range pack.Explain(l.noDriver.text).Findings {
-			out = append(out, logFinding(f.ID, f.Line, *l.noDriver, Measured))
+			out = append(out, newCause(pack, f.ID, f.Line, *l.noDriver, true))
 		}
 	}
 	for _, r := range l.refused {
-		f := logFinding("packer.argument-unknown", plain(r.text), r.message, Measured)
-		f.File, f.Line, f.Column = r.file, r.at, min(1, r.at)
+		f := newCause(pack, "packer.argument-unknown", plain(r.text), r.message, true)
+		f.File, f.FileLine = r.file, r.at
 		out = append(out, f)
 	}
 	for _, c := range l.launches {
-		for _, f := range c.findings(pack, l.verbose) {
-			if !slices.ContainsFunc(out, func(g Finding) bool { return g.ID == f.ID }) {
+		for _, f := range c.causes(pack, l.verbose) {
+			if !slices.ContainsFunc(out, func(g Cause) bool { return g.ID == f.ID }) {
 				out = append(out, f)
 			}
 		}
@@ -310,8 +282,8 @@ func (l *packerLog) findings() (out []Finding) {
 	return out
 }
 
-// findings returns the causes of one launch.
-func (c *launch) findings(pack *cause.Pack, verbose bool) (out []Finding) {
+// causes returns those of one launch.
+func (c *Launch) causes(pack *cause.Pack, verbose bool) (out []Cause) {
 	var lines []string
 	for _, m := range c.stderr {
 		lines = append(lines, m.text)
@@ -319,7 +291,7 @@ func (c *launch) findings(pack *cause.Pack, verbose bool) (out []Finding) {
 	if len(lines) > 0 && (len(c.ui) > 0 || !c.vnc) {
 		for _, f := range pack.Explain(strings.Join(lines, "\n")).Findings {
 			at := slices.IndexFunc(c.stderr, func(m message) bool { return strings.Contains(m.text, f.Line) })
-			out = append(out, logFinding(f.ID, f.Line, c.stderr[max(0, at)], Measured))
+			out = append(out, newCause(pack, f.ID, f.Line, c.stderr[max(0, at)], true))
 		}
 	}
 	if len(out) > 0 || len(c.ui) == 0 {
@@ -328,9 +300,9 @@ func (c *launch) findings(pack *cause.Pack, verbose bool) (out []Finding) {
 	ui := c.ui[0]
 	switch {
 	case strings.Contains(ui.text, failures[2]) && len(lines) == 0 && verbose:
-		out = append(out, logFinding("packer.vnc-late", plain(ui.text), ui, Likely))
+		out = append(out, newCause(pack, "packer.vnc-late", plain(ui.text), ui, false))
 	case strings.Contains(ui.text, failures[0]), strings.Contains(ui.text, failures[1]), strings.Contains(ui.text, failures[2]):
-		f := logFinding("qemu.failed", plain(ui.text), ui, Measured)
+		f := newCause(pack, "qemu.failed", plain(ui.text), ui, true)
 		f.Why, f.Fix = "QEMU ended, and its own message is not in the log", "run it again with PACKER_LOG=1 and give that log: `PACKER_LOG=1 packer build … 2> packer.log`"
 		if len(lines) > 0 {
 			f.Why, f.Fix = "QEMU ended with a message that no rule explains: "+plain(lines[len(lines)-1]), "read the message; `ingot explain --list` has all causes that are known"
@@ -340,13 +312,24 @@ func (c *launch) findings(pack *cause.Pack, verbose bool) (out []Finding) {
 	return out
 }
 
-func logFinding(id, written string, m message, c Certainty) Finding {
-	d := means(id)
-	return Finding{ID: id, Written: written, Why: d.Means, Fix: d.Fix, Certainty: c, From: FromLog, LogLine: m.line}
+// Cause is a reason that a log shows.
+type Cause struct {
+	ID       string
+	Written  string // the line of the log
+	Why, Fix string
+	Sure     bool   // QEMU or Packer wrote it; false where it is only likely
+	Line     int    // of the log
+	File     string // of the template, where the log names it, and the line there
+	FileLine int
 }
 
-// summary tells how far the machines of the log came.
-func (l *packerLog) summary() string {
+func newCause(pack *cause.Pack, id, written string, m message, sure bool) Cause {
+	d, _ := pack.Describe(id)
+	return Cause{ID: id, Written: written, Why: d.Means, Fix: d.Fix, Sure: sure, Line: m.line}
+}
+
+// Summary tells how far the machines of the log came.
+func (l *Log) Summary() string {
 	failed, silent := 0, 0
 	for _, c := range l.launches {
 		switch {

@@ -1,4 +1,4 @@
-package packer
+package command
 
 import (
 	"path"
@@ -16,68 +16,72 @@ import (
 	"ingot/backend/packer/template"
 )
 
-// settings are the arguments of a source, with the builder's defaults.
-type settings struct {
-	source  template.Source
-	header  hcl.Range
-	builder Builder
-	kvm     platform.Answer // whether the builder finds /dev/kvm
+// Settings are the arguments of a source, with the builder's defaults.
+type Settings struct {
+	Source  template.Source
+	Header  hcl.Range // of the source's block
+	Builder Builder
+
+	kvm platform.Answer // whether the builder finds /dev/kvm
 }
 
-func newSettings(s template.Source, b Builder, kvm platform.Answer) *settings {
-	return &settings{source: s, header: s.Range, builder: b, kvm: kvm}
+// New returns the settings of a source for a builder. kvm is whether the builder finds
+// /dev/kvm, by which it chooses an accelerator.
+func New(s template.Source, b Builder, kvm platform.Answer) *Settings {
+	return &Settings{Source: s, Header: s.Range, Builder: b, kvm: kvm}
 }
 
-// field is the value of an argument as text.
-type field struct {
-	name    string
-	text    string
-	depends []string // what it waits for; not empty: text is not known
-	set     bool     // the template sets it
-	at      hcl.Range
+// Field is the value of an argument as text.
+type Field struct {
+	Name    string
+	Text    string
+	Depends []string // what it waits for; not empty: Text is not known
+	Set     bool     // the template sets it
+	At      hcl.Range
 }
 
-func (f field) known() bool { return len(f.depends) == 0 }
+// Known reports whether the value is known.
+func (f Field) Known() bool { return len(f.Depends) == 0 }
 
-// text returns an argument, or the default where the template does not set it.
-func (s *settings) text(name, or string) field {
-	arg, ok := s.source.Args[name]
+// Text returns an argument, or the default where the template does not set it.
+func (s *Settings) Text(name, or string) Field {
+	arg, ok := s.Source.Args[name]
 	if !ok {
-		return field{name: name, text: or, at: s.header}
+		return Field{Name: name, Text: or, At: s.Header}
 	}
-	f := field{name: name, at: arg.Expr.Range(), set: true}
+	f := Field{Name: name, At: arg.Expr.Range(), Set: true}
 	switch v := arg.Value; {
 	case len(arg.Depends) > 0:
-		f.depends = arg.Depends
+		f.Depends = arg.Depends
 	case v.IsNull():
-		return field{name: name, text: or, at: s.header}
+		return Field{Name: name, Text: or, At: s.Header}
 	default:
 		str, err := convert.Convert(v, cty.String)
 		if err != nil {
-			f.depends = []string{name + ", which is no text"}
+			f.Depends = []string{name + ", which is no text"}
 			return f
 		}
-		f.text = str.AsString()
+		f.Text = str.AsString()
 	}
-	if name != "boot_command" && f.known() {
-		f.text, f.depends = s.render(f.text, nil)
+	if name != "boot_command" && f.Known() {
+		f.Text, f.Depends = s.render(f.Text, nil)
 	}
-	if f.text == "" && f.known() {
-		return field{name: name, text: or, at: s.header} // the builder takes an empty text for none
+	if f.Text == "" && f.Known() {
+		return Field{Name: name, Text: or, At: s.Header} // the builder takes an empty text for none
 	}
 	return f
 }
 
-// isTrue returns an argument of type bool; known is false where it waits for something.
-func (s *settings) isTrue(name string) (value, known bool) {
-	f := s.text(name, "false")
-	return f.text == "true" && f.known(), f.known()
+// IsTrue returns an argument of type bool; known is false where it waits for something.
+func (s *Settings) IsTrue(name string) (value, known bool) {
+	f := s.Text(name, "false")
+	return f.Text == "true" && f.Known(), f.Known()
 }
 
-// list returns the texts of an argument that is a list; known is false where one of them
+// List returns the texts of an argument that is a list; known is false where one of them
 // waits for something.
-func (s *settings) list(name string) (texts []string, known bool) {
-	arg, ok := s.source.Args[name]
+func (s *Settings) List(name string) (texts []string, known bool) {
+	arg, ok := s.Source.Args[name]
 	if !ok {
 		return nil, true
 	}
@@ -95,9 +99,9 @@ func (s *settings) list(name string) (texts []string, known bool) {
 	return texts, true
 }
 
-// given reports whether the template sets an argument to more than null and nothing.
-func (s *settings) given(name string) bool {
-	arg, ok := s.source.Args[name]
+// Given reports whether the template sets an argument to more than null and nothing.
+func (s *Settings) Given(name string) bool {
+	arg, ok := s.Source.Args[name]
 	if !ok || len(arg.Depends) == 0 && arg.Value.IsNull() {
 		return false
 	}
@@ -107,101 +111,104 @@ func (s *settings) given(name string) bool {
 	return true
 }
 
-func (s *settings) vmName() field {
-	name := s.source.Build
+// VMName is the name of the machine and its disk.
+func (s *Settings) VMName() Field {
+	name := s.Source.Build
 	if name == "" {
-		name = s.source.Name
+		name = s.Source.Name
 	}
-	return s.text("vm_name", "packer-"+name)
+	return s.Text("vm_name", "packer-"+name)
 }
 
-func (s *settings) output() field {
-	name := s.source.Build
+// Output is the folder that the builder makes for the machine.
+func (s *Settings) Output() Field {
+	name := s.Source.Build
 	if name == "" {
-		name = s.source.Name
+		name = s.Source.Name
 	}
-	f := s.text("output_directory", "output-"+name)
-	if f.known() {
-		f.text = path.Clean(f.text)
+	f := s.Text("output_directory", "output-"+name)
+	if f.Known() {
+		f.Text = path.Clean(f.Text)
 	}
 	return f
 }
 
-func (s *settings) communicator() string {
-	if f := s.text("communicator", "ssh"); f.known() {
-		return f.text
+// Communicator is how Packer logs in: ssh, winrm or none.
+func (s *Settings) Communicator() string {
+	if f := s.Text("communicator", "ssh"); f.Known() {
+		return f.Text
 	}
 	return "ssh"
 }
 
-// hostPort is the port of this computer that is forwarded to the guest: the builder
+// HostPort is the port of this computer that is forwarded to the guest: the builder
 // takes a free one of the range, and here it is the range's first.
-func (s *settings) hostPort() field {
+func (s *Settings) HostPort() Field {
 	for _, name := range []string{"ssh_host_port_min", "host_port_min"} {
-		if f := s.text(name, ""); f.set {
+		if f := s.Text(name, ""); f.Set {
 			return f
 		}
 	}
-	return field{name: "host_port_min", text: "2222", at: s.header}
+	return Field{Name: "host_port_min", Text: "2222", At: s.Header}
 }
 
 // accelerator is the one of the template, or the one that the builder chooses: kvm where
 // /dev/kvm can be opened, else tcg.
-func (s *settings) accelerator() field {
-	f := s.text("accelerator", "tcg")
-	if f.set {
+func (s *Settings) accelerator() Field {
+	f := s.Text("accelerator", "tcg")
+	if f.Set {
 		return f
 	}
 	switch s.kvm {
 	case platform.Yes:
-		f.text = "kvm"
+		f.Text = "kvm"
 	case platform.NotKnown:
-		f.depends = []string{"whether /dev/kvm can be opened"}
+		f.Depends = []string{"whether /dev/kvm can be opened"}
 	}
 	return f
 }
 
-// efi reports whether the plugin boots by UEFI of two flash chips.
-func (s *settings) efi() (on, known bool) {
-	if s.builder == InTree {
+// EFI reports whether the plugin boots by UEFI of two flash chips.
+func (s *Settings) EFI() (on, known bool) {
+	if s.Builder == InTree {
 		return false, true
 	}
-	code, vars := s.text("efi_firmware_code", ""), s.text("efi_firmware_vars", "")
-	on, known = s.isTrue("efi_boot")
+	code, vars := s.Text("efi_firmware_code", ""), s.Text("efi_firmware_vars", "")
+	on, known = s.IsTrue("efi_boot")
 	switch {
-	case code.set && code.known(), vars.set && vars.known():
+	case code.Set && code.Known(), vars.Set && vars.Known():
 		return true, true
-	case !code.known() || !vars.known():
+	case !code.Known() || !vars.Known():
 		return false, false
 	}
 	return on, known
 }
 
-func (s *settings) qmp() bool {
+func (s *Settings) qmp() bool {
 	for _, name := range []string{"qmp_enable", "vnc_use_password"} {
-		if yes, _ := s.isTrue(name); yes {
+		if yes, _ := s.IsTrue(name); yes {
 			return true
 		}
 	}
-	return s.text("net_bridge", "").set
+	return s.Text("net_bridge", "").Set
 }
 
 // smp is the value of -smp; ok is false where the builder adds none.
-func (s *settings) smp() (f field, ok bool) {
-	number := func(name string) (int, field) {
-		f := s.text(name, "0")
-		n, _ := strconv.Atoi(f.text)
+func (s *Settings) smp() (f Field, ok bool) {
+	number := func(name string) (int, Field) {
+		f := s.Text(name, "0")
+		n, _ := strconv.Atoi(f.Text)
 		return max(0, n), f
 	}
 	cpus, f := number("cpus")
-	if s.builder == InTree {
-		f.text = "cpus=" + strconv.Itoa(cpus) + ",sockets=" + strconv.Itoa(cpus)
-		return f, cpus > 1 || !f.known()
+	if s.Builder == InTree {
+		f.Text = "cpus=" + strconv.Itoa(cpus) + ",sockets=" + strconv.Itoa(cpus)
+		return f, cpus > 1 || !f.Known()
 	}
 	product, parts := 0, ""
 	for _, p := range [][2]string{{"sockets", "sockets"}, {"cores", "cores"}, {"threads", "threads"}} {
 		n, in := number(p[0])
-		f.depends = append(f.depends, in.depends...)
+		f.Depends = append(f.Depends, in.Depends...)
 		if n == 0 {
 			continue
 		}
@@ -214,56 +221,56 @@ func (s *settings) smp() (f field, ok bool) {
 	case product > 0:
 		cpus = min(cpus, product)
 	}
-	f.text = strconv.Itoa(cpus) + parts
+	f.Text = strconv.Itoa(cpus) + parts
 	return f, true
 }
 
 // disks are the sizes of the machine's disks; the first is the one that is built.
-func (s *settings) disks() []string {
-	extra, _ := s.list("disk_additional_size")
+func (s *Settings) disks() []string {
+	extra, _ := s.List("disk_additional_size")
 	return append([]string{""}, extra...)
 }
 
-// disk is the path of a disk.
-func (s *settings) disk(i int) field {
-	out, name := s.output(), s.vmName()
-	f := field{depends: slices.Concat(out.depends, name.depends), at: s.header}
-	f.text = path.Join(out.text, name.text)
+// Disk is the path of a disk.
+func (s *Settings) Disk(i int) Field {
+	out, name := s.Output(), s.VMName()
+	f := Field{Depends: slices.Concat(out.Depends, name.Depends), At: s.Header}
+	f.Text = path.Join(out.Text, name.Text)
 	if i > 0 {
-		f.text += "-" + strconv.Itoa(i)
+		f.Text += "-" + strconv.Itoa(i)
 	}
 	return f
 }
 
 // iso is the path of the installer's medium. The builder downloads into a cache: the
 // real path is known only to it, and here it is the last part of the address.
-func (s *settings) iso() field {
+func (s *Settings) iso() Field {
 	for _, name := range []string{"iso_target_path", "iso_url"} {
-		if f := s.text(name, ""); f.set {
+		if f := s.Text(name, ""); f.Set {
 			return f
 		}
 	}
-	if urls, _ := s.list("iso_urls"); len(urls) > 0 {
-		return field{name: "iso_urls", text: urls[0], at: s.header}
+	if urls, _ := s.List("iso_urls"); len(urls) > 0 {
+		return Field{Name: "iso_urls", Text: urls[0], At: s.Header}
 	}
-	return field{name: "iso_url", text: "ISO", at: s.header}
+	return Field{Name: "iso_url", Text: "ISO", At: s.Header}
 }
 
-// isoNames are all texts by which the template names the medium.
-func (s *settings) isoNames() (names []string) {
+// ISONames are all texts by which the template names the medium.
+func (s *Settings) ISONames() (names []string) {
 	for _, name := range []string{"iso_target_path", "iso_url"} {
-		if f := s.text(name, ""); f.set && f.known() {
-			names = append(names, f.text)
+		if f := s.Text(name, ""); f.Set && f.Known() {
+			names = append(names, f.Text)
 		}
 	}
-	urls, _ := s.list("iso_urls")
+	urls, _ := s.List("iso_urls")
 	return append(names, urls...)
 }
 
 // qemuargs returns the arguments of the template's qemuargs. open is what the whole list
 // waits for.
-func (s *settings) qemuargs() (args []Arg, open []string) {
-	arg, ok := s.source.Args["qemuargs"]
+func (s *Settings) qemuargs() (args []Arg, open []string) {
+	arg, ok := s.Source.Args["qemuargs"]
 	if !ok || arg.Value.IsKnown() && arg.Value.IsNull() {
 		return nil, nil
 	}
@@ -271,8 +278,8 @@ func (s *settings) qemuargs() (args []Arg, open []string) {
 		return nil, depending(arg.Depends, "qemuargs")
 	}
 	data := map[string]string{
-		"Name": s.vmName().text, "OutputDir": s.output().text, "SSHHostPort": s.hostPort().text,
-		"HTTPIP": "10.0.2.2", "HTTPPort": s.text("http_port_min", "8000").text, "HTTPDir": s.text("http_directory", "").text,
+		"Name": s.VMName().Text, "OutputDir": s.Output().Text, "SSHHostPort": s.HostPort().Text,
+		"HTTPIP": "10.0.2.2", "HTTPPort": s.Text("http_port_min", "8000").Text, "HTTPDir": s.Text("http_directory", "").Text,
 	}
 	for i, row := range arg.Value.AsValueSlice() {
 		if !row.IsKnown() {
@@ -285,7 +292,7 @@ func (s *settings) qemuargs() (args []Arg, open []string) {
 			continue
 		}
 		a.At = elementRange(arg.Expr, i)
-		if !a.known() {
+		if !a.Known() {
 			a.Depends = depending(arg.Depends, a.Depends[0])
 		}
 		args = append(args, a)
@@ -301,7 +308,7 @@ func depending(depends []string, or string) []string {
 }
 
 // row reads one element of qemuargs: the key, and parts of the value that are joined.
-func (s *settings) row(row cty.Value, data map[string]string) (Arg, bool) {
+func (s *Settings) row(row cty.Value, data map[string]string) (Arg, bool) {
 	if row.IsNull() || !row.CanIterateElements() || row.LengthInt() == 0 {
 		return Arg{}, false
 	}
@@ -326,7 +333,7 @@ func (s *settings) row(row cty.Value, data map[string]string) (Arg, bool) {
 			a.Value += out
 		}
 	}
-	if !a.known() {
+	if !a.Known() {
 		a.Value = ""
 	}
 	return a, a.Key != ""
@@ -346,7 +353,7 @@ func elementRange(expr hclsyntax.Expression, i int) hcl.Range {
 // render replaces the builder's templates in a text: {{ .Name }} by data, and the
 // functions that depend on nothing but the text. A text with others is not known, and
 // depends names them.
-func (s *settings) render(in string, data map[string]string) (out string, depends []string) {
+func (s *Settings) render(in string, data map[string]string) (out string, depends []string) {
 	if !strings.Contains(in, "{{") {
 		return in, nil
 	}
@@ -374,7 +381,7 @@ var rendered = map[string]any{"build_name": "", "build_type": "", "lower": "", "
 
 // action evaluates {{ .Name }}, {{ build_name }} and {{ build_type }}, piped or not
 // through lower and upper.
-func (s *settings) action(n parse.Node, data map[string]string) (string, bool) {
+func (s *Settings) action(n parse.Node, data map[string]string) (string, bool) {
 	a, ok := n.(*parse.ActionNode)
 	if !ok || len(a.Pipe.Decl) > 0 {
 		return "", false
@@ -394,7 +401,7 @@ func (s *settings) action(n parse.Node, data map[string]string) (string, bool) {
 		case *parse.IdentifierNode:
 			switch {
 			case arg.Ident == "build_name":
-				value = s.source.Build
+				value = s.Source.Build
 			case arg.Ident == "build_type":
 				value = "qemu"
 			case arg.Ident == "lower" && i > 0:
