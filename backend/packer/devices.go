@@ -467,11 +467,30 @@ func ruleKeyboard(j *judgement) {
 		}
 	}
 	switch screen, serial := has(graphics), j.serialOnScreen(); {
+	case !screen && serial && j.monitorFirst():
+		j.found("packer.console-not-typed", a, c, FromTemplate, "the machine has no screen, and the VNC display shows QEMU's monitor: boot_command is typed there, and not into the serial console", `add ["-monitor", "none"] to qemuargs: the display then shows the serial console; or give the machine a screen and a keyboard`, j.addRow("-monitor", "none")...)
 	case screen && !has(keys):
 		j.found("packer.no-keyboard", a, c, FromTemplate, "", "", append(j.addRow("-device", "qemu-xhci"), j.addRow("-device", "usb-kbd")...)...)
 	case !screen && !serial:
 		j.found("packer.console-not-typed", a, Likely, FromTemplate, "boot_command is typed into the VNC display, where the machine has no screen, and its serial console goes elsewhere", `add ["-device", "virtio-gpu-pci"], ["-device", "qemu-xhci"], ["-device", "usb-kbd"] for an installer on the screen, or let -serial be vc`)
 	}
+}
+
+// monitorFirst reports whether QEMU's monitor is the first text console of a machine
+// without a screen: VNC shows that one. So it is where the template names no other
+// monitor, unless the serial console is a -chardev, which QEMU makes before (measured with
+// QEMU 7.2.22).
+func (j *judgement) monitorFirst() bool {
+	if len(j.c.All("-nodefaults")) > 0 {
+		return false
+	}
+	for _, a := range j.c.All("-monitor", "-mon") {
+		if !a.Known() || !strings.HasPrefix(a.Value, "vc") {
+			return false
+		}
+	}
+	serial := j.c.All("-serial")
+	return len(serial) == 0 || strings.HasPrefix(serial[0].Value, "vc")
 }
 
 // serialOnScreen reports whether the first serial console is a text console of QEMU, as it
@@ -482,7 +501,7 @@ func (j *judgement) serialOnScreen() bool {
 	}
 	serial := j.c.All("-serial")
 	if len(serial) == 0 {
-		return true
+		return len(j.c.All("-nodefaults")) == 0
 	}
 	first := serial[0]
 	if id, ok := strings.CutPrefix(first.Value, "chardev:"); ok {

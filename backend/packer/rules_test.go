@@ -125,13 +125,15 @@ func TestRules(t *testing.T) {
 		{id: "packer.disk-format", wrong: changes{"format": `"raw"`, "qemuargs": drives("qcow2")}, right: changes{"format": `"raw"`, "qemuargs": drives("raw")}, line: "qemuargs"},
 		{id: "packer.no-keyboard", wrong: changes{"boot_command": `["<enter>"]`, "qemuargs": `[["-device", "virtio-gpu-pci"]]`}, right: changes{"boot_command": `["<enter>"]`, "qemuargs": `[["-device", "virtio-gpu-pci"], ["-device", "driver=virtio-keyboard-pci"]]`}, line: "boot_command"},
 		{id: "packer.console-not-typed", wrong: changes{"boot_command": `["<enter>"]`, "qemuargs": `[["-serial", "stdio"]]`}, right: changes{"boot_command": `["<enter>"]`, "qemuargs": `[["-chardev", "vc,id=c"], ["-serial", "chardev:c"], ["-monitor", "none"]]`}, line: "boot_command"},
+		{id: "packer.console-not-typed", wrong: changes{"boot_command": `["<enter>"]`}, right: changes{"boot_command": `["<enter>"]`, "qemuargs": `[["-monitor", "none"]]`}, line: "boot_command"},
+		{id: "packer.console-not-typed", wrong: changes{"boot_steps": `[["<enter>"]]`, "qemuargs": `[["-serial", "vc"]]`}, right: changes{"boot_steps": `[["<enter>"]]`, "disable_vnc": "true"}, line: "boot_steps"},
 		{id: "guest.acpi-hang", wrong: changes{"iso_url": `"https://cdn.openbsd.org/pub/OpenBSD/7.4/arm64/install74.iso"`}, right: changes{"iso_url": `"https://cdn.openbsd.org/pub/OpenBSD/7.3/arm64/install73.iso"`}, line: "machine_type"},
 		{id: "guest.acpi-hang", wrong: changes{"iso_url": `"file:///x/miniroot79.img"`}, right: changes{"iso_url": `"file:///x/miniroot79.img"`, "machine_type": `"virt,acpi=off"`}, line: "machine_type"},
 		{id: "packer.argument-unknown", wrong: changes{"headles": "true"}, right: changes{"skip_compaction": "true"}, line: "headles ="},
 		{id: "packer.value-invalid", wrong: changes{"disk_interface": `"nvme"`}, right: changes{"disk_interface": `"virtio"`}, line: "disk_interface"},
 		{id: "packer.value-invalid", wrong: changes{"net_bridge": `"br0"`}, right: changes{"net_bridge": `null`}, line: "net_bridge"},
 		{id: "packer.value-invalid", wrong: changes{"disk_size": `"8 GB"`}, right: changes{"disk_size": `8192`}, line: "disk_size"},
-		{id: "packer.value-invalid", wrong: changes{"boot_command": `["a"]`, "boot_steps": `[["a"]]`}, right: changes{"boot_steps": `[["a"]]`}, line: "boot_steps"},
+		{id: "packer.value-invalid", wrong: changes{"boot_command": `["a"]`, "boot_steps": `[["a"]]`, "qemuargs": `[["-monitor", "none"]]`}, right: changes{"boot_steps": `[["a"]]`, "qemuargs": `[["-monitor", "none"]]`}, line: "boot_steps"},
 	} {
 		t.Run(c.id, func(t *testing.T) {
 			text := with(c.wrong)
