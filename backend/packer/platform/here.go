@@ -75,10 +75,23 @@ func look(program string) (string, error) {
 	return home.LookTool(program)
 }
 
+// emulatorName is the name of a program of QEMU. A template names any program as its
+// qemu_binary, and no other one is run.
+var emulatorName = regexp.MustCompile(`^qemu-(system-[a-z0-9_]+|kvm)$`)
+
+func sameFile(a, b string) bool {
+	x, xerr := os.Stat(a)
+	y, yerr := os.Stat(b)
+	return xerr == nil && yerr == nil && os.SameFile(x, y)
+}
+
 func probeEmulator(ctx context.Context, binary string) Emulator {
 	path, err := look(binary)
 	if err != nil {
 		return Emulator{Found: No}
+	}
+	if own, err := home.LookTool(filepath.Base(binary)); err != nil || !sameFile(own, path) || !emulatorName.MatchString(filepath.Base(binary)) {
+		return Emulator{Found: NotKnown} // not the one of the search path: it may be of the template's author
 	}
 	out, err := ask(ctx, path, "--version")
 	if err != nil || !strings.Contains(out, "QEMU") {

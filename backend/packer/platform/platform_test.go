@@ -119,6 +119,7 @@ func TestHere(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "code.fd"), make([]byte, 10), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 	p := Here(context.Background(), dir)
 	e := p.Emulator(context.Background(), program)
 	if e.Found != Yes || e.Version != "9.2.1" || e.Machines.Has("virt") != Yes || e.Machines.Has("pc") != No || e.CPUs.Has("max") != Yes || e.CPUs.Has("host") != No || e.Displays.Has("gtk") != No {
@@ -153,6 +154,35 @@ func TestHere(t *testing.T) {
 	_ = l.Close()
 	if p.Port(port) != Yes {
 		t.Error("a free port is in use")
+	}
+}
+
+// A template names its qemu_binary: only an emulator of the search path is run.
+func TestOtherProgramsAreNotRun(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	ran := filepath.Join(dir, "ran")
+	script := "#!/bin/sh\necho QEMU emulator version 9.0.0\ntouch " + ran + "\n"
+	other := filepath.Join(dir, "elsewhere")
+	if err := os.Mkdir(other, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, program := range []string{filepath.Join(dir, "evil"), filepath.Join(other, "qemu-system-aarch64"), filepath.Join(dir, "qemu-system-sparc64")} {
+		if err := os.WriteFile(program, []byte(script), 0o700); err != nil { //nolint:gosec // a program
+			t.Fatal(err)
+		}
+	}
+	p := Here(context.Background(), dir)
+	for _, name := range []string{"evil", filepath.Join(dir, "evil"), filepath.Join(other, "qemu-system-aarch64")} {
+		if e := p.Emulator(context.Background(), name); e.Found == Yes {
+			t.Errorf("%s: %+v", name, e)
+		}
+		if _, err := os.Stat(ran); err == nil {
+			t.Fatalf("%s was run", name)
+		}
+	}
+	if e := p.Emulator(context.Background(), "qemu-system-sparc64"); e.Found != Yes { // the control
+		t.Errorf("%+v", e)
 	}
 }
 
