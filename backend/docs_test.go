@@ -11,6 +11,8 @@ import (
 	"ingot/backend/api"
 	"ingot/backend/build"
 	"ingot/backend/doctor"
+	"ingot/backend/packer"
+	"ingot/backend/packer/template"
 	"ingot/backend/retention"
 	"ingot/backend/status"
 	"ingot/backend/verify"
@@ -37,7 +39,7 @@ func TestJSONContract(t *testing.T) {
 			}
 		}
 	}
-	for _, v := range []any{api.Row{}, api.Cell{}, api.Event{}, verify.Verified{}, verify.Pulled{}, doctor.Report{}, doctor.Check{}, status.Explanation{}, api.OwnerInfo{}, api.ActiveBuild{}, api.Snapshot{}, api.Submission{}, retention.Reindexed{}, retention.Collection{}, retention.Garbage{}, status.Rule{}, api.WorkerInfo{}, vm.Instance{}, verify.Leaks{}, verify.LeakArea{}, verify.Leak{}, build.Plan{}, build.Step{}} {
+	for _, v := range []any{api.Row{}, api.Cell{}, api.Event{}, verify.Verified{}, verify.Pulled{}, doctor.Report{}, doctor.Check{}, status.Explanation{}, api.OwnerInfo{}, api.ActiveBuild{}, api.Snapshot{}, api.Submission{}, retention.Reindexed{}, retention.Collection{}, retention.Garbage{}, status.Rule{}, api.WorkerInfo{}, vm.Instance{}, verify.Leaks{}, verify.LeakArea{}, verify.Leak{}, build.Plan{}, build.Step{}, packer.Diagnosis{}, packer.CommandLine{}, packer.Finding{}, packer.Change{}, template.Problem{}} {
 		typ := reflect.TypeOf(v)
 		want := jsonFields(typ)
 		got := sections[typ.Name()]

@@ -9,5 +9,5 @@ import "embed"
 
 // FS is the read-only tree of all shipped data, rooted at this directory.
 //
-//go:embed targets kernel causes leaks sanitise icons
+//go:embed targets kernel causes leaks sanitise packer icons
 var FS embed.FS

@@ -24,7 +24,7 @@ func addVerbs(root *cobra.Command, g *global) {
 		verbs     []*cobra.Command
 	}{
 		{groupBuild, "Build:", []*cobra.Command{newBuild(g), newBuilds(g), newFollow(g), newCancel(g), newTarget(g), newExport(g)}},
-		{groupLook, "Look:", []*cobra.Command{newStatus(g), newLogs(g), newExplain(g), newEvidence(g), newDoctor(g), newOpen(g)}},
+		{groupLook, "Look:", []*cobra.Command{newStatus(g), newLogs(g), newExplain(g), newEvidence(g), newDoctor(g), newOpen(g), newPacker(g)}},
 		{groupMachines, "Machines:", []*cobra.Command{newRun(g), newVMs(g), newVM(g)}},
 		{groupPublish, "Publish and verify:", []*cobra.Command{newPublish(g), newProve(g), newVerify(g), newPull(g), newScan(), newStore(g)}},
 		{groupTeam, "Team:", []*cobra.Command{newWorker(g), newWorkers(g)}},
