@@ -276,6 +276,35 @@ func TestCheckIsAJob(t *testing.T) {
 	s.until("slow.qcow2")
 }
 
+// A template of Packer that is dropped is diagnosed, its fixes are shown as a diff, and
+// written after a yes; the fixed one has no findings.
+func TestDropTemplate(t *testing.T) {
+	text, err := os.ReadFile("../../backend/packer/testdata/cases/netbsd-bare.pkr.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := t.TempDir() + "/netbsd.pkr.hcl"
+	write(t, file, string(text))
+	p, news := acted()
+	s := shown(t, p, "notary", news)
+	s.on(func() { s.dropped([]fyne.URI{storage.NewFileURI(file)}) })
+	s.until("qemu.machine-unsupported")
+	s.until("Would not start")
+	s.tap("Show the fixes…")
+	s.until(`+  machine_type     = "virt"`)
+	s.tap("Cancel")
+	if now, err := os.ReadFile(file); err != nil || string(now) != string(text) {
+		t.Errorf("after Cancel: %s, %v", now, err)
+	}
+	s.tap("Show the fixes…")
+	s.until("Write them")
+	s.tap("Write them")
+	s.until("No findings")
+	if now, err := os.ReadFile(file); err != nil || !strings.Contains(string(now), `"virt"`) {
+		t.Errorf("%s, %v", now, err)
+	}
+}
+
 // An owner that goes away and comes back is told; the rows stay.
 func TestOwnerGone(t *testing.T) {
 	p, news := acted()

@@ -43,6 +43,7 @@ type check struct {
 	line     string // how far it is, or the result
 	more     string // what a log means, and what to do
 	evidence string // id; "" is none
+	fix      func() // shows the fixes that Ingot can write; nil is none
 	began    time.Time
 	stop     context.CancelFunc
 }
@@ -87,7 +88,7 @@ func (v *checkPage) dropZone() fyne.CanvasObject {
 	paste := widget.NewButton("Paste a log", func() {
 		w.explainText("a pasted log", fyne.CurrentApp().Clipboard().Content())
 	})
-	line := text("Drop a qcow2 or raw image, a boot log, QEMU's messages or a Lima folder here", theme.SizeNameText, true)
+	line := text("Drop a qcow2 or raw image, a boot log, QEMU's messages, a Packer template or a Lima folder here", theme.SizeNameText, true)
 	hint := text("Your file is opened read-only and is never changed.", theme.SizeNameCaptionText, false)
 	line.Alignment, hint.Alignment, hint.Importance = fyne.TextAlignCenter, fyne.TextAlignCenter, widget.LowImportance
 	return container.NewPadded(panel(theme.ColorNamePrimary, container.NewVBox(container.New(linesLayout{}, line, hint), container.NewCenter(container.NewHBox(choose, address, paste)))))
@@ -146,6 +147,11 @@ func (v *checkPage) card(c *check) fyne.CanvasObject {
 	bar := container.NewHBox()
 	if c.stop != nil && c.state == api.Running {
 		bar.Add(widget.NewButton("Stop", func() { c.stop() }))
+	}
+	if c.fix != nil {
+		fix := widget.NewButton("Show the fixes…", c.fix)
+		fix.Importance = widget.HighImportance
+		bar.Add(fix)
 	}
 	if c.evidence != "" {
 		label := "Evidence"
@@ -208,6 +214,8 @@ func (w *Window) Check(file string) {
 	switch {
 	case err != nil:
 		w.end(w.begin(&check{name: name}), api.Failed, "Not read", err.Error())
+	case isTemplate(file, info):
+		w.diagnose(name, file)
 	case isText:
 		w.explainFile(name, file)
 	default:

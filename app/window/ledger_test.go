@@ -126,6 +126,14 @@ func (l *ledger) ExplainFile(path string) (status.Explanation, error) {
 	return status.ExplainAt(path, strings.NewReader(""))
 }
 
+func (l *ledger) DiagnosePacker(ctx context.Context, path string) (*doctor.PackerDiagnosis, error) {
+	return doctor.ExaminePacker(ctx, doctor.PackerOptions{Path: path, For: "darwin/arm64"}) // not this computer, which differs
+}
+
+func (l *ledger) MendPacker(ctx context.Context, path string) (*doctor.PackerMended, error) {
+	return doctor.MendPacker(ctx, doctor.PackerOptions{Path: path, For: "darwin/arm64"})
+}
+
 func (l *ledger) Checks(ctx context.Context) ([]api.Document, error) {
 	if l.real == nil {
 		return nil, nil

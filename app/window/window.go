@@ -67,6 +67,8 @@ type Backend interface {
 	Prove(ctx context.Context, file string, notify func(string)) (evidence string, err error)
 	Explain(text string) (status.Explanation, error)
 	ExplainFile(path string) (status.Explanation, error) // a log, a folder or an archive of them
+	DiagnosePacker(ctx context.Context, path string) (*doctor.PackerDiagnosis, error)
+	MendPacker(ctx context.Context, path string) (*doctor.PackerMended, error)
 	// Verify checks a published release and boots its disk; the evidence is that of the
 	// boot.
 	Verify(ctx context.Context, address string, notify func(string)) (evidence string, err error)

@@ -310,6 +310,14 @@ func (h ofHome) ExplainFile(path string) (status.Explanation, error) {
 	return status.ExplainAt(path, strings.NewReader(""))
 }
 
+func (h ofHome) DiagnosePacker(ctx context.Context, path string) (*doctor.PackerDiagnosis, error) {
+	return doctor.ExaminePacker(ctx, doctor.PackerOptions{Path: path})
+}
+
+func (h ofHome) MendPacker(ctx context.Context, path string) (*doctor.PackerMended, error) {
+	return doctor.MendPacker(ctx, doctor.PackerOptions{Path: path})
+}
+
 func (h ofHome) Verify(ctx context.Context, address string, notify func(string)) (string, error) {
 	v, err := verify.Check(ctx, h.now(), verify.Options{Subject: address, Boot: true, Notify: notify})
 	return v.Booted, err
