@@ -83,8 +83,8 @@ func newTargetPage(w *Window, r Route) view {
 	v.history = v.newHistory()
 	v.tabs = container.NewAppTabs(container.NewTabItem("Now", container.New(aboveLayout{}, container.NewVScroll(container.NewPadded(v.now)), container.NewPadded(v.one.card))), container.NewTabItem("Recipe", container.NewStack()), container.NewTabItem("History", v.history))
 	v.tabs.OnSelected = func(t *container.TabItem) {
-		if box := t.Content.(fyne.CanvasObject); t.Text == "Recipe" && len(box.(*fyne.Container).Objects) == 0 {
-			box.(*fyne.Container).Objects = []fyne.CanvasObject{w.recipe(v.name)}
+		if box, ok := t.Content.(*fyne.Container); ok && t.Text == "Recipe" && len(box.Objects) == 0 {
+			box.Objects = []fyne.CanvasObject{w.recipe(v.name)}
 			box.Refresh()
 		}
 	}
