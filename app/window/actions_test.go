@@ -47,7 +47,6 @@ func TestActions(t *testing.T) {
 		"cancel":       {"builds/good", "Cancel", "cancel " + buildID},
 		"validate":     {"targets/good", "Validate", "validate good"},
 		"fork":         {"targets/good", "Fork and edit", "fork good good-mine"},
-		"fork opens":   {"targets/good", "Fork and edit", "open good-mine.yaml"},
 		"build target": {"targets/good", "Build", "submit good until= force=[]"},
 		"folder":       {"artifacts", "Show in folder", "reveal good.qcow2"},
 		"vm start":     {"vms/old", "Start", "start old"},

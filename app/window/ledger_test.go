@@ -79,6 +79,43 @@ func (l *ledger) RecipeText(t string) (string, string, error) {
 	return status.RecipeText(l.real, t)
 }
 
+func (l *ledger) RecipeSource(t string) (string, string, bool, error) {
+	if l.real == nil {
+		return "resources/targets/" + t + ".yaml", "name: " + t + "\n", false, nil
+	}
+	return status.RecipeSource(l.reread(), t)
+}
+
+// reread opens the home again: a recipe may have been saved.
+func (l *ledger) reread() *backend.Backend {
+	b, err := backend.Open(backend.Options{})
+	if err != nil {
+		return l.real
+	}
+	return b
+}
+
+func (l *ledger) TryRecipe(t, text string) (string, error) {
+	if l.real == nil {
+		return text, nil
+	}
+	return status.TryRecipe(l.reread(), t, text)
+}
+
+func (l *ledger) SaveRecipe(ctx context.Context, t, before, text string) error {
+	if l.real == nil {
+		return nil
+	}
+	return status.SaveRecipe(ctx, l.reread(), t, before, text)
+}
+
+func (l *ledger) BaseText(t string) (string, error) {
+	if l.real == nil {
+		return "", nil
+	}
+	return status.BaseText(l.reread(), t)
+}
+
 func (l *ledger) Describe(c string) (api.Finding, bool) {
 	if l.real == nil {
 		return api.Finding{ID: c, Means: "The kernel hangs", Fix: "Look at the serial log."}, true

@@ -5,7 +5,6 @@ import (
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
-	"fyne.io/fyne/v2/theme"
 	"fyne.io/fyne/v2/widget"
 
 	"ingot/app/feed"
@@ -71,45 +70,22 @@ func (v *targets) show(name string) {
 	v.set(v.w.recipe(name))
 }
 
-// recipe shows a target's recipe: read, check, copy, build.
-func (w *Window) recipe(name string) fyne.CanvasObject {
-	file, recipe, err := w.backend.RecipeText(name)
-	if err != nil {
-		return message(name+" cannot be used", err.Error())
-	}
-	build := widget.NewButtonWithIcon("Build", theme.MediaPlayIcon(), func() { w.build(api.Submission{Target: name}) })
-	build.Importance = widget.HighImportance
-	check := widget.NewButton("Validate", func() {
-		w.do(func(context.Context) error { return w.backend.Validate(name) }, func(err error) { w.showStatus(err, name+": recipe, lock and kernel fragments are valid") })
-	})
-	as := widget.NewEntry()
-	as.SetPlaceHolder(name + "-mine")
-	fork := widget.NewButton("Fork and edit", func() { w.fork(name, as.Text) })
-	as.OnSubmitted = func(string) { fork.OnTapped() }
-	bar := container.NewBorder(nil, nil, container.NewHBox(build, check), fork, as)
-	from := widget.NewLabel("from " + clean(file))
-	from.Truncation = fyne.TextTruncateEllipsis
-	return container.NewBorder(container.NewVBox(bar, from), nil, nil, nil, lines(recipe))
-}
-
 func (v *targets) set(o fyne.CanvasObject) {
 	v.detail.Objects = []fyne.CanvasObject{o}
 	v.detail.Refresh()
 }
 
-// fork writes a recipe of the user's own and opens it in an editor.
+// fork writes a recipe of the user's own and shows it, to be edited.
 func (w *Window) fork(name, as string) {
 	if as == "" {
 		as = name + "-mine"
 	}
 	var file string
-	w.do(func(ctx context.Context) (err error) {
-		if file, err = w.backend.Fork(ctx, name, as); err != nil {
-			return err
-		}
-		return w.desktop.Open(file)
-	}, func(err error) {
+	w.do(func(ctx context.Context) (err error) { file, err = w.backend.Fork(ctx, name, as); return err }, func(err error) {
 		w.feed.Refresh()
+		if err == nil {
+			w.Go(Route{pageTarget, []string{as, tabRecipe}})
+		}
 		w.showStatus(err, "made "+file)
 	})
 }

@@ -44,6 +44,10 @@ type Backend interface {
 	HandOut(a status.ArtifactInfo) (string, error) // cheap: the digest was computed when the artifact was listed
 	Export(ctx context.Context, target, format, dst string, progress func(done, total int64)) error
 	RecipeText(target string) (file, text string, err error)
+	RecipeSource(target string) (file, text string, own bool, err error) // as it was written
+	TryRecipe(target, text string) (whole string, err error)             // cheap: what the text would be
+	SaveRecipe(ctx context.Context, target, before, text string) error
+	BaseText(target string) (string, error) // what its recipe extends
 	Validate(target string) error
 	Fork(ctx context.Context, target, as string) (string, error)
 	Describe(cause string) (api.Finding, bool) // cheap

@@ -59,3 +59,56 @@ func Validate(b *backend.Backend, name string) error {
 	}
 	return err
 }
+
+// RecipeSource returns the file of a target as it was written, and whether it is the
+// user's own, which can be saved; see target.Set.Source.
+func RecipeSource(b *backend.Backend, name string) (file, text string, own bool, err error) {
+	return b.Targets.Source(name)
+}
+
+// TryRecipe checks another text of a target's file: its keys, and what it extends. It
+// returns the recipe that it would be, as RecipeText does.
+func TryRecipe(b *backend.Backend, name, text string) (string, error) {
+	r, err := b.Targets.Try(name, text)
+	if err != nil {
+		return "", err
+	}
+	data, err := yaml.Marshal(r)
+	return string(data), err
+}
+
+// SaveRecipe writes another text into the file of a target of the user's own. A text with
+// mistakes is not written, and neither is one of a file that was changed since it was
+// read: before is the text that was read.
+func SaveRecipe(ctx context.Context, b *backend.Backend, name, before, text string) (err error) {
+	file, now, own, err := b.Targets.Source(name)
+	if err != nil {
+		return err
+	}
+	if !own {
+		return &backend.FileError{File: file, Err: errors.New("it is part of Ingot and cannot be changed: make a version of your own")}
+	}
+	if now != before {
+		return &backend.FileError{File: file, Err: errors.New("another program has changed it since it was read: read it again")}
+	}
+	if _, err := b.Targets.Try(name, text); err != nil {
+		return err
+	}
+	lock, err := b.Lock(ctx, home.LockOptions{Purpose: "saving the recipe of " + name, Wait: true})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Unlock()) }()
+	return home.WriteFileAtomic(file, []byte(text), 0o600)
+}
+
+// BaseText returns the recipe that a target's recipe extends, as RecipeText does; "" if it
+// extends none.
+func BaseText(b *backend.Backend, name string) (string, error) {
+	r, err := b.Targets.Get(name)
+	if err != nil || r.Extends == "" || r.Extends == name {
+		return "", err
+	}
+	_, text, err := RecipeText(b, r.Extends)
+	return text, err
+}

@@ -26,6 +26,9 @@ type Set struct {
 	recipes  map[string]Recipe
 	problems map[string]error
 	locks    sync.Map // file and digest of its bytes → readLock
+
+	draft     string // name of a target whose file is draftText; see Try
+	draftText string
 }
 
 // Load reads the shipped recipes and the user's, which override shipped ones of the
@@ -81,6 +84,9 @@ const shippedFolder = "resources/"
 
 // read returns the user's file if it exists, else the shipped one.
 func (s *Set) read(rel string) (string, []byte, error) {
+	if s.draft != "" && rel == "targets/"+s.draft+".yaml" {
+		return filepath.Join(s.userDir, s.draft+".yaml"), []byte(s.draftText), nil
+	}
 	if s.userDir != "" {
 		p := filepath.Join(s.userDir, filepath.FromSlash(strings.TrimPrefix(rel, "targets/")))
 		if b, err := limit.ReadFile(p, limit.Settings); err == nil {
@@ -208,6 +214,22 @@ func (s *Set) Fork(name, as string) (string, error) {
 		return "", fmt.Errorf("fork %s: %w", name, err)
 	}
 	return file, nil
+}
+
+// Try returns the recipe that a target would have with another text of its file. No file
+// is read for it but those that the text names, and none is written.
+func (s *Set) Try(name, text string) (Recipe, error) {
+	return (&Set{shipped: s.shipped, userDir: s.userDir, check: s.check, draft: name, draftText: text}).resolve(name, nil)
+}
+
+// Source returns the file of a target and its text, and whether it is the user's own:
+// a shipped one cannot be changed.
+func (s *Set) Source(name string) (file, text string, own bool, err error) {
+	if !slices.Contains(s.Names(), name) {
+		return "", "", false, &UnknownError{name, s.Names()}
+	}
+	file, data, err := s.read("targets/" + name + ".yaml")
+	return file, string(data), !strings.HasPrefix(file, shippedFolder), err
 }
 
 // newFile returns the file of a new target of the user's; an error if there is a target of

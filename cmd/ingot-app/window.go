@@ -220,6 +220,20 @@ func (h ofHome) RecipeText(target string) (file, text string, err error) {
 	return status.RecipeText(h.now(), target)
 }
 
+func (h ofHome) RecipeSource(target string) (file, text string, own bool, err error) {
+	return status.RecipeSource(h.now(), target)
+}
+
+func (h ofHome) TryRecipe(target, text string) (string, error) {
+	return status.TryRecipe(h.now(), target, text)
+}
+
+func (h ofHome) SaveRecipe(ctx context.Context, target, before, text string) error {
+	return status.SaveRecipe(ctx, h.now(), target, before, text)
+}
+
+func (h ofHome) BaseText(target string) (string, error) { return status.BaseText(h.now(), target) }
+
 func (h ofHome) Fork(ctx context.Context, target, as string) (string, error) {
 	return status.Fork(ctx, h.now(), target, as)
 }
