@@ -23,6 +23,7 @@ type buildLog struct {
 	log   *logList
 	space *fyne.Container
 	card  fyne.CanvasObject
+	shown func() // after the card has come
 }
 
 func newBuildLog(w *Window) *buildLog {
@@ -37,16 +38,16 @@ func newBuildLog(w *Window) *buildLog {
 }
 
 // aboveLayout puts the first object above the second, which gets what the first does not
-// need, and a third of the height at least.
-type aboveLayout struct{}
+// need, and a third of the height at least; nothing while the log is hidden.
+type aboveLayout struct{ log fyne.CanvasObject }
 
 func (aboveLayout) MinSize(o []fyne.CanvasObject) fyne.Size {
 	return fyne.NewSize(max(o[0].MinSize().Width, o[1].MinSize().Width), o[0].MinSize().Height+o[1].MinSize().Height)
 }
 
-func (aboveLayout) Layout(o []fyne.CanvasObject, s fyne.Size) {
+func (l aboveLayout) Layout(o []fyne.CanvasObject, s fyne.Size) {
 	high := s.Height
-	if o[1].Visible() {
+	if l.log.Visible() {
 		const gap = 4
 		high = min(o[0].(*container.Scroll).Content.MinSize().Height, s.Height*2/3)
 		o[1].Move(fyne.NewPos(0, high+gap))
@@ -61,7 +62,10 @@ func (l *buildLog) follow(got story, live bool) {
 	if len(got.builds) == 0 || len(got.written.logs) == 0 {
 		return
 	}
-	l.card.Show()
+	if !l.card.Visible() {
+		l.card.Show()
+		l.shown()
+	}
 	fresh := got.builds[0].ID != l.build
 	if !fresh && slices.Equal(got.written.logs, l.paths) && live == l.live {
 		return

@@ -23,6 +23,7 @@ func TestHome(t *testing.T) {
 	for _, text := range []string{"kernel, 30 %", "about 5 min left", "Needs you", "It did not boot: the root file system was not found", "Boots under QEMU, published (local only) on 26 Nov", "Out of date: recipe, lock or kernel have changed since", "Not built yet"} {
 		s.until(text)
 	}
+	s.until("Activity (1)")
 	s.tap("Failed 1")
 	s.until("Alpine 3.23, arm64")
 	if strings.Contains(s.texts(), "Debian 13 (trixie)") {

@@ -36,6 +36,7 @@ type targetPage struct {
 	trouble  trouble // in failure
 	stations *fyne.Container
 	progress *bar
+	foot     *fyne.Container
 	how      *widget.Label // the line under the bar
 	left     *widget.Label
 	film     *fyne.Container
@@ -78,10 +79,13 @@ func newTargetPage(w *Window, r Route) view {
 	head := container.NewBorder(nil, nil, container.NewCenter(back), container.NewCenter(container.NewHBox(container.NewCenter(v.state), v.actions)), v.title)
 	v.one = newBuildLog(w)
 	v.left.Truncation = fyne.TextTruncateOff
-	line := panel(look.Stroke, container.NewVBox(v.stations, v.progress, container.NewBorder(nil, nil, nil, container.NewHBox(v.left, v.more), v.how)))
+	v.foot = container.NewBorder(nil, nil, nil, container.NewHBox(v.left, v.more), v.how)
+	line := panel(look.Stroke, container.NewVBox(v.stations, v.progress, v.foot))
 	v.now = container.NewVBox(v.failure, line, v.film)
+	parts := container.New(aboveLayout{v.one.card}, container.NewVScroll(container.NewPadded(v.now)), container.NewPadded(v.one.card))
+	v.one.shown = parts.Refresh
 	v.history = v.newHistory()
-	v.tabs = container.NewAppTabs(container.NewTabItem("Now", container.New(aboveLayout{}, container.NewVScroll(container.NewPadded(v.now)), container.NewPadded(v.one.card))), container.NewTabItem("Recipe", container.NewStack()), container.NewTabItem("History", v.history))
+	v.tabs = container.NewAppTabs(container.NewTabItem("Now", parts), container.NewTabItem("Recipe", container.NewStack()), container.NewTabItem("History", v.history))
 	v.tabs.OnSelected = func(t *container.TabItem) {
 		if box, ok := t.Content.(*fyne.Container); ok && t.Text == "Recipe" && len(box.Objects) == 0 {
 			box.Objects = []fyne.CanvasObject{w.recipe(v.name)}
@@ -349,6 +353,7 @@ func (v *targetPage) showLine(got story, now feed.Build, live bool) {
 		v.left.Importance = widget.MediumImportance
 	}
 	v.left.SetText(left)
+	v.foot.Hidden = how == "" && left == "" && len(v.more.Objects) == 0
 	v.now.Refresh()
 }
 

@@ -15,6 +15,7 @@ package window
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -263,7 +264,19 @@ func (w *Window) update() {
 	}
 	s := w.feed.State()
 	w.status.SetText(summary(s))
+	w.countBuilds(len(s.Builds))
 	w.view.update(s)
+}
+
+// countBuilds shows beside Activity how many builds run or wait.
+func (w *Window) countBuilds(n int) {
+	label := pageOf(pageBuilds).title
+	if n > 0 {
+		label = fmt.Sprintf("%s (%d)", label, n)
+	}
+	if b := w.sidebar[pageBuilds]; b.Text != label {
+		b.SetText(label)
+	}
 }
 
 // now runs f on the main goroutine and returns when f has returned, or when the
