@@ -119,7 +119,7 @@ var (
 	slate = color.NRGBA{0x24, 0x2b, 0x33, 0xff}
 	gold  = color.NRGBA{0xe3, 0x8b, 0x29, 0xff}
 	light = color.NRGBA{0xf6, 0xb8, 0x5c, 0xff}
-	green = color.NRGBA{0x2f, 0xa3, 0x6b, 0xff}
+	blue  = color.NRGBA{0x3b, 0x8f, 0xe0, 0xff} // green would read as: all is well
 	red   = color.NRGBA{0xd6, 0x40, 0x3a, 0xff}
 	white = color.NRGBA{0xff, 0xff, 0xff, 0xff}
 	black = color.NRGBA{0, 0, 0, 0xff}
@@ -129,7 +129,7 @@ var (
 // out of the bar.
 func tray(state string, template bool) []layer {
 	a, b := light, gold
-	mark := map[string]color.NRGBA{"working": green, "failed": red}[state]
+	mark := map[string]color.NRGBA{"working": blue, "failed": red}[state]
 	sign := white
 	if template {
 		a, b, mark, sign = black, black, black, black
