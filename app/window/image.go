@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
 	"fyne.io/fyne/v2/dialog"
 	"fyne.io/fyne/v2/widget"
 
+	"ingot/backend/api"
 	"ingot/backend/vm"
 )
 
@@ -18,9 +20,12 @@ import (
 func (v *vms) makeImage(machine vm.Instance) {
 	w := v.w
 	var plan vm.ImagePlan
+	var took time.Duration
 	w.showStatus(nil, "looking at "+machine.Name+"…")
 	w.do(func(ctx context.Context) (err error) {
-		plan, err = w.backend.VMImagePlan(ctx, machine.Name)
+		if plan, err = w.backend.VMImagePlan(ctx, machine.Name); err == nil && plan.Target != "" {
+			took = w.lastTook(plan.Target)
+		}
 		return err
 	}, func(err error) {
 		if err != nil {
@@ -30,8 +35,23 @@ func (v *vms) makeImage(machine vm.Instance) {
 			return
 		}
 		w.status.SetText(summary(w.feed.State()))
-		v.imageSheet(machine, plan)
+		v.imageSheet(machine, plan, took)
 	})
+}
+
+// lastTook returns how long the newest build of a target took that passed; 0 if none did,
+// or its journal cannot be read.
+func (w *Window) lastTook(target string) time.Duration {
+	all, _ := w.backend.Builds(target)
+	for _, b := range slices.Backward(all) {
+		if b.Outcome != api.OutcomePassed {
+			continue
+		}
+		if events, err := w.backend.Journal(target, b.ID); err == nil && len(events) > 0 {
+			return events[len(events)-1].At.Sub(events[0].At)
+		}
+	}
+	return 0
 }
 
 // imageIntro says what is done to the copy in any case.
@@ -96,7 +116,7 @@ func (t *takeOut) objects() (list []fyne.CanvasObject) {
 }
 
 // imageSheet shows the sheet. A VM that has a target already keeps its recipe.
-func (v *vms) imageSheet(machine vm.Instance, plan vm.ImagePlan) {
+func (v *vms) imageSheet(machine vm.Instance, plan vm.ImagePlan, took time.Duration) {
 	w := v.w
 	name := widget.NewEntry()
 	name.SetText(plan.Name)
@@ -116,7 +136,7 @@ func (v *vms) imageSheet(machine vm.Instance, plan vm.ImagePlan) {
 	publish := widget.NewCheck("Publish it once it has booted", nil)
 	intro := widget.NewLabel(imageIntro + " " + clean(machine.Name) + " itself is only read.")
 	intro.Wrapping = fyne.TextWrapWord
-	room := widget.NewLabel(roomText(plan))
+	room := widget.NewLabel(roomText(plan, took))
 	room.Wrapping = fyne.TextWrapWord
 	form := widget.NewForm(widget.NewFormItem("Target", name))
 	if len(out.boxes) > 0 {
@@ -147,8 +167,9 @@ func (v *vms) imageSheet(machine vm.Instance, plan vm.ImagePlan) {
 	sheet.Show()
 }
 
-// roomText says how the disk is copied, and what room it needs.
-func roomText(p vm.ImagePlan) string {
+// roomText says how the disk is copied, what room it needs, and how long the last image of
+// this VM took (0 is unknown).
+func roomText(p vm.ImagePlan, took time.Duration) string {
 	how := "Its disk is copied while it stays stopped."
 	switch {
 	case p.Stops:
@@ -159,6 +180,9 @@ func roomText(p vm.ImagePlan) string {
 	text := fmt.Sprintf("%s This needs up to %s; %s are free.", how, size(int64(p.Room)), size(int64(p.Free)))
 	if p.Target != "" {
 		text += " The recipe of " + p.Target + " says the rest."
+	}
+	if took > 0 {
+		text += " The last image of it took " + formatDuration(took.Round(time.Second)) + "."
 	}
 	return text
 }
