@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -264,8 +265,8 @@ func TestCheckIsAJob(t *testing.T) {
 	s.until("seeded boot: kernel at 9 s")
 	s.tap("Stop")
 	s.until("Stopped")
-	s.on(func() { s.checkAddress("https://example.org/x/") })
-	s.asked(p, "verify https://example.org/x/")
+	s.on(func() { s.checkAddress("https://example.org/x/", "ingot.pub") })
+	s.asked(p, "verify https://example.org/x/ ingot.pub")
 	s.until("it boots")
 	s.on(func() { s.explainText("a pasted log", " \n") })
 	s.until("the clipboard has no text")
@@ -273,6 +274,69 @@ func TestCheckIsAJob(t *testing.T) {
 	s.until("no known cause was found")
 	s.on(func() { s.Go(Route{Page: pageHome}); s.Go(Route{Page: pageCheck}) })
 	s.until("slow.qcow2")
+}
+
+// What a file is taken for; a pipe is not read, which would never end.
+func TestKindOf(t *testing.T) {
+	dir := t.TempDir()
+	for name, c := range map[string]struct {
+		text string
+		want kind
+	}{"a.qcow2": {"QFI\xfb", anImage}, "a.raw": {"\x00\x01", anImage}, "serial.log": {"Linux version", aLog}, "a.pkr.hcl": {"source \"qemu\" \"x\" {}", aTemplate}, "disk.img.gz": {"\x1f\x8b", anImage},
+		"serial.log.gz": {"\x1f\x8b", aLog}, "ingot-support.zip": {"PK\x03\x04", aLog}, "debian.utm.zip": {"PK\x03\x04", anImage}} {
+		write(t, dir+"/"+name, c.text)
+		if got, err := kindOf(dir + "/" + name); err != nil || got != c.want {
+			t.Errorf("%s: %v, %v, want %v", name, got, err, c.want)
+		}
+	}
+	if got, err := kindOf(dir); err != nil || got != aTemplate { // it has one
+		t.Errorf("the folder: %v, %v", got, err)
+	}
+	if err := syscall.Mkfifo(dir+"/pipe", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kindOf(dir + "/pipe"); err == nil || !strings.Contains(err.Error(), "neither a file nor a folder") {
+		t.Errorf("a pipe: %v", err)
+	}
+}
+
+// A form of a destination that cannot be meant is refused with the reason, and a release
+// is named as verify takes it.
+func TestDestinationProblem(t *testing.T) {
+	s3 := Destination{Endpoint: "https://s3.example.org", Bucket: "b"}
+	for name, c := range map[string]struct {
+		d           Destination
+		access, key string
+		want        string
+	}{
+		"good": {s3, "a", "k", ""}, "kept keys": {s3, "", "", ""}, "local store": {Destination{}, "", "", ""},
+		"placeholder": {Destination{Endpoint: "https://s3.REGION.amazonaws.com", Bucket: "b"}, "", "", "REGION"},
+		"half a pair": {s3, "", "k", "belong together"}, "other half": {s3, "a", "", "belong together"}, "keys for nothing": {Destination{}, "a", "k", "needs no keys"},
+	} {
+		if got := destinationProblem(c.d, c.access, c.key); c.want == "" && got != "" || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+	for file, want := range map[string]string{"https://github.com/me/images/releases/download/debian-1/x.qcow2": "github:me/images@debian-1", "https://s3.example.org/images/debian/12/x.qcow2": "https://s3.example.org/images/debian/12/"} {
+		if got := releaseOf(file); got != want {
+			t.Errorf("%s is of %s, want %s", file, got, want)
+		}
+	}
+}
+
+// Two presses ask for one build.
+func TestPressedTwice(t *testing.T) {
+	p, news := acted()
+	s := shown(t, p, "home", news)
+	s.on(func() {
+		s.build(api.Submission{Target: "good"})
+		s.build(api.Submission{Target: "good"})
+	})
+	s.asked(p, "submit good until= force=[]")
+	s.on(func() {}) // what was queued has run
+	if n := len(p.notes()); n != 1 {
+		t.Errorf("%q", p.notes())
+	}
 }
 
 // A template of Packer that is dropped is diagnosed, its fixes are shown as a diff, and

@@ -3,6 +3,7 @@ package window
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -156,6 +157,9 @@ func pillsOf(a status.ArtifactInfo, row api.Row) fyne.CanvasObject {
 		box.Add(pill(api.Unknown, "Not boot-tested"))
 	}
 	for _, in := range row.BootedIn {
+		if a.Proof == "" || a.Proof != row.Boots.Evidence { // the machines are those of another file
+			break
+		}
 		if in.Name != "QEMU" && in.State == api.Passed {
 			box.Add(pill(api.Passed, clean(in.Name)))
 		}
@@ -222,7 +226,11 @@ func (w *Window) trust(a status.ArtifactInfo, row api.Row) fyne.CanvasObject {
 	case a.Problem != "":
 		line(api.Failed, a.Problem, a.Evidence)
 	case a.Boots == api.Passed:
-		line(api.Passed, "These very bytes booted. "+row.Machines(), a.Proof)
+		machines := ""
+		if a.Proof == row.Boots.Evidence {
+			machines = " " + row.Machines()
+		}
+		line(api.Passed, "These very bytes booted."+machines, a.Proof)
 	case a.Boots == api.Failed:
 		line(api.Failed, "These bytes did not boot.", a.Proof)
 	default:
@@ -236,24 +244,42 @@ func (w *Window) trust(a status.ArtifactInfo, row api.Row) fyne.CanvasObject {
 		line(api.Unknown, "Kernel: "+k.Note+".", "")
 	}
 	if row.Published.State == api.Passed && a.URL != "" {
-		line(api.Passed, "Read back from its public address after the upload; the digest was equal.", row.Published.Evidence)
+		from := "its public address"
+		if a.Local {
+			from = "the local store"
+		}
+		line(api.Passed, "Read back from "+from+" after the upload; the digest was equal.", row.Published.Evidence)
 	}
-	line(api.Passed, "Made from a recipe and a lock; the document is signed by this home's key.", a.Evidence)
+	if a.Problem == "" {
+		line(api.Passed, "A signed document names its digest, and what it was made of.", a.Evidence)
+	}
 
 	check := container.NewVBox(text("Let others check it", theme.SizeNameText, true))
 	if a.URL == "" {
 		check.Add(message("", "Once it is published, everybody can check it by one command, which is shown here."))
 	} else {
-		command := "ingot verify --boot " + a.URL[:strings.LastIndexByte(a.URL, '/')+1] // the release's folder
+		command := "ingot verify --boot --key ingot.pub " + releaseOf(a.URL)
 		l := widget.NewLabel(clean(command))
 		l.TextStyle.Monospace, l.SizeName, l.Wrapping, l.Selectable = true, theme.SizeNameCaptionText, fyne.TextWrapBreak, true
 		check.Add(container.NewStack(newBlock(look.Raised, "", 8), l))
 		check.Add(container.NewHBox(widget.NewButton("Copy command", func() { w.copy(command) })))
+		check.Add(message("", "They need your public key, which `ingot evidence key > ingot.pub` writes: give it to them by another way than the image."))
 		if a.Local {
 			check.Add(message("", "This address is served on this computer only."))
 		}
 	}
 	return container.NewGridWithColumns(2, why, check)
+}
+
+// githubDownload matches the address of a file of a release on GitHub.
+var githubDownload = regexp.MustCompile(`^https?://[^/]+/([^/]+)/([^/]+)/releases/download/([^/]+)/`)
+
+// releaseOf returns the release of a published file, as verify takes it.
+func releaseOf(file string) string {
+	if m := githubDownload.FindStringSubmatch(file); m != nil {
+		return "github:" + m[1] + "/" + m[2] + "@" + m[3]
+	}
+	return file[:strings.LastIndexByte(file, '/')+1]
 }
 
 // CreateRenderer is called by Fyne.

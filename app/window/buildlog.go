@@ -15,15 +15,16 @@ import (
 // buildLog is a card with the logs of a target's newest build. While it runs, the card
 // shows the one that is written to.
 type buildLog struct {
-	w     *Window
-	build string // id
-	paths []string
-	live  bool
-	files *widget.Select
-	log   *logList
-	space *fyne.Container
-	card  fyne.CanvasObject
-	shown func() // after the card has come
+	w      *Window
+	build  string // id
+	paths  []string
+	live   bool
+	newest int // index in paths of the log written last
+	files  *widget.Select
+	log    *logList
+	space  *fyne.Container
+	card   fyne.CanvasObject
+	shown  func() // after the card has come
 }
 
 func newBuildLog(w *Window) *buildLog {
@@ -67,16 +68,17 @@ func (l *buildLog) follow(got story, live bool) {
 		l.shown()
 	}
 	fresh := got.builds[0].ID != l.build
-	if !fresh && slices.Equal(got.written.logs, l.paths) && live == l.live {
+	if !fresh && slices.Equal(got.written.logs, l.paths) && live == l.live && got.written.newest == l.newest {
 		return
 	}
-	l.build, l.paths, l.live = got.builds[0].ID, got.written.logs, live
+	turned := got.written.newest != l.newest
+	l.build, l.paths, l.live, l.newest = got.builds[0].ID, got.written.logs, live, got.written.newest
 	names := make([]string, len(l.paths))
 	for i, p := range l.paths {
 		names[i] = filepath.Base(p)
 	}
 	l.files.SetOptions(names)
-	if n := got.written.newest; n >= 0 && (fresh || live) {
+	if n := got.written.newest; n >= 0 && (fresh || live && turned) {
 		l.files.SetSelectedIndex(n)
 		l.open(n) // the name may be that of another build's
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -46,6 +47,7 @@ type check struct {
 	fix      func() // shows the fixes that Ingot can write; nil is none
 	began    time.Time
 	stop     context.CancelFunc
+	shown    *widget.Label // the line, where the page is shown
 }
 
 func newCheckPage(w *Window, _ Route) view {
@@ -98,12 +100,15 @@ func (v *checkPage) dropZone() fyne.CanvasObject {
 func (v *checkPage) askAddress() {
 	entry := widget.NewEntry()
 	entry.SetPlaceHolder("https://…/debian/12/arm64/20261124-1408/ or github:OWNER/REPO@TAG")
-	d := dialog.NewCustomConfirm("Check a published image", "Check", "Cancel", container.NewVBox(entry), func(yes bool) {
+	key := widget.NewEntry()
+	key.SetPlaceHolder("a file; empty: releases of this home")
+	form := widget.NewForm(widget.NewFormItem("Address", entry), widget.NewFormItem("Publisher's key", key))
+	d := dialog.NewCustomConfirm("Check a published image", "Check", "Cancel", form, func(yes bool) {
 		if address := strings.TrimSpace(entry.Text); yes && address != "" {
-			v.w.checkAddress(address)
+			v.w.checkAddress(address, strings.TrimSpace(key.Text))
 		}
 	}, v.w.Window)
-	d.Resize(fyne.NewSize(640, 160))
+	d.Resize(fyne.NewSize(680, 200))
 	d.Show()
 	v.w.Canvas().Focus(entry)
 }
@@ -144,6 +149,7 @@ func (v *checkPage) card(c *check) fyne.CanvasObject {
 	w := v.w
 	line := text(clean(c.line), theme.SizeNameCaptionText, false)
 	line.Importance = widget.LowImportance
+	c.shown = line
 	bar := container.NewHBox()
 	if c.stop != nil && c.state == api.Running {
 		bar.Add(widget.NewButton("Stop", func() { c.stop() }))
@@ -206,23 +212,52 @@ func (w *Window) end(c *check, s api.State, word, line string) {
 // Check checks a file or folder, as if it was dropped on the window.
 func (w *Window) Check(file string) {
 	name := filepath.Base(file)
+	c := w.begin(&check{name: name, state: api.Running, word: "Reading"})
+	var what kind
+	w.do(func(context.Context) (err error) { what, err = kindOf(file); return err }, func(err error) {
+		switch {
+		case err != nil:
+			w.end(c, api.Failed, "Not read", err.Error())
+		case what == aTemplate:
+			w.diagnose(c, file)
+		case what == aLog:
+			w.explainFile(c, file)
+		default:
+			w.run(c, "Booting", func(ctx context.Context, note func(string)) (string, error) {
+				return w.backend.Prove(ctx, file, note)
+			})
+		}
+	})
+}
+
+// kind is what a file is taken for.
+type kind int
+
+const (
+	anImage kind = iota
+	aLog         // or a folder or archive of logs
+	aTemplate
+)
+
+// kindOf tells by name and first bytes what a file is. It may block, as a file of a
+// network does.
+func kindOf(file string) (kind, error) {
 	info, err := os.Stat(file)
-	isText := err == nil && info.IsDir()
-	if err == nil && !isText {
-		isText, err = readsAsText(file)
-	}
 	switch {
 	case err != nil:
-		w.end(w.begin(&check{name: name}), api.Failed, "Not read", err.Error())
+		return anImage, err
 	case isTemplate(file, info):
-		w.diagnose(name, file)
-	case isText:
-		w.explainFile(name, file)
-	default:
-		w.run(name, "Booting", func(ctx context.Context, note func(string)) (string, error) {
-			return w.backend.Prove(ctx, file, note)
-		})
+		return aTemplate, nil
+	case info.IsDir():
+		return aLog, nil
+	case !info.Mode().IsRegular():
+		return anImage, fmt.Errorf("%s is neither a file nor a folder", file)
 	}
+	text, err := readsAsText(file)
+	if text {
+		return aLog, err
+	}
+	return anImage, err
 }
 
 // dropped receives files from the desktop.
@@ -237,21 +272,25 @@ func (w *Window) dropped(uris []fyne.URI) {
 }
 
 // checkAddress verifies a published release, and boots its disk.
-func (w *Window) checkAddress(address string) {
-	w.run(address, "Checking", func(ctx context.Context, note func(string)) (string, error) {
-		return w.backend.Verify(ctx, address, note)
+func (w *Window) checkAddress(address, keyFile string) {
+	c := w.begin(&check{name: address, state: api.Running, word: "Checking"})
+	w.run(c, "Checking", func(ctx context.Context, note func(string)) (string, error) {
+		return w.backend.Verify(ctx, address, keyFile, note)
 	})
 }
 
-// run boots something in the background. The page shows its last note.
-func (w *Window) run(name, word string, work func(ctx context.Context, note func(string)) (string, error)) {
+// run boots something in the background. The row shows its last note.
+func (w *Window) run(c *check, word string, work func(ctx context.Context, note func(string)) (string, error)) {
 	ctx, stop := context.WithCancel(w.ctx)
-	c := w.begin(&check{name: name, state: api.Running, word: word, line: "begins; without hardware virtualisation a boot takes minutes", stop: stop})
+	c.word, c.line, c.stop = word, "begins; without hardware virtualisation a boot takes minutes", stop
+	w.checksChanged()
 	note := func(s string) {
 		w.main(func() {
-			if c.state == api.Running {
+			if c.state == api.Running && w.ctx.Err() == nil {
 				c.line = s
-				w.checksChanged()
+				if c.shown != nil { // not a new row: its buttons are pressed meanwhile
+					c.shown.SetText(clean(s))
+				}
 			}
 		})
 	}
@@ -279,11 +318,13 @@ func (w *Window) run(name, word string, work func(ctx context.Context, note func
 }
 
 // explainFile explains a log, a folder of logs or an archive of them.
-func (w *Window) explainFile(name, file string) {
-	c := w.begin(&check{name: name, state: api.Running, word: "Reading"})
+func (w *Window) explainFile(c *check, file string) {
 	var e status.Explanation
 	w.do(func(context.Context) (err error) { e, err = w.backend.ExplainFile(file); return err }, func(err error) { w.explained(c, e, err) })
 }
+
+// pasteLimit is the number of bytes at the end of a pasted log that are read.
+const pasteLimit = 32 << 20
 
 // explainText explains a log that was pasted.
 func (w *Window) explainText(name, log string) {
@@ -292,8 +333,11 @@ func (w *Window) explainText(name, log string) {
 		w.end(c, api.Failed, "Not read", "the clipboard has no text")
 		return
 	}
-	e, err := w.backend.Explain(log)
-	w.explained(c, e, err)
+	if len(log) > pasteLimit {
+		log = log[len(log)-pasteLimit:]
+	}
+	var e status.Explanation
+	w.do(func(context.Context) (err error) { e, err = w.backend.Explain(log); return err }, func(err error) { w.explained(c, e, err) })
 }
 
 func (w *Window) explained(c *check, e status.Explanation, err error) {
@@ -323,6 +367,11 @@ func readsAsText(file string) (bool, error) {
 	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
 		return false, err
 	}
-	packed := bytes.HasPrefix(head, []byte{0x1f, 0x8b}) || bytes.HasPrefix(head, []byte("PK\x03\x04"))
-	return packed || bytes.IndexByte(head[:n], 0) < 0 && !bytes.HasPrefix(head, []byte("QFI\xfb")), nil // qcow2's magic
+	if bytes.HasPrefix(head, []byte{0x1f, 0x8b}) || bytes.HasPrefix(head, []byte("PK\x03\x04")) {
+		return packedLog.MatchString(file), nil // else it may be a packed image, which is refused with what to do
+	}
+	return bytes.IndexByte(head[:n], 0) < 0 && !bytes.HasPrefix(head, []byte("QFI\xfb")), nil // qcow2's magic
 }
+
+// packedLog matches names of packed logs and of archives of them.
+var packedLog = regexp.MustCompile(`(?i)(log|txt|tar|support[^/]*)\.(gz|zip)$|\.tgz$|(log|support)[^/]*\.zip$`)

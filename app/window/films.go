@@ -4,7 +4,6 @@ import (
 	"context"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -13,8 +12,19 @@ import (
 
 // filmsOf returns the films of a target's last proof, or of the boots of a build that
 // runs, each beside the last good boot of the same name.
-func (w *Window) filmsOf(ctx context.Context, row api.Row, got story) ([]film, error) {
-	good, gerr := w.goodBoots(ctx, row, got)
+// What the last good proof did is read once for each proof.
+func (w *Window) filmsOf(ctx context.Context, row api.Row, got story, kept *goodProof) ([]film, error) {
+	id := row.Boots.Evidence
+	if row.Boots.State != api.Passed {
+		id = got.proof
+	}
+	var gerr error
+	if kept.id != id {
+		if kept.boots, gerr = w.goodBoots(ctx, id); gerr == nil {
+			kept.id = id
+		}
+	}
+	good := kept.boots
 	if len(got.builds) > 0 && got.builds[0].Live {
 		if live := w.liveFilms(got, good); len(live) > 0 {
 			return live, nil
@@ -24,7 +34,7 @@ func (w *Window) filmsOf(ctx context.Context, row api.Row, got story) ([]film, e
 		return nil, nil
 	}
 	d, err := w.backend.Evidence(ctx, row.Boots.Evidence)
-	if err != nil || d.Head.Kind != api.KindProof {
+	if err != nil || d.Head.Kind != api.KindProof || d.Unbelievable() {
 		return nil, err
 	}
 	var p api.Proof
@@ -54,12 +64,14 @@ type goodBoot struct {
 	log  []string
 }
 
-// goodBoots returns the boots of the newest proof that passed, by name.
-func (w *Window) goodBoots(ctx context.Context, row api.Row, got story) (map[string]goodBoot, error) {
-	id := row.Boots.Evidence
-	if row.Boots.State != api.Passed {
-		id = got.proof
-	}
+// goodProof is a proof that passed, by its id, with its boots by name.
+type goodProof struct {
+	id    string
+	boots map[string]goodBoot
+}
+
+// goodBoots returns the boots of a proof that passed, by name; "" is none.
+func (w *Window) goodBoots(ctx context.Context, id string) (map[string]goodBoot, error) {
 	if id == "" {
 		return nil, nil
 	}
@@ -123,11 +135,17 @@ func orNothing(s string) string {
 // bootNote matches the notes of a proof while it runs.
 var bootNote = regexp.MustCompile(`^(\S+) boot: (.+) at (\d+) s$`)
 
+// againNote matches the note of a boot that is tried again without an accelerator.
+var againNote = regexp.MustCompile(`trying again under TCG`)
+
 // liveFilms returns the films of the boots that a running build has begun.
 func (w *Window) liveFilms(got story, good map[string]goodBoot) []film {
 	times := map[string]map[string]float64{} // by boot and phase
 	var names []string
 	for _, e := range got.events {
+		if again := againNote.FindString(e.Msg); again != "" && e.Step == "prove" && len(names) > 0 {
+			times[names[len(names)-1]] = map[string]float64{} // the boot is begun anew
+		}
 		m := bootNote.FindStringSubmatch(e.Msg)
 		if m == nil || e.Step != "prove" {
 			continue
@@ -144,11 +162,16 @@ func (w *Window) liveFilms(got story, good map[string]goodBoot) []film {
 	}
 	var out []film
 	for i, name := range names {
-		at := slices.IndexFunc(got.written.logs, func(p string) bool { return strings.HasPrefix(filepath.Base(p), "serial-"+name+"-") })
-		if at < 0 {
+		file := "" // of the last attempt
+		for _, p := range got.written.logs {
+			if strings.HasPrefix(filepath.Base(p), "serial-"+name+"-") {
+				file = max(file, p) // names end with the time
+			}
+		}
+		if file == "" {
 			continue
 		}
-		log, err := readConsole(got.written.logs[at])
+		log, err := readConsole(file)
 		if err != nil {
 			continue
 		}
@@ -160,9 +183,12 @@ func (w *Window) liveFilms(got story, good map[string]goodBoot) []film {
 			phases[i].Seconds = times[name][phases[i].Name]
 		}
 		f := film{name: name, verdict: api.Running}
-		if _, answered := times[name]["answer"]; i+1 < len(names) || answered {
+		at, answered := times[name]["answer"]
+		if answered {
+			phases = append(phases, api.Phase{Name: "answer", Seconds: at})
+		}
+		if answered || i+1 < len(names) { // the next boot begins after this one has passed
 			f.verdict = api.Passed
-			phases = append(phases, api.Phase{Name: "answer", Seconds: times[name]["answer"]})
 		}
 		f.frames = filmOf(phases, log, f.verdict)
 		f.compare(good, log)

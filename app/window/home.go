@@ -233,8 +233,13 @@ func (v *home) next(r api.Row, g app.Group) (label string, do func()) {
 
 // build asks for a build and shows the target's page.
 func (w *Window) build(s api.Submission) {
+	asking := w.view
 	w.showStatus(nil, "asking for a build of "+s.Target+"…")
-	w.submitThen(s, func(string) { w.Go(Route{pageTarget, []string{s.Target}}) })
+	w.submitThen(s, func(string) {
+		if w.view == asking { // nobody has gone elsewhere meanwhile
+			w.Go(Route{pageTarget, []string{s.Target}})
+		}
+	})
 }
 
 // open shows the evidence of a cell, or the row if there is none.

@@ -1,9 +1,11 @@
 package window
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"fyne.io/fyne/v2"
@@ -29,9 +31,12 @@ func (v *vms) makeImage(machine vm.Instance) {
 		return err
 	}, func(err error) {
 		if err != nil {
-			v.failed[machine.Name] = err
-			v.draw()
+			w.failed[machine.Name] = err
+			v.redraw()
 			w.showStatus(err, "")
+			return
+		}
+		if w.view != view(v) { // another page is shown by now
 			return
 		}
 		w.status.SetText(summary(w.feed.State()))
@@ -151,13 +156,13 @@ func (v *vms) imageSheet(machine vm.Instance, plan vm.ImagePlan, took time.Durat
 		if !yes {
 			return
 		}
-		o := vm.ImageOptions{Instance: machine.Name, Name: name.Text, Sanitise: out.choice(), Stop: stop.Checked}
+		o := vm.ImageOptions{Instance: machine.Name, Name: cmp.Or(strings.TrimSpace(name.Text), plan.Name), Sanitise: out.choice(), Stop: stop.Checked}
 		if plan.Target == "" {
 			o.Format = format.Selected
 		}
 		w.showStatus(nil, "asking for an image of "+machine.Name+"…")
 		w.do(func(ctx context.Context) error { _, err := w.backend.VMImage(ctx, o, publish.Checked); return err }, func(err error) {
-			if err == nil {
+			if err == nil && w.view == view(v) {
 				w.Go(Route{pageTarget, []string{o.Name}})
 			}
 			w.showStatus(err, "the image of "+machine.Name+" is being made")

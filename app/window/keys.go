@@ -21,7 +21,11 @@ type builder interface{ target() string }
 // pages, B to build what is shown, F to find, W to close. Escape goes back to Home.
 func (w *Window) addKeys() {
 	key := func(k fyne.KeyName, do func()) {
-		w.Canvas().AddShortcut(&desktop.CustomShortcut{KeyName: k, Modifier: fyne.KeyModifierShortcutDefault}, func(fyne.Shortcut) { do() })
+		w.Canvas().AddShortcut(&desktop.CustomShortcut{KeyName: k, Modifier: fyne.KeyModifierShortcutDefault}, func(fyne.Shortcut) {
+			if w.Canvas().Overlays().Top() == nil { // a dialog is answered first
+				do()
+			}
+		})
 	}
 	for i, p := range pages {
 		key(fyne.KeyName(strconv.Itoa(i+1)), func() { w.Go(Route{Page: p.name}) })
@@ -38,9 +42,9 @@ func (w *Window) addKeys() {
 			w.build(api.Submission{Target: v.target()})
 		}
 	})
-	key(fyne.KeyW, func() { fyne.CurrentApp().Driver().Quit() }) // see CloseByQuitting
+	key(fyne.KeyW, w.close)
 	w.Canvas().SetOnTypedKey(func(e *fyne.KeyEvent) {
-		if e.Name == fyne.KeyEscape && w.route.Page != pageHome {
+		if e.Name == fyne.KeyEscape && w.Canvas().Overlays().Top() == nil && w.route.Page != pageHome {
 			w.Go(Route{Page: pageHome})
 		}
 	})

@@ -95,25 +95,18 @@ func (l *ledger) reread() *backend.Backend {
 	return b
 }
 
-func (l *ledger) TryRecipe(t, text string) (string, error) {
+func (l *ledger) TryRecipe(t, text string) (string, string, error) {
 	if l.real == nil {
-		return text, nil
+		return text, "", nil
 	}
 	return status.TryRecipe(l.reread(), t, text)
 }
 
-func (l *ledger) SaveRecipe(ctx context.Context, t, before, text string) error {
+func (l *ledger) SaveRecipe(t, before, text string) error {
 	if l.real == nil {
 		return nil
 	}
-	return status.SaveRecipe(ctx, l.reread(), t, before, text)
-}
-
-func (l *ledger) BaseText(t string) (string, error) {
-	if l.real == nil {
-		return "", nil
-	}
-	return status.BaseText(l.reread(), t)
+	return status.SaveRecipe(l.reread(), t, before, text)
 }
 
 func (l *ledger) Describe(c string) (api.Finding, bool) {

@@ -260,11 +260,16 @@ func (w *Window) submit(s api.Submission) { w.submitThen(s, func(string) {}) }
 
 // submitThen is submit; queued gets the build's id.
 func (w *Window) submitThen(s api.Submission, queued func(id string)) {
+	if w.asked[s.Target] {
+		return // a second press
+	}
+	w.asked[s.Target] = true
 	var id string
 	w.do(func(ctx context.Context) (err error) {
 		id, err = w.backend.Submit(ctx, s)
 		return err
 	}, func(err error) {
+		delete(w.asked, s.Target)
 		if err == nil {
 			queued(id)
 		}

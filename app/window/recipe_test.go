@@ -54,6 +54,24 @@ func TestRecipeEditor(t *testing.T) {
 	if now, err := os.ReadFile(file); err != nil || string(now) != after {
 		t.Errorf("saved: %q, %v", now, err)
 	}
+	// what is not saved is kept while another page is shown, and closing asks
+	draft := after + "# typed\n"
+	edit(draft)
+	s.on(func() { s.Go(Route{Page: pageHome}) })
+	s.on(func() { s.Go(Route{pageTargets, []string{"debian-12-arm64-lean"}}) })
+	s.until("# typed")
+	s.on(s.close)
+	s.until("changes that are not saved")
+	s.tap("No")
+	s.until("Save it, then build")
+	s.tap("Build") // saves first: what is built is what is seen
+	s.asked(p, "submit debian-12-arm64-lean until= force=[]")
+	if now, err := os.ReadFile(file); err != nil || string(now) != draft {
+		t.Errorf("built: %q, %v", now, err)
+	}
+	s.on(func() { s.Go(Route{pageTargets, []string{"debian-12-arm64-lean"}}) })
+	s.until("Nothing has changed since it was saved")
+	after = draft
 	// another program writes meanwhile: nothing of it is lost
 	edit(after + "# more\n")
 	s.until("Save it, then build")

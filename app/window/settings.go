@@ -3,6 +3,7 @@ package window
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -94,10 +95,12 @@ func (v *settings) publishing() fyne.CanvasObject {
 	for i, one := range services {
 		names[i] = one.name
 	}
+	filled := s.Endpoint
 	service := widget.NewSelect(names, func(name string) {
 		for _, one := range services {
-			if one.name == name && endpoint.Text == s.Endpoint {
-				endpoint.SetText(one.endpoint)
+			if one.name == name && (endpoint.Text == filled || endpoint.Text == "") {
+				filled = one.endpoint
+				endpoint.SetText(filled)
 			}
 		}
 	})
@@ -110,16 +113,22 @@ func (v *settings) publishing() fyne.CanvasObject {
 	form.OnSubmit = func() {
 		d := Destination{Endpoint: strings.TrimSpace(endpoint.Text), Bucket: strings.TrimSpace(bucket.Text), Prefix: strings.Trim(strings.TrimSpace(prefix.Text), "/"), PublicURL: strings.TrimSpace(public.Text)}
 		a, k := strings.TrimSpace(access.Text), key.Text
-		key.SetText("")
+		if problem := destinationProblem(d, a, k); problem != "" {
+			v.w.showStatus(nil, problem)
+			return
+		}
+		form.Disable()
 		v.w.do(func(ctx context.Context) error {
-			if err := v.w.backend.SetDestination(ctx, d); err != nil || a == "" || d.Endpoint == "" {
+			if err := v.w.backend.SetDestination(ctx, d); err != nil || a == "" {
 				return err
 			}
 			_, err := v.w.backend.KeepCredentials(ctx, d.Endpoint, a, k)
 			return err
 		}, func(err error) {
+			form.Enable()
 			done := "saved; the next publish goes there: Test tries it"
-			if a != "" {
+			if a != "" && err == nil {
+				key.SetText("")
 				done = "saved, the credentials in " + s.Keys + "; Test tries it"
 			}
 			v.w.showStatus(err, done)
@@ -132,6 +141,22 @@ func (v *settings) publishing() fyne.CanvasObject {
 		to = clean(s.Endpoint)
 	}
 	return section("Publishing", to, container.NewVBox(form, bar, found))
+}
+
+// placeholder matches the parts of a service's address that are the user's to replace.
+var placeholder = regexp.MustCompile(`REGION|ACCOUNT|LOCATION`)
+
+// destinationProblem says why a form cannot be saved; "" is none.
+func destinationProblem(d Destination, access, key string) string {
+	switch {
+	case placeholder.MatchString(d.Endpoint):
+		return "the endpoint has " + placeholder.FindString(d.Endpoint) + " in it: put yours in its place"
+	case (access == "") != (key == ""):
+		return "an access key and its secret key belong together: give both, or none"
+	case access != "" && d.Endpoint == "":
+		return "the local store needs no keys: give an endpoint, or leave the keys empty"
+	}
+	return ""
 }
 
 // probe tests the endpoint and lists what it supports.

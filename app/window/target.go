@@ -35,6 +35,7 @@ type targetPage struct {
 	failure  *fyne.Container
 	trouble  trouble // in failure
 	stations *fyne.Container
+	line     []station // that stations shows
 	progress *bar
 	foot     *fyne.Container
 	how      *widget.Label // the line under the bar
@@ -44,6 +45,9 @@ type targetPage struct {
 	films    []film
 	shown    string // what film shows
 	one      *buildLog
+	taps     *taps                  // over the stations: one object, since a press and its release must meet the same
+	journals map[string][]api.Event // of ended builds, by id
+	good     *goodProof
 	history  *widget.List
 	builds   []status.BuildInfo // newest first
 	read     *reading[story]
@@ -78,6 +82,8 @@ func newTargetPage(w *Window, r Route) view {
 	back.Importance = widget.LowImportance
 	head := container.NewBorder(nil, nil, container.NewCenter(back), container.NewCenter(container.NewHBox(container.NewCenter(v.state), v.actions)), v.title)
 	v.one = newBuildLog(w)
+	v.journals, v.good = map[string][]api.Event{}, &goodProof{}
+	v.taps = newTaps(len(api.Row{}.Cells()), v.open)
 	v.left.Truncation = fyne.TextTruncateOff
 	v.foot = container.NewBorder(nil, nil, nil, container.NewHBox(v.left, v.more), v.how)
 	line := panel(look.Stroke, container.NewVBox(v.stations, v.progress, v.foot))
@@ -143,7 +149,7 @@ func (v *targetPage) readStory(ctx context.Context) (got story, err error) {
 	slices.Reverse(all)
 	got.builds, got.before = all, map[string]time.Duration{}
 	for i, one := range all[:min(endedShown, len(all))] {
-		events, jerr := b.Journal(v.name, one.ID)
+		events, jerr := v.journalOf(one)
 		err = errors.Join(err, jerr)
 		if i == 0 {
 			got.events = events
@@ -164,8 +170,22 @@ func (v *targetPage) readStory(ctx context.Context) (got story, err error) {
 		}
 	}
 	var ferr error
-	got.films, ferr = v.w.filmsOf(ctx, v.row, got)
+	row, _ := v.w.feed.State().Row(v.name)
+	got.films, ferr = v.w.filmsOf(ctx, row, got, v.good)
 	return got, errors.Join(err, ferr)
+}
+
+// journalOf returns the events of a build; that of one that has ended is read once. It runs
+// in the goroutine of the reading, one at a time.
+func (v *targetPage) journalOf(b status.BuildInfo) ([]api.Event, error) {
+	if events, ok := v.journals[b.ID]; ok {
+		return events, nil
+	}
+	events, err := v.w.backend.Journal(v.name, b.ID)
+	if err == nil && b.Outcome != "" {
+		v.journals[b.ID] = events
+	}
+	return events, err
 }
 
 // draw shows what was read.
@@ -205,7 +225,7 @@ func (v *targetPage) showState(now feed.Build, live bool) {
 	case app.GroupReady:
 		state, word = api.Passed, "Boots"
 	}
-	if !live {
+	if now.ID != v.stopping { // it has ended, or another one runs
 		v.stopping = ""
 	}
 	doing := fmt.Sprint(word, now.ID, v.stopping, v.row.Exported.State, v.row.Boots.State, v.row.Published.State)
@@ -312,15 +332,11 @@ func (v *targetPage) showLine(got story, now feed.Build, live bool) {
 	for _, c := range v.row.Cells() {
 		line = append(line, stationOf(c.Name, c.Cell, steps, now, live))
 	}
-	tapped := func(i int) {
-		if id := v.row.Cells()[i].Cell.Evidence; id != "" {
-			v.w.Go(Route{pageEvidence, []string{id}})
-			return
-		}
-		v.w.Go(Route{pageReality, []string{v.name}})
+	if !slices.Equal(line, v.line) {
+		v.line = line
+		v.stations.Objects = []fyne.CanvasObject{pipeline(line), v.taps}
+		v.stations.Refresh()
 	}
-	v.stations.Objects = []fyne.CanvasObject{pipeline(line), newTaps(len(line), tapped)}
-	v.stations.Refresh()
 	how, left := app.Sentence(v.row), ""
 	v.progress.Hidden = !live
 	if live {
@@ -341,8 +357,12 @@ func (v *targetPage) showLine(got story, now feed.Build, live bool) {
 		if v.stopping != "" {
 			how, left = "Cancelling…", ""
 		}
-	} else if len(got.events) > 0 && v.trouble == (trouble{}) {
-		left = ending(got.events, live)
+	} else if end := ending(got.events, live); len(got.events) > 0 && v.trouble == (trouble{}) {
+		if len(end) < 24 { // "Passed in 26m53s."
+			left = end
+		} else {
+			how = end
+		}
 	}
 	if v.trouble != (trouble{}) {
 		how = "" // the card above has it
@@ -385,6 +405,15 @@ func stationOf(name string, c api.Cell, steps []step, now feed.Build, live bool)
 		s.detail = "" // the mark has told it
 	}
 	return s
+}
+
+// open shows the evidence of a station, or the table of all cells.
+func (v *targetPage) open(i int) {
+	if id := v.row.Cells()[i].Cell.Evidence; id != "" {
+		v.w.Go(Route{pageEvidence, []string{id}})
+		return
+	}
+	v.w.Go(Route{pageReality, []string{v.name}})
 }
 
 // troubleIn returns why a build failed, by its journal; false if it has not.
@@ -460,6 +489,9 @@ func (v *targetPage) showFilm() {
 		choice.Add(b)
 	}
 	word := map[api.State]string{api.Passed: "Boots", api.Failed: "Failed", api.Running: "Live"}[f.verdict]
+	if f.verdict == api.Passed && v.row.Boots.State != api.Passed {
+		word = "Booted" // then; the recipe or the image has changed since
+	}
 	head := container.NewBorder(nil, nil, name, container.NewCenter(pill(f.verdict, word)), choice)
 	v.film.Objects = []fyne.CanvasObject{panel(look.Stroke, container.NewVBox(head, f.object()))}
 	v.now.Refresh()

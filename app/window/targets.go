@@ -81,9 +81,10 @@ func (w *Window) fork(name, as string) {
 		as = name + "-mine"
 	}
 	var file string
+	asking := w.view
 	w.do(func(ctx context.Context) (err error) { file, err = w.backend.Fork(ctx, name, as); return err }, func(err error) {
 		w.feed.Refresh()
-		if err == nil {
+		if err == nil && w.view == asking {
 			w.Go(Route{pageTarget, []string{as, tabRecipe}})
 		}
 		w.showStatus(err, "made "+file)

@@ -31,8 +31,9 @@ func isTemplate(file string, info fs.FileInfo) bool {
 }
 
 // diagnose looks for what keeps a template's machine from starting.
-func (w *Window) diagnose(name, path string) {
-	c := w.begin(&check{name: name, state: api.Running, word: "Reading", line: "this computer's QEMU is asked what it can do"})
+func (w *Window) diagnose(c *check, path string) {
+	c.line = "this computer's QEMU is asked what it can do"
+	w.checksChanged()
 	var d *doctor.PackerDiagnosis
 	w.do(func(ctx context.Context) (err error) { d, err = w.backend.DiagnosePacker(ctx, path); return err }, func(err error) {
 		switch {
@@ -86,7 +87,7 @@ func (w *Window) showFixes(c *check, path string) {
 				w.do(func(context.Context) error { return m.Write() }, func(err error) {
 					w.showStatus(err, "written; Packer can be started again")
 					if err == nil {
-						w.diagnose(c.name, path)
+						w.diagnose(w.begin(&check{name: c.name, state: api.Running, word: "Reading"}), path)
 					}
 				})
 			}

@@ -2,6 +2,7 @@ package window
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -31,14 +32,12 @@ type vms struct {
 	have    []vm.Instance
 	targets []string
 	problem string
-	doing   map[string]string // what is being done, by name of the VM
-	failed  map[string]error  // what went wrong last, by name of the VM
 	drawn   bool
 	all     fyne.CanvasObject
 }
 
 func newVMs(w *Window, r Route) view {
-	v := &vms{w: w, want: r.arg(0), image: r.arg(1) == app.ImageSheet, cards: container.NewVBox(), head: text("", theme.SizeNameCaptionText, false), doing: map[string]string{}, failed: map[string]error{}}
+	v := &vms{w: w, want: r.arg(0), image: r.arg(1) == app.ImageSheet, cards: container.NewVBox(), head: text("", theme.SizeNameCaptionText, false)}
 	v.head.Importance = widget.LowImportance
 	name := text("VMs", theme.SizeNameHeadingText, true)
 	name.Truncation = fyne.TextTruncateOff
@@ -63,6 +62,13 @@ func (v *vms) update(s feed.State) {
 	}
 	v.have, v.targets, v.problem, v.drawn = s.VMs, targets, s.VMProblem, true
 	v.draw()
+}
+
+// redraw draws the page that is shown now, if it is that of the VMs.
+func (v *vms) redraw() {
+	if now, ok := v.w.view.(*vms); ok {
+		now.draw()
+	}
 }
 
 func (v *vms) draw() {
@@ -106,7 +112,7 @@ func (v *vms) none() fyne.CanvasObject {
 
 func (v *vms) card(machine vm.Instance) fyne.CanvasObject {
 	state, word := vmMark(machine), app.VMState(machine)
-	doing, busy := v.doing[machine.Name]
+	doing, busy := v.w.doing[machine.Name]
 	if busy {
 		state, word = api.Running, doing+"…"
 	}
@@ -124,7 +130,7 @@ func (v *vms) card(machine vm.Instance) fyne.CanvasObject {
 	if machine.Status == vm.Broken {
 		stroke = look.Bad
 	}
-	if err := v.failed[machine.Name]; err != nil {
+	if err := v.w.failed[machine.Name]; err != nil {
 		stroke = look.Bad
 		body.Add(v.trouble(machine, err))
 	}
@@ -185,7 +191,7 @@ func (v *vms) trouble(machine vm.Instance, err error) fyne.CanvasObject {
 		bar.Add(widget.NewButton("Show logs", func() { v.w.showStatus(v.w.desktop.Reveal(filepath.Join(machine.Dir, "ha.stderr.log")), "") }))
 	}
 	bar.Add(widget.NewButton("Dismiss", func() {
-		delete(v.failed, machine.Name)
+		delete(v.w.failed, machine.Name)
 		v.draw()
 	}))
 	return container.NewVBox(l, bar)
@@ -212,14 +218,18 @@ func (v *vms) take(machine vm.Instance, dst string, stop bool) {
 	o := vm.ExportOptions{Name: machine.Name, File: dst, Format: "qcow2", Stop: stop, Agree: func(q string) bool { question <- q; return false }}
 	var res vm.Exported
 	w.showStatus(nil, "exporting "+machine.Name+"…")
-	v.doing[machine.Name] = "Exporting"
-	delete(v.failed, machine.Name)
+	v.w.doing[machine.Name] = "Exporting"
+	delete(v.w.failed, machine.Name)
 	v.draw()
 	w.do(func(ctx context.Context) (err error) { res, err = w.backend.VMExport(ctx, o); return err }, func(err error) {
-		delete(v.doing, machine.Name)
-		v.draw()
+		delete(v.w.doing, machine.Name)
+		v.redraw()
 		select {
 		case q := <-question: // nothing was done yet; after a yes, the export starts again
+			if w.view != view(v) { // over another page nobody knows what is asked
+				w.failed[machine.Name] = errors.New("the export was not begun: " + q)
+				return
+			}
 			dialog.ShowConfirm("Export "+machine.Name, q, func(yes bool) {
 				if yes {
 					v.take(machine, dst, true)
@@ -229,8 +239,8 @@ func (v *vms) take(machine vm.Instance, dst string, stop bool) {
 		default:
 		}
 		if err != nil {
-			v.failed[machine.Name] = err
-			v.draw()
+			v.w.failed[machine.Name] = err
+			v.redraw()
 		}
 		w.showStatus(err, "wrote "+dst+" ("+res.Method+")")
 	})
@@ -238,15 +248,15 @@ func (v *vms) take(machine vm.Instance, dst string, stop bool) {
 
 // act shows on a VM's card what is being done, does it, and shows there what went wrong.
 func (v *vms) act(name, doing string, work func(ctx context.Context) error) {
-	v.doing[name] = doing
-	delete(v.failed, name)
+	v.w.doing[name] = doing
+	delete(v.w.failed, name)
 	v.draw()
 	v.w.do(work, func(err error) {
-		delete(v.doing, name)
+		delete(v.w.doing, name)
 		if err != nil {
-			v.failed[name] = err
+			v.w.failed[name] = err
 		}
-		v.draw()
+		v.redraw()
 		v.w.showStatus(err, doing+" "+name+": done")
 	})
 }

@@ -115,7 +115,9 @@ func (v *welcome) draw() {
 		}
 		bar.Add(widget.NewButton("See what is missing", func() { v.w.Go(Route{Page: pageSettings}) }))
 		if m.err != nil {
-			v.work.Add(widget.NewLabel(clean("The installation failed: " + m.err.Error())))
+			l := widget.NewLabel(clean("The installation failed: " + m.err.Error()))
+			l.Wrapping, l.Importance = fyne.TextWrapWord, widget.DangerImportance
+			v.work.Add(l)
 		}
 		v.work.Add(bar)
 	}

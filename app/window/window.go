@@ -16,11 +16,13 @@ package window
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/container"
+	"fyne.io/fyne/v2/dialog"
 	"fyne.io/fyne/v2/theme"
 	"fyne.io/fyne/v2/widget"
 
@@ -46,9 +48,8 @@ type Backend interface {
 	Export(ctx context.Context, target, format, dst string, progress func(done, total int64)) error
 	RecipeText(target string) (file, text string, err error)
 	RecipeSource(target string) (file, text string, own bool, err error) // as it was written
-	TryRecipe(target, text string) (whole string, err error)             // cheap: what the text would be
-	SaveRecipe(ctx context.Context, target, before, text string) error
-	BaseText(target string) (string, error) // what its recipe extends
+	TryRecipe(target, text string) (whole, base string, err error)       // what the text would be, and what it extends
+	SaveRecipe(target, before, text string) error
 	Validate(target string) error
 	Fork(ctx context.Context, target, as string) (string, error)
 	Describe(cause string) (api.Finding, bool) // cheap
@@ -75,8 +76,8 @@ type Backend interface {
 	DiagnosePacker(ctx context.Context, path string) (*doctor.PackerDiagnosis, error)
 	MendPacker(ctx context.Context, path string) (*doctor.PackerMended, error)
 	// Verify checks a published release and boots its disk; the evidence is that of the
-	// boot.
-	Verify(ctx context.Context, address string, notify func(string)) (evidence string, err error)
+	// boot. keyFile has the publisher's public key; "" accepts this home's.
+	Verify(ctx context.Context, address, keyFile string, notify func(string)) (evidence string, err error)
 	Checks(ctx context.Context) ([]api.Document, error) // proofs of files that were not built here, oldest first
 	VMStart(ctx context.Context, name string) error
 	VMStop(ctx context.Context, name string) error
@@ -138,11 +139,15 @@ type Window struct {
 	sidebar      map[string]*widget.Button
 	status       *widget.Label
 	mending      mending
-	checks       []*check      // newest first
-	looked       bool          // whether anything was built, and what this computer lacks
-	first        bool          // nothing was built when the window opened
-	missing      int           // things that this computer lacks, as far as is known
-	report       doctor.Report // of the last look at it
+	checks       []*check          // newest first
+	drafts       map[string]draft  // by target
+	asked        map[string]bool   // targets whose build is being asked for
+	doing        map[string]string // what is being done to a VM, by its name
+	failed       map[string]error  // what went wrong with a VM last, by its name
+	looked       bool              // whether anything was built, and what this computer lacks
+	first        bool              // nothing was built when the window opened
+	missing      int               // things that this computer lacks, as far as is known
+	report       doctor.Report     // of the last look at it
 }
 
 // view is one page. Its methods run on the main goroutine.
@@ -184,7 +189,7 @@ func CloseByQuitting(app fyne.App, w fyne.Window, before func()) {
 }
 
 func newWindow(app fyne.App, b Backend, d Desktop, f *feed.Feed, main func(f func())) *Window {
-	w := &Window{Window: app.NewWindow("Ingot"), backend: b, desktop: d, feed: f, main: main, body: container.NewStack(), status: widget.NewLabel(""), sidebar: map[string]*widget.Button{}}
+	w := &Window{Window: app.NewWindow("Ingot"), backend: b, desktop: d, feed: f, main: main, body: container.NewStack(), status: widget.NewLabel(""), sidebar: map[string]*widget.Button{}, drafts: map[string]draft{}, asked: map[string]bool{}, doing: map[string]string{}, failed: map[string]error{}}
 	w.mending.w = w
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.status.Truncation = fyne.TextTruncateEllipsis
@@ -203,7 +208,7 @@ func newWindow(app fyne.App, b Backend, d Desktop, f *feed.Feed, main func(f fun
 	w.SetContent(container.NewBorder(nil, container.NewVBox(widget.NewSeparator(), w.status), container.NewHBox(side, widget.NewSeparator()), nil, w.body))
 	w.Resize(fyne.NewSize(1100, 700))
 	w.SetOnClosed(w.End)
-	CloseByQuitting(app, w, w.End)
+	w.SetCloseIntercept(w.close)
 	w.SetOnDropped(func(_ fyne.Position, uris []fyne.URI) { w.dropped(uris) })
 	changed, stop := w.feed.Changed()
 	w.work.Go(func() {
@@ -213,6 +218,24 @@ func newWindow(app fyne.App, b Backend, d Desktop, f *feed.Feed, main func(f fun
 	w.addKeys()
 	w.Go(Route{Page: pageHome})
 	return w
+}
+
+// close ends the app's loop, see CloseByQuitting; it asks first if a recipe is not saved.
+func (w *Window) close() {
+	quit := func() {
+		w.End()
+		fyne.CurrentApp().Driver().Quit()
+	}
+	names := w.unsaved()
+	if len(names) == 0 {
+		quit()
+		return
+	}
+	dialog.ShowConfirm("Close without saving?", "The recipe of "+clean(strings.Join(names, ", "))+" has changes that are not saved.", func(yes bool) {
+		if yes {
+			quit()
+		}
+	}, w.Window)
 }
 
 // End saves the window's geometry and ends its view, on the main goroutine. A

@@ -117,8 +117,8 @@ func (p *played) Prove(ctx context.Context, file string, notify func(string)) (s
 	}
 	return "proof-1", p.note("prove %s", filepath.Base(file))
 }
-func (p *played) Verify(_ context.Context, address string, _ func(string)) (string, error) {
-	return "proof-2", p.note("verify %s", address)
+func (p *played) Verify(_ context.Context, address, key string, _ func(string)) (string, error) {
+	return "proof-2", p.note("verify %s %s", address, key)
 }
 
 func (p *played) VMStart(_ context.Context, name string) error { return p.note("start %s", name) }

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -55,7 +56,7 @@ func writeSeekable(ctx context.Context, src Source, w io.Writer, progress func(d
 			select {
 			case frames <- frame:
 			case <-ctx.Done():
-				return work.Wait()
+				return cmp.Or(work.Wait(), context.Cause(ctx)) // the table would be short
 			}
 			work.Go(func() error {
 				packed, err := packFrame(src, i*seekFrame)

@@ -71,6 +71,10 @@ func withGuest(text []byte, name string) ([]byte, error) {
 	return append(out, "guest: "+string(value)+end...), nil
 }
 
+// ReplaceText replaces the text of a file of the user's, which must exist, as SetGuest does:
+// its mode and a symbolic link stay.
+func ReplaceText(file string, text []byte) error { return replaceText(file, text) }
+
 // replaceText replaces the text of a file, which may be missing, and keeps its mode. A
 // symbolic link stays: the file that it names is replaced.
 func replaceText(file string, text []byte) error {

@@ -67,48 +67,38 @@ func RecipeSource(b *backend.Backend, name string) (file, text string, own bool,
 }
 
 // TryRecipe checks another text of a target's file: its keys, and what it extends. It
-// returns the recipe that it would be, as RecipeText does.
-func TryRecipe(b *backend.Backend, name, text string) (string, error) {
-	r, err := b.Targets.Try(name, text)
+// returns the recipe that it would be, as RecipeText does, and the one that it extends; ""
+// if that is none.
+func TryRecipe(b *backend.Backend, name, text string) (whole, base string, err error) {
+	r, extended, err := b.Targets.Try(name, text)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	data, err := yaml.Marshal(r)
-	return string(data), err
+	if err != nil || extended == nil {
+		return string(data), "", err
+	}
+	from, err := yaml.Marshal(*extended)
+	return string(data), string(from), err
 }
 
-// SaveRecipe writes another text into the file of a target of the user's own. A text with
-// mistakes is not written, and neither is one of a file that was changed since it was
-// read: before is the text that was read.
-func SaveRecipe(ctx context.Context, b *backend.Backend, name, before, text string) (err error) {
-	file, now, own, err := b.Targets.Source(name)
-	if err != nil {
+// SaveRecipe writes another text into the file of a target of the user's own; its mode and
+// a symbolic link stay. A text with mistakes is not written, and neither is one of a file
+// that was changed since it was read: before is the text that was read. Builds that run
+// have their recipe already, so it waits for none.
+func SaveRecipe(b *backend.Backend, name, before, text string) error {
+	file, _, own, err := b.Targets.Source(name)
+	switch {
+	case err != nil:
 		return err
-	}
-	if !own {
+	case !own:
 		return &backend.FileError{File: file, Err: errors.New("it is part of Ingot and cannot be changed: make a version of your own")}
 	}
-	if now != before {
-		return &backend.FileError{File: file, Err: errors.New("another program has changed it since it was read: read it again")}
-	}
-	if _, err := b.Targets.Try(name, text); err != nil {
+	if _, _, err := b.Targets.Try(name, text); err != nil {
 		return err
 	}
-	lock, err := b.Lock(ctx, home.LockOptions{Purpose: "saving the recipe of " + name, Wait: true})
-	if err != nil {
-		return err
+	if _, now, _, err := b.Targets.Source(name); err != nil || now != before {
+		return errors.Join(err, &backend.FileError{File: file, Err: errors.New("another program has changed it since it was read: read it again")})
 	}
-	defer func() { err = errors.Join(err, lock.Unlock()) }()
-	return home.WriteFileAtomic(file, []byte(text), 0o600)
-}
-
-// BaseText returns the recipe that a target's recipe extends, as RecipeText does; "" if it
-// extends none.
-func BaseText(b *backend.Backend, name string) (string, error) {
-	r, err := b.Targets.Get(name)
-	if err != nil || r.Extends == "" || r.Extends == name {
-		return "", err
-	}
-	_, text, err := RecipeText(b, r.Extends)
-	return text, err
+	return home.ReplaceText(file, []byte(text))
 }

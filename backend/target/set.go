@@ -216,10 +216,16 @@ func (s *Set) Fork(name, as string) (string, error) {
 	return file, nil
 }
 
-// Try returns the recipe that a target would have with another text of its file. No file
-// is read for it but those that the text names, and none is written.
-func (s *Set) Try(name, text string) (Recipe, error) {
-	return (&Set{shipped: s.shipped, userDir: s.userDir, check: s.check, draft: name, draftText: text}).resolve(name, nil)
+// Try returns the recipe that a target would have with another text of its file, and the
+// one that it would extend; nil is none. No file is read for it but those that the text
+// names, and none is written.
+func (s *Set) Try(name, text string) (r Recipe, extended *Recipe, err error) {
+	t := &Set{shipped: s.shipped, userDir: s.userDir, check: s.check, draft: name, draftText: text}
+	if r, err = t.resolve(name, nil); err != nil || r.Extends == "" {
+		return r, nil, err
+	}
+	base, err := t.base("", nil, r, name, nil)
+	return r, &base, err
 }
 
 // Source returns the file of a target and its text, and whether it is the user's own:

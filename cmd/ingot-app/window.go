@@ -224,15 +224,13 @@ func (h ofHome) RecipeSource(target string) (file, text string, own bool, err er
 	return status.RecipeSource(h.now(), target)
 }
 
-func (h ofHome) TryRecipe(target, text string) (string, error) {
+func (h ofHome) TryRecipe(target, text string) (whole, base string, err error) {
 	return status.TryRecipe(h.now(), target, text)
 }
 
-func (h ofHome) SaveRecipe(ctx context.Context, target, before, text string) error {
-	return status.SaveRecipe(ctx, h.now(), target, before, text)
+func (h ofHome) SaveRecipe(target, before, text string) error {
+	return status.SaveRecipe(h.now(), target, before, text)
 }
-
-func (h ofHome) BaseText(target string) (string, error) { return status.BaseText(h.now(), target) }
 
 func (h ofHome) Fork(ctx context.Context, target, as string) (string, error) {
 	return status.Fork(ctx, h.now(), target, as)
@@ -332,8 +330,8 @@ func (h ofHome) MendPacker(ctx context.Context, path string) (*doctor.PackerMend
 	return doctor.MendPacker(ctx, doctor.PackerOptions{Path: path})
 }
 
-func (h ofHome) Verify(ctx context.Context, address string, notify func(string)) (string, error) {
-	v, err := verify.Check(ctx, h.now(), verify.Options{Subject: address, Boot: true, Notify: notify})
+func (h ofHome) Verify(ctx context.Context, address, keyFile string, notify func(string)) (string, error) {
+	v, err := verify.Check(ctx, h.now(), verify.Options{Subject: address, KeyFile: keyFile, Boot: true, Notify: notify})
 	return v.Booted, err
 }
 
