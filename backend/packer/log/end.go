@@ -86,7 +86,7 @@ var endings = []struct {
 	{"packer.output-exists", regexp.MustCompile(`Output directory '.*' already exists\. It must not exist|Output directory exists: `)},
 	{"packer.plugin-missing", regexp.MustCompile(`Did you run packer init for this project|is unknown by Packer, and is likely part of a plugin that is not installed`)},
 	{"packer.variable-unset", regexp.MustCompile(`Error: Unset variable `)},
-	{"home.no-space", regexp.MustCompile(`(?i)^(?:packer-\S+ plugin: (?:stderr: )?|.*qemu-img: |.*Error (?:creating|copying|converting|resizing) |Error: ).*no space left on device`)},
+	{"packer.no-space", regexp.MustCompile(`(?i)^(?:stderr: |.*qemu-img: |.*Error (?:creating|copying|converting|resizing) |Error: ).*no space left on device`)},
 }
 
 // guestOutput is a line of a provisioner, which shows what the guest wrote.

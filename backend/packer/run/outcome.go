@@ -98,7 +98,7 @@ func (r *Run) failed(ctx context.Context, o *Outcome, l *log.Log) error {
 	if d, err := packer.Diagnose(ctx, question); err == nil {
 		o.After = d
 	}
-	if o.After != nil && len(l.Causes()) > 0 {
+	if o.After != nil && len(l.Causes()) > 0 && len(o.After.Findings) > 0 {
 		return o.After.Err()
 	}
 	return &FailedError{Exit: o.Ended, Message: r.message(o, l), Log: o.Log}

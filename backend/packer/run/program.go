@@ -46,8 +46,11 @@ func (e *ProgramError) CauseID() string { return e.ID }
 func (*ProgramError) ErrorClass() cause.Class { return cause.Missing }
 
 // findProgram finds Packer and asks for its version. Packer reads HCL2 since 1.5.
-func findProgram(ctx context.Context) (Program, error) {
-	path, err := home.LookTool("packer")
+func findProgram(ctx context.Context, look func(string) (string, error)) (Program, error) {
+	if look == nil {
+		look = home.LookTool
+	}
+	path, err := look("packer")
 	if err != nil {
 		return Program{}, &ProgramError{ID: "packer.missing", Msg: "packer run needs Packer", Err: err}
 	}

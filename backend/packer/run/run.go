@@ -34,7 +34,8 @@ type Options struct {
 	Data     string // the folder in which the folders of runs are
 	Children event.Children
 
-	grace time.Duration // how long an interrupted Packer may clean up; 0 is stopGrace
+	grace time.Duration                // how long an interrupted Packer may clean up; 0 is stopGrace
+	look  func(string) (string, error) // finds a program; nil is home.LookTool
 }
 
 // Run is a run that was prepared.
@@ -70,7 +71,7 @@ func Prepare(ctx context.Context, opt Options) (*Run, error) {
 			return nil, fmt.Errorf("packer run: %w", err)
 		}
 	}
-	if r.Packer, err = findProgram(ctx); err != nil {
+	if r.Packer, err = findProgram(ctx, opt.look); err != nil {
 		return nil, err
 	}
 	if r.Before, err = packer.Diagnose(ctx, r.question("")); err != nil && !opt.Anyway {
