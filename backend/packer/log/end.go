@@ -39,8 +39,9 @@ func (l *Log) Artifacts() (out []Artifact) {
 // Errors returns what Packer wrote of the builds that failed, as BUILD: MESSAGE.
 func (l *Log) Errors() []string { return slices.Clone(l.failed) }
 
-// reported is a line for programs: the build and the kind of the line, and a list.
-var reported = regexp.MustCompile(machineReadable + `(?:(\S+),)?(artifact|error) (\[\]string\{.*\})\s*$`)
+// reported is a line for programs: the build and the kind of the line, and a list. Packer
+// writes the time before it; what a guest prints has the name of its build there.
+var reported = regexp.MustCompile(`^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d ` + machineReadable + `(?:(\S+),)?(artifact|error) (\[\]string\{.*\})\s*$`)
 
 // report takes over a line for programs.
 func (l *Log) report(text string) {

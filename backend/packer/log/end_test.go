@@ -23,9 +23,9 @@ func TestArtifacts(t *testing.T) {
 	if len(got) != 2 || got[0].Build != "qemu.vm" || !slices.Equal(got[0].Files, []string{"output-vm/packer-vm", `a, "b"`}) || got[1].Build != "nightly.qemu.b" || got[1].Files != nil {
 		t.Errorf("%+v", got)
 	}
-	// what a provisioner prints, and what cannot be read, is none
+	// what a guest prints, and what cannot be read, is none
 	for _, line := range []string{
-		"2026/11/30 23:38:25 ui:     qemu.vm: artifact []string{\"0\", \"file\", \"0\", \"x\"}\n",
+		"2026/11/30 23:38:25 ui:     qemu.vm: 2026/11/30 23:38:25 machine readable: qemu.vm,artifact []string{\"0\", \"builder-id\", \"x\"}\n",
 		"2026/11/30 23:38:25 machine readable: qemu.vm,artifact []string{\"0\", \"file\", \"0\", \"x\"}\n", // of no artifact
 		"2026/11/30 23:38:25 machine readable: qemu.vm,artifact []string{\"0\", \"builder-id\n",
 		"2026/11/30 23:38:25 machine readable: qemu.vm,artifact []string{}\n",
