@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,15 +47,19 @@ func newPackerRun(g *global) *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.BoolVar(&o.prove, "prove", false, "boot the disk and record the result, as `ingot prove` does")
+	f.BoolVar(&o.prove, "prove", false, "boot the disk and record the result, as the verb prove does")
 	f.BoolVar(&o.Anyway, "anyway", false, "start Packer although the template cannot work, or cannot be read here")
-	f.StringArrayVar(&o.Vars, "var", nil, "`NAME=VALUE` of a variable, as for packer build; may be repeated")
-	f.StringArrayVar(&o.VarFiles, "var-file", nil, "a file *.pkrvars.hcl, as for packer build; may be repeated")
+	f.StringArrayVar(&o.Vars, "var", nil, "a variable `NAME=VALUE`, as for packer build; may be repeated")
+	f.StringArrayVar(&o.VarFiles, "var-file", nil, "a `FILE` of variables (*.pkrvars.hcl), as for packer build; may be repeated")
 	f.BoolVar(&g.json, "json", false, "print messages as NDJSON")
 	return c
 }
 
 func runPackerRun(ctx context.Context, o *packerRunOptions, w io.Writer) error {
+	// A reader that goes away, as in `ingot packer run … | head`, and a terminal that is
+	// closed interrupt Packer: it would go on with its machine.
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGPIPE, syscall.SIGHUP)
+	defer stop()
 	b, err := o.open()
 	if err != nil {
 		return err
@@ -106,7 +112,7 @@ type packerView struct {
 
 func (v packerView) message(m doctor.PackerMessage) {
 	m.At = time.Now().UTC()
-	_ = json.NewEncoder(v.w).Encode(m) // a closed pipe ends the program with SIGPIPE
+	_ = json.NewEncoder(v.w).Encode(m) // a closed pipe ends the run by SIGPIPE
 }
 
 func (v packerView) before(r *doctor.PackerRun) {

@@ -59,10 +59,10 @@ func (*NoDiskError) ErrorClass() cause.Class { return cause.Unproven }
 // Start runs Packer and gives each line of its output to line, from one goroutine. An
 // Outcome is returned with an error too, once Packer was started. Errors are
 // *packer.FoundError where the log shows the reason of a failure, *FailedError,
-// *NoDiskError, *UnkillableError, the cause of ctx, and those of files.
+// *NoDiskError, *UnkillableError, *CancelledError, and those of files.
 func (r *Run) Start(ctx context.Context, line func(string)) (*Outcome, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, context.Cause(ctx)
+		return nil, &CancelledError{context.Cause(ctx)}
 	}
 	began := time.Now()
 	folder, err := newFolder(r.Data, began)
@@ -74,7 +74,7 @@ func (r *Run) Start(ctx context.Context, line func(string)) (*Outcome, error) {
 		return o, err
 	}
 	if ctx.Err() != nil {
-		return o, context.Cause(ctx)
+		return o, &CancelledError{context.Cause(ctx)}
 	}
 	l, err := log.ReadFile(o.Log)
 	if errors.Is(err, os.ErrNotExist) {
@@ -121,7 +121,7 @@ func (r *Run) succeeded(ctx context.Context, o *Outcome, l *log.Log, began time.
 	for _, m := range r.made(l) {
 		d, err := r.disk(ctx, m, began)
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return &CancelledError{context.Cause(ctx)}
 		}
 		if err != nil {
 			o.Problems = append(o.Problems, m.build+": "+err.Error())

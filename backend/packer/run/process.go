@@ -53,7 +53,7 @@ func (r *Run) process(ctx context.Context, folder string, line func(string)) (en
 	defer in.Close()
 	cmd := exec.Command(r.Packer.Path, r.arguments()...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = r.root, out, out
-	cmd.Env = append(os.Environ(), "PACKER_LOG=1", "PACKER_LOG_PATH="+filepath.Join(folder, "packer.log"))
+	cmd.Env = append(os.Environ(), "PWD="+r.root, "PACKER_LOG=1", "PACKER_LOG_PATH="+filepath.Join(folder, "packer.log"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		return "", fmt.Errorf("packer run: %w", err)

@@ -63,7 +63,7 @@ func Prepare(ctx context.Context, opt Options) (*Run, error) {
 		return nil, fmt.Errorf("packer run: %w", err)
 	}
 	if r.root, r.name = path, "."; !info.IsDir() {
-		r.root, r.name = filepath.Split(path)
+		r.root, r.name = filepath.Dir(path), filepath.Base(path)
 	}
 	r.VarFiles = slices.Clone(opt.VarFiles)
 	for i, f := range opt.VarFiles {
@@ -217,3 +217,12 @@ func (*FailedError) CauseID() string { return "packer.failed" }
 
 // ErrorClass sorts the error; see package cause.
 func (*FailedError) ErrorClass() cause.Class { return cause.Step }
+
+// CancelledError is a run whose context ended.
+type CancelledError struct{ Cause error }
+
+func (e *CancelledError) Error() string { return "packer run was cancelled: " + e.Cause.Error() }
+func (e *CancelledError) Unwrap() error { return e.Cause }
+
+// ErrorClass sorts the error; see package cause.
+func (*CancelledError) ErrorClass() cause.Class { return cause.Cancelled }
