@@ -12,6 +12,7 @@ import (
 	"ingot/backend/build"
 	"ingot/backend/doctor"
 	"ingot/backend/packer"
+	"ingot/backend/packer/run"
 	"ingot/backend/packer/template"
 	"ingot/backend/retention"
 	"ingot/backend/status"
@@ -39,7 +40,7 @@ func TestJSONContract(t *testing.T) {
 			}
 		}
 	}
-	for _, v := range []any{api.Row{}, api.Cell{}, api.Event{}, verify.Verified{}, verify.Pulled{}, doctor.Report{}, doctor.Check{}, status.Explanation{}, api.OwnerInfo{}, api.ActiveBuild{}, api.Snapshot{}, api.Submission{}, retention.Reindexed{}, retention.Collection{}, retention.Garbage{}, status.Rule{}, api.WorkerInfo{}, vm.Instance{}, verify.Leaks{}, verify.LeakArea{}, verify.Leak{}, build.Plan{}, build.Step{}, packer.Diagnosis{}, packer.CommandLine{}, packer.Finding{}, packer.Change{}, template.Problem{}} {
+	for _, v := range []any{api.Row{}, api.Cell{}, api.Event{}, verify.Verified{}, verify.Pulled{}, doctor.Report{}, doctor.Check{}, status.Explanation{}, api.OwnerInfo{}, api.ActiveBuild{}, api.Snapshot{}, api.Submission{}, retention.Reindexed{}, retention.Collection{}, retention.Garbage{}, status.Rule{}, api.WorkerInfo{}, vm.Instance{}, verify.Leaks{}, verify.LeakArea{}, verify.Leak{}, build.Plan{}, build.Step{}, packer.Diagnosis{}, packer.CommandLine{}, packer.Finding{}, packer.Change{}, template.Problem{}, run.Message{}, run.Outcome{}, run.Disk{}} {
 		typ := reflect.TypeOf(v)
 		want := jsonFields(typ)
 		got := sections[typ.Name()]

@@ -157,6 +157,17 @@ mutation 'ext4: blocks of files count as free' $d TestFree \
 mutation 'ext4: what is read has no limit' $d TestReadsInAll \
 	'if fs.work.Add(-n) < 0 {' 'if false {'
 
+k=backend/packer/run
+n=backend/packer/log
+mutation 'packer run: a disk of before the run counts' $k TestSuccess \
+	'case info.ModTime().Before(began.Add(-mtimeStep)):' 'case false:'
+mutation 'packer run: what Packer leaves running goes on' $k TestNothingIsLeft \
+	'_ = syscall.Kill(-pid, syscall.SIGKILL) // fails if nothing is left, as usual' ''
+mutation 'packer run: a disk is not read' $k TestSuccess \
+	'return Disk{}, fmt.Errorf("its file is no disk: %w", err)' 'return Disk{}, nil'
+mutation 'packer log: a guest names the disk' $n TestArtifacts \
+	'^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d `' '`'
+
 [ ${#names[@]} -gt 0 ] || { echo "mutations: none is named like $only" >&2; exit 1; }
 work=$(mktemp -d "${TMPDIR:-/tmp}/ingot-mutations.XXXXXX")
 trap 'rm -rf "$work"' EXIT

@@ -82,6 +82,7 @@ type CommandLine struct {
 	Build  string   `json:"build,omitempty"` // "" where no build uses it
 	Argv   []string `json:"argv"`            // values that are not known are "?"
 	Logged bool     `json:"logged"`          // Argv is that of the log, not a prediction
+	Disk   string   `json:"disk,omitempty"`  // the disk that is built, from the template's folder; "" is not known
 }
 
 // Diagnosis is the result for a template.
@@ -193,7 +194,7 @@ func diagnose(ctx context.Context, opt Options, p *platform.Platform, l *log.Log
 		if logged != nil {
 			c = c.Resolved(logged)
 		}
-		d.Machines = append(d.Machines, CommandLine{Source: sourceName(s), Build: s.Build, Argv: c.Argv(), Logged: logged != nil})
+		d.Machines = append(d.Machines, CommandLine{Source: sourceName(s), Build: s.Build, Argv: c.Argv(), Logged: logged != nil, Disk: knownText(set.Disk(0))})
 		d.add(judge(ctx, set, c, p)...)
 	}
 	if l != nil {
@@ -201,6 +202,14 @@ func diagnose(ctx context.Context, opt Options, p *platform.Platform, l *log.Log
 	}
 	d.order()
 	return d, nil
+}
+
+// knownText is the text of a field, or "" where it is not known.
+func knownText(f command.Field) string {
+	if !f.Known() {
+		return ""
+	}
+	return f.Text
 }
 
 // builderOf returns the generation of the builder and Packer's version: those of the log,

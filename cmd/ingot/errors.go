@@ -15,8 +15,8 @@ const (
 	exitInternal  = 1   // anything without a code of its own
 	exitUsage     = 2   // wrong flag, unknown target, missing file, broken recipe or configuration, stale lock
 	exitMissing   = 3   // this computer lacks a tool, firmware or disk space
-	exitStep      = 4   // a step of the build failed
-	exitUnproven  = 5   // the image does not boot; or `packer doctor` has findings
+	exitStep      = 4   // a step of the build, or Packer, failed
+	exitUnproven  = 5   // the image does not boot; or `packer doctor` or `packer run` has findings, or Packer made no disk
 	exitPublish   = 6   // publishing failed
 	exitVerify    = 7   // evidence, digest or signature is invalid; or an image contains data that must not be published
 	exitInUse     = 8   // another process uses this home, or builds the target (`--no-wait`); or a running VM uses the disk; or the running owner has another version or environment; or a newer Ingot has written this home

@@ -21,8 +21,8 @@ type packerOptions struct {
 }
 
 func newPacker(g *global) *cobra.Command {
-	c := parent("packer", "Say why a Packer template does not start its machine", "ingot packer doctor debian.pkr.hcl")
-	c.AddCommand(newPackerDoctor(g))
+	c := parent("packer", "Say why a Packer template does not start its machine, or run it", "ingot packer doctor debian.pkr.hcl")
+	c.AddCommand(newPackerDoctor(g), newPackerRun(g))
 	return c
 }
 

@@ -32,6 +32,9 @@ type Log struct {
 	cut      bool // more launches, or more bytes, than are kept
 	refused  []refusal
 	noDriver *message // QEMU's program was not found
+	ended    []ending // other reasons for which Packer ended
+	failed   []string // what Packer wrote of builds that failed
+	builds   []*Artifact
 }
 
 // Launch is one start of QEMU.
@@ -146,6 +149,8 @@ func (l *Log) read(m message) {
 		if c := l.current(); c != nil {
 			c.vnc = true
 		}
+	case strings.Contains(text, machineReadable):
+		l.report(text)
 	case strings.Contains(text, "Failed creating Qemu driver"):
 		if l.noDriver == nil {
 			l.noDriver = &m
@@ -171,7 +176,8 @@ func plain(line string) string { return cause.CleanLine(line) }
 // several times; a launch has it once.
 func (l *Log) end(m message) {
 	at := slices.IndexFunc(failures, func(f string) bool { return strings.Contains(m.text, f) })
-	if at < 0 || strings.Contains(m.text, "machine readable") {
+	if at < 0 {
+		l.endBefore(m)
 		return
 	}
 	c := l.current()
@@ -271,6 +277,9 @@ func (l *Log) Causes() (out []Cause) {
 		f := newCause(pack, "packer.argument-unknown", plain(r.text), r.message, true)
 		f.File, f.FileLine = r.file, r.at
 		out = append(out, f)
+	}
+	for _, e := range l.ended {
+		out = append(out, newCause(pack, e.id, plain(e.text), e.message, true))
 	}
 	for _, c := range l.launches {
 		for _, f := range c.causes(pack, l.verbose) {
