@@ -224,7 +224,7 @@ func (r *Run) disk(ctx context.Context, m made, began time.Time) (Disk, error) {
 	}
 	switch {
 	case len(files) == 0:
-		return Disk{}, errors.New("Packer lists no file of it")
+		return Disk{}, errors.New("no file of it is in what Packer lists")
 	case len(disks) == 0 && len(files) == 1:
 		return Disk{}, fmt.Errorf("its file is no disk: %w", why)
 	case len(disks) == 0:
