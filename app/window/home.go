@@ -262,7 +262,7 @@ func (rowLayout) MinSize(o []fyne.CanvasObject) fyne.Size {
 
 func (rowLayout) Layout(o []fyne.CanvasObject, s fyne.Size) {
 	marks, button := o[2].MinSize(), o[4].MinSize()
-	name := min(320, max(120, s.Width*0.32))
+	name := min(290, max(200, s.Width*0.27))
 	linesLayout{}.Layout(o[:2], fyne.NewSize(name, s.Height))
 	for _, l := range o[:2] {
 		l.Move(l.Position().AddXY(rowPad-theme.InnerPadding(), 0))

@@ -103,6 +103,7 @@ func TestScreens(t *testing.T) {
 		"history":   {"target/debian-12-arm64-lean/history", nil, "History (1)"},
 		"builds":    {"builds/debian-12-arm64-lean", nil, "Passed in"},
 		"targets":   {"targets/debian-12-arm64", nil, "apiVersion: ingot/v1"},
+		"editor":    {"target/debian-12-arm64-lean/recipe", nil, "No mistakes"},
 		"artifacts": {"artifacts", asRecorded, "These very bytes booted"},
 		"lost":      {"artifacts", nil, "the file is missing"},
 		"notary":    {"notary", nil, "is opened read-only"},
