@@ -65,6 +65,9 @@ func TestActions(t *testing.T) {
 			if c.route == "artifacts" {
 				s.until("good.qcow2")
 			}
+			if strings.HasPrefix(c.route, "vms/") { // they come apart from the rows
+				s.until("of Lima")
+			}
 			s.tap(c.press)
 			s.asked(p, c.asked)
 		})
