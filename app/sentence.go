@@ -79,11 +79,14 @@ func failure(r api.Row, name string) string {
 	text := failed[name]
 	for _, c := range r.Cells() {
 		if c.Name == name && c.Cell.Message != "" {
-			text += ": " + ShortPath(c.Cell.Message)
+			text += ": " + oneLine(ShortPath(c.Cell.Message))
 		}
 	}
 	return text
 }
+
+// oneLine joins the lines of a message.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // staleWhy returns why a cell is out of date.
 func staleWhy(r api.Row, name string) string {

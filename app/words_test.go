@@ -51,3 +51,11 @@ func TestVerdict(t *testing.T) {
 		}
 	}
 }
+
+// The lines of a message are words of one sentence, apart from each other.
+func TestSentenceOfLines(t *testing.T) {
+	r := api.Row{Guest: api.Cell{State: api.Failed, Message: "the guest lacks:\n  nosuch-gcc\nrun `ingot doctor`"}}
+	if got, want := Sentence(r), "There is nowhere to build: the guest lacks: nosuch-gcc run `ingot doctor`"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
