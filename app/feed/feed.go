@@ -68,6 +68,15 @@ func (s State) Row(target string) (api.Row, bool) {
 	return s.Rows[i], true
 }
 
+// Build returns the build of a target that is running or waiting.
+func (s State) Build(target string) (Build, bool) {
+	i := slices.IndexFunc(s.Builds, func(b Build) bool { return b.Target == target })
+	if i < 0 {
+		return Build{}, false
+	}
+	return s.Builds[i], true
+}
+
 // Source is what a feed reads; *client.Client implements it.
 type Source interface {
 	Watch(ctx context.Context, w client.Watcher)

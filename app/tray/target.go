@@ -21,7 +21,7 @@ const (
 func failedItems(s feed.State) (list []Item) {
 	more := 0
 	for _, r := range s.Rows {
-		if _, busy := activeOf(s, r.Target); busy || app.GroupOf(r) != app.GroupFailed {
+		if _, busy := s.Build(r.Target); busy || app.GroupOf(r) != app.GroupFailed {
 			continue
 		}
 		if len(list) == mostFailed {
@@ -53,7 +53,7 @@ func makeItem(s feed.State) Item {
 	}
 	slices.SortStableFunc(rows, func(a, b api.Row) int { return rank(a) - rank(b) })
 	for _, r := range rows[:min(mostItems, len(rows))] {
-		_, busy := activeOf(s, r.Target)
+		_, busy := s.Build(r.Target)
 		it.Items = append(it.Items, Item{ID: "make/" + r.Target, Label: line(join(name(r.Target), app.Verdict(r))), Disabled: busy || broken(r), Do: Action{Verb: Build, Target: r.Target}})
 	}
 	if len(rows) > mostItems {
@@ -92,7 +92,7 @@ func imageItem(r api.Row, s feed.State) Item {
 	id := "target/" + r.Target
 	it := Item{ID: id, Label: line(join(marks[r.Boots.State]+" "+name(r.Target), app.Verdict(r)))}
 	exported := r.Exported.State == api.Passed
-	_, busy := activeOf(s, r.Target)
+	_, busy := s.Build(r.Target)
 	act := func(name, label string, enabled bool, do Action) {
 		it.Items = append(it.Items, Item{ID: id + "/" + name, Label: label, Disabled: !enabled, Do: do})
 	}
@@ -122,15 +122,6 @@ func broken(r api.Row) bool { return r.Configured.State == api.Failed && !staleL
 // staleLock reports whether the recipe is valid and only its lock must be
 // renewed, which a build does.
 func staleLock(r api.Row) bool { return r.Configured.Cause == "config.lock-stale" }
-
-func activeOf(s feed.State, target string) (feed.Build, bool) {
-	for _, b := range s.Builds {
-		if b.Target == target {
-			return b, true
-		}
-	}
-	return feed.Build{}, false
-}
 
 // marks precede the names of cells.
 var marks = map[api.State]string{api.Unknown: "–", api.Running: "…", api.Passed: "✓", api.Failed: "✗", api.Cancelled: "⊘", api.Stale: "≠"}

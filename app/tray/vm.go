@@ -44,7 +44,7 @@ func vmItem(v vm.Instance, s feed.State) Item {
 	act("export", "Export", v.Status != vm.Broken, Action{Verb: VMExport, Arg: v.Name})
 	here := Item{ID: id + "/build", Label: "Build Here", Disabled: !ready}
 	for _, r := range s.Rows[:min(mostItems, len(s.Rows))] {
-		_, busy := activeOf(s, r.Target)
+		_, busy := s.Build(r.Target)
 		here.Items = append(here.Items, Item{ID: id + "/build/" + r.Target, Label: name(r.Target), Disabled: !ready || busy, Do: Action{Verb: BuildIn, Target: r.Target, Arg: v.Name}})
 	}
 	it.Items = append(it.Items, here)

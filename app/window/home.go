@@ -31,9 +31,9 @@ type home struct {
 	every    bool      // all groups
 	find     *widget.Entry
 	list     *widget.List
-	all      []api.Row // in the order of the list
-	rows     []api.Row // those that are shown
-	builds   []feed.Build
+	all      []api.Row  // in the order of the list
+	rows     []api.Row  // those that are shown
+	state    feed.State // as of the last update
 	whole    fyne.CanvasObject
 }
 
@@ -67,7 +67,7 @@ func (v *home) leave()                    { v.unwelcome() }
 
 func (v *home) update(s feed.State) {
 	v.w.firstRun(s)
-	v.builds = s.Builds
+	v.state = s
 	v.all = slices.Clone(s.Rows)
 	slices.SortStableFunc(v.all, func(a, b api.Row) int { return int(v.group(a)) - int(v.group(b)) })
 	cards, filters, search := v.showCards(s), v.showFilters(), v.find.Hidden != (len(v.all) < searchFrom)
@@ -86,7 +86,7 @@ func (v *home) resized() {
 
 // group is app.GroupOf; a target whose build waits or has just begun counts as building.
 func (v *home) group(r api.Row) app.Group {
-	if slices.ContainsFunc(v.builds, func(b feed.Build) bool { return b.Target == r.Target }) {
+	if _, live := v.state.Build(r.Target); live {
 		return app.GroupBuilding
 	}
 	return app.GroupOf(r)
@@ -185,12 +185,12 @@ func (v *home) fillRow(i widget.ListItemID, o fyne.CanvasObject) {
 	set(parts[1].(*widget.Label), clean(r.Target))
 	parts[2].(*six).show(r, func(cell int) { v.open(r, cell) })
 	g, sentence := v.group(r), app.Sentence(r)
-	if n := slices.IndexFunc(v.builds, func(b feed.Build) bool { return b.Target == r.Target }); n >= 0 {
-		sentence = "Building: " + buildLine(v.builds[n])
-		if b := v.builds[n]; b.ETA > 0 {
+	if b, live := v.state.Build(r.Target); live {
+		sentence = "Building: " + buildLine(b)
+		if b.ETA > 0 {
 			sentence += ", " + about(b.ETA)
 		}
-		if v.stopping[v.builds[n].ID] {
+		if v.stopping[b.ID] {
 			sentence = "Cancelling…"
 		}
 	}
@@ -236,7 +236,7 @@ func (w *Window) build(s api.Submission) {
 	asking := w.view
 	w.showStatus(nil, "asking for a build of "+s.Target+"…")
 	w.submitThen(s, func(string) {
-		if w.view == asking { // nobody has gone elsewhere meanwhile
+		if w.view == asking { // the same page is still shown
 			w.Go(Route{pageTarget, []string{s.Target}})
 		}
 	})

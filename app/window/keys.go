@@ -7,7 +7,6 @@ import (
 	"fyne.io/fyne/v2/driver/desktop"
 	"fyne.io/fyne/v2/widget"
 
-	"ingot/app/feed"
 	"ingot/backend/api"
 )
 
@@ -38,7 +37,11 @@ func (w *Window) addKeys() {
 		}
 	})
 	key(fyne.KeyB, func() {
-		if v, ok := w.view.(builder); ok && v.target() != "" && !isBuilding(w.feed.State(), v.target()) {
+		v, ok := w.view.(builder)
+		if !ok || v.target() == "" {
+			return
+		}
+		if _, live := w.feed.State().Build(v.target()); !live {
 			w.build(api.Submission{Target: v.target()})
 		}
 	})
@@ -48,15 +51,6 @@ func (w *Window) addKeys() {
 			w.Go(Route{Page: pageHome})
 		}
 	})
-}
-
-func isBuilding(s feed.State, target string) bool {
-	for _, b := range s.Builds {
-		if b.Target == target {
-			return true
-		}
-	}
-	return false
 }
 
 func (v *home) focusFind() *widget.Entry {

@@ -133,12 +133,7 @@ func (v *targetPage) update(s feed.State) {
 
 // active returns the target's build that runs or waits.
 func (v *targetPage) active() (feed.Build, bool) {
-	for _, b := range v.w.feed.State().Builds {
-		if b.Target == v.name {
-			return b, true
-		}
-	}
-	return feed.Build{}, false
+	return v.w.feed.State().Build(v.name)
 }
 
 // readStory reads the builds of the target and the film of its last boot. A part that

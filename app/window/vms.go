@@ -226,7 +226,7 @@ func (v *vms) take(machine vm.Instance, dst string, stop bool) {
 		v.redraw()
 		select {
 		case q := <-question: // nothing was done yet; after a yes, the export starts again
-			if w.view != view(v) { // over another page nobody knows what is asked
+			if w.view != view(v) { // the question belongs to this page only
 				w.failed[machine.Name] = errors.New("the export was not begun: " + q)
 				return
 			}

@@ -42,8 +42,8 @@ func (h Home) SetPublish(p PublishConfig) error {
 	return replaceText(file, changed)
 }
 
-// publishKey matches the beginning of the key publish; otherKey that of any key or other
-// line at the margin.
+// publishKey matches the beginning of the key publish; marginLine that of any line at the
+// margin that is not a comment.
 var (
 	publishKey = regexp.MustCompile(`(?m)^(?:publish|"publish"|'publish')[ \t]*:`)
 	marginLine = regexp.MustCompile(`(?m)^[^\s#]`)

@@ -61,19 +61,29 @@ func Phases(lines []string) ([]evidence.Phase, error) {
 	next := 0
 	for _, line := range lines {
 		line = cause.CleanLine(line)
-		for i := len(all) - 1; i >= next; i-- {
-			match := all[i].match
-			if all[i].Name == "login" && i > next {
-				match = []*regexp.Regexp{waitingLogin}
-			}
-			if anyMatch(match, line) {
-				out = append(out, evidence.Phase{Name: all[i].Name, Line: clip(line)})
-				next = i + 1
-				break
-			}
+		if i, ok := indicated(all, next, line); ok {
+			out = append(out, evidence.Phase{Name: all[i].Name, Line: clip(line)})
+			next = i + 1
 		}
 	}
 	return out, nil
+}
+
+// indicated returns the index of the latest phase, from next on, that the line indicates.
+func indicated(all []phase, next int, line string) (int, bool) {
+	for i := len(all) - 1; i >= next; i-- {
+		match := all[i].match
+		if all[i].Name == "login" && i > next {
+			match = []*regexp.Regexp{waitingLogin} // the kernel or init may be quiet
+			if all[next].Name == "init" {
+				match = append(match, all[i].own...)
+			}
+		}
+		if anyMatch(match, line) {
+			return i, true
+		}
+	}
+	return 0, false
 }
 
 func anyMatch(res []*regexp.Regexp, line string) bool {

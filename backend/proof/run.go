@@ -198,22 +198,14 @@ var waitingLogin = regexp.MustCompile(`^(\S+ )?login: ?$`)
 
 // mark records the latest phase that the line indicates.
 func (r *run) mark(all []phase, line string) {
-	for i := len(all) - 1; i >= r.next; i-- {
-		match := all[i].match
-		if all[i].Name == "login" && i > r.next {
-			match = []*regexp.Regexp{waitingLogin} // the kernel or init may be quiet
-			if all[r.next].Name == "init" {
-				match = append(match, all[i].own...)
-			}
-		}
-		if anyMatch(match, line) {
-			now := time.Now()
-			r.boot.Phases = append(r.boot.Phases, evidence.Phase{Name: all[i].Name, Seconds: seconds(now.Sub(r.started)), Line: clip(line)})
-			r.spec.notify("%s boot: %s at %.0f s", r.boot.Name, all[i].Name, now.Sub(r.started).Seconds())
-			r.next, r.reached, r.linesThen = i+1, now, r.consumed
-			return
-		}
+	i, ok := indicated(all, r.next, line)
+	if !ok {
+		return
 	}
+	now := time.Now()
+	r.boot.Phases = append(r.boot.Phases, evidence.Phase{Name: all[i].Name, Seconds: seconds(now.Sub(r.started)), Line: clip(line)})
+	r.spec.notify("%s boot: %s at %.0f s", r.boot.Name, all[i].Name, now.Sub(r.started).Seconds())
+	r.next, r.reached, r.linesThen = i+1, now, r.consumed
 }
 
 func (r *run) looping() (string, bool) {

@@ -103,7 +103,7 @@ func TestWrite(t *testing.T) {
 		}
 	}
 	if mac := m["Network"].([]any)[0].(map[string]any)["MacAddress"].(string); !regexp.MustCompile(`^[0-9A-F][26AE](:[0-9A-F]{2}){5}$`).MatchString(mac) {
-		t.Errorf("MAC %s: of somebody, or of many", mac)
+		t.Errorf("MAC %s: not a locally administered unicast address", mac)
 	}
 }
 
