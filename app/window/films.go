@@ -33,12 +33,8 @@ func (w *Window) filmsOf(ctx context.Context, row api.Row, got story, kept *good
 	if row.Boots.Evidence == "" {
 		return nil, nil
 	}
-	d, err := w.backend.Evidence(ctx, row.Boots.Evidence)
-	if err != nil || d.Head.Kind != api.KindProof || d.Unbelievable() {
-		return nil, err
-	}
-	var p api.Proof
-	if err := d.Decode(&p); err != nil {
+	d, p, err := w.proof(ctx, row.Boots.Evidence)
+	if p == nil {
 		return nil, err
 	}
 	var out []film
@@ -75,12 +71,8 @@ func (w *Window) goodBoots(ctx context.Context, id string) (map[string]goodBoot,
 	if id == "" {
 		return nil, nil
 	}
-	d, err := w.backend.Evidence(ctx, id)
-	if err != nil || d.Head.Kind != api.KindProof || d.Unbelievable() {
-		return nil, err
-	}
-	var p api.Proof
-	if err := d.Decode(&p); err != nil {
+	d, p, err := w.proof(ctx, id)
+	if p == nil {
 		return nil, err
 	}
 	out := map[string]goodBoot{}
@@ -88,6 +80,20 @@ func (w *Window) goodBoots(ctx context.Context, id string) (map[string]goodBoot,
 		out[b.Name] = goodBoot{b, w.console(d, b.Serial)}
 	}
 	return out, nil
+}
+
+// proof returns a document of evidence and the proof in it: nil if it is of another kind,
+// is not to be believed, or cannot be read.
+func (w *Window) proof(ctx context.Context, id string) (api.Document, *api.Proof, error) {
+	d, err := w.backend.Evidence(ctx, id)
+	if err != nil || d.Head.Kind != api.KindProof || d.Unbelievable() {
+		return d, nil, err
+	}
+	var p api.Proof
+	if err := d.Decode(&p); err != nil {
+		return d, nil, err
+	}
+	return d, &p, nil
 }
 
 // console returns the lines of a boot's log; none if it is gone.
@@ -135,15 +141,15 @@ func orNothing(s string) string {
 // bootNote matches the notes of a proof while it runs.
 var bootNote = regexp.MustCompile(`^(\S+) boot: (.+) at (\d+) s$`)
 
-// againNote matches the note of a boot that is tried again without an accelerator.
-var againNote = regexp.MustCompile(`trying again under TCG`)
+// againNote is part of the note of a boot that is tried again without an accelerator.
+const againNote = "trying again under TCG"
 
 // liveFilms returns the films of the boots that a running build has begun.
 func (w *Window) liveFilms(got story, good map[string]goodBoot) []film {
 	times := map[string]map[string]float64{} // by boot and phase
 	var names []string
 	for _, e := range got.events {
-		if again := againNote.FindString(e.Msg); again != "" && e.Step == "prove" && len(names) > 0 {
+		if strings.Contains(e.Msg, againNote) && e.Step == "prove" && len(names) > 0 {
 			times[names[len(names)-1]] = map[string]float64{} // the boot is begun anew
 		}
 		m := bootNote.FindStringSubmatch(e.Msg)

@@ -40,7 +40,7 @@ func (h Home) SetGuest(name string) error {
 	if got, err := parseConfig(file, changed); err != nil || !reflect.DeepEqual(got, want) {
 		return &ConfigError{file, fmt.Sprintf("key guest: it cannot be set without changing other lines: open the file, and write `guest: %s` in a line of its own that begins at the margin", name)}
 	}
-	return replaceText(file, changed)
+	return ReplaceText(file, changed)
 }
 
 // guestLine matches the line of the key guest, if its value is in the same line: the key,
@@ -71,13 +71,9 @@ func withGuest(text []byte, name string) ([]byte, error) {
 	return append(out, "guest: "+string(value)+end...), nil
 }
 
-// ReplaceText replaces the text of a file of the user's, which must exist, as SetGuest does:
-// its mode and a symbolic link stay.
-func ReplaceText(file string, text []byte) error { return replaceText(file, text) }
-
-// replaceText replaces the text of a file, which may be missing, and keeps its mode. A
-// symbolic link stays: the file that it names is replaced.
-func replaceText(file string, text []byte) error {
+// ReplaceText replaces the text of a file of the user's, which may be missing, and keeps its
+// mode. A symbolic link stays: the file that it names is replaced.
+func ReplaceText(file string, text []byte) error {
 	mode := os.FileMode(0o600)
 	real, err := filepath.EvalSymlinks(file)
 	switch {

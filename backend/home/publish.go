@@ -39,7 +39,7 @@ func (h Home) SetPublish(p PublishConfig) error {
 	if got, err := parseConfig(file, changed); err != nil || !reflect.DeepEqual(got, want) {
 		return &ConfigError{file, "key publish: it cannot be set without changing other lines: open the file, and write it there"}
 	}
-	return replaceText(file, changed)
+	return ReplaceText(file, changed)
 }
 
 // publishKey matches the beginning of the key publish; marginLine that of any line at the
